@@ -1,0 +1,261 @@
+/*
+ * wire: the messages between our processes, and all that they share.
+ *
+ * One SOCK_SEQPACKET datagram is one message: a fixed header (version, type, length) and a bounded body. Every message is a struct with a table of its
+ * fields; encoding and decoding walk the table, so both ends cannot differ. Decoding never trusts: sizes, counts and terminators are checked, and the
+ * strings of a decoded message point into the received bytes (borrowed, NUL-terminated, no NUL inside).
+ *
+ * Nothing secret is ever in a message.
+ */
+#ifndef CORE_WIRE_H
+#define CORE_WIRE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/sock.h"
+
+#define WIRE_VERSION 1
+#define WIRE_MESSAGE_BYTES (64 * 1024) /* largest datagram */
+#define WIRE_PATH_BYTES 4096           /* longest path in one */
+#define WIRE_CANDIDATES_MAX 512        /* files in one `candidates` */
+#define WIRE_CANDIDATES_BYTES (48 * 1024)
+
+enum wire_type {
+	WIRE_NONE = 0,
+	/* keeper -> dispatcher, watcher */
+	WIRE_CONFIGURE,  /* one entry of the configuration */
+	WIRE_CONFIGURED, /* that was the last; start */
+	WIRE_STOP,
+	WIRE_REOPEN, /* keeper -> dispatcher: SIGHUP */
+	WIRE_ATTACH, /* keeper -> dispatcher: a watcher was started; its socket and its state page come along */
+	WIRE_DETACH, /* keeper -> dispatcher: a watcher is gone */
+	/* dispatcher -> keeper */
+	WIRE_STATE, /* readiness and a status line */
+	/* watcher -> dispatcher */
+	WIRE_HELLO,
+	WIRE_CANDIDATES,
+	WIRE_READY,
+	WIRE_REJECTED,
+	WIRE_WAITING,
+	WIRE_SCANNED,
+	WIRE_TROUBLE,
+	WIRE_COUNTS,
+	/* dispatcher -> watcher */
+	WIRE_WANTED,
+	WIRE_RESCAN,
+	/* command line -> watcher, and back */
+	WIRE_EXPLAIN,
+	WIRE_EXPLAINED,      /* one step of the answer */
+	WIRE_EXPLAINED_FILE, /* the last: the file as it would be reported */
+	/* watcher -> sniffer, and back */
+	WIRE_ASK,    /* the file's descriptor comes along */
+	WIRE_ANSWER,
+	WIRE_TYPES,
+};
+
+/* What a process is started for. */
+enum wire_mode { WIRE_MODE_RUN = 0, WIRE_MODE_SCAN, WIRE_MODE_EXPLAIN };
+
+struct wire_configure {
+	const char *section, *key, *value, *file;
+	int64_t line;
+};
+
+struct wire_configured {
+	int64_t mode;      /* enum wire_mode */
+	int64_t dry_run;
+	int64_t watches;   /* how many watchers will be attached (dispatcher only) */
+	int64_t wait_us;   /* scan: at most this long; 0: no limit */
+	const char *only_watch; /* scan --watch NAME, or "" */
+	const char *hash;  /* of the configuration */
+};
+
+struct wire_empty {
+	int64_t unused;
+};
+
+struct wire_attach {
+	const char *name;
+	int64_t pid;
+	int64_t start; /* how often it was started, from 1 */
+};
+
+struct wire_detach {
+	const char *name;
+	const char *why; /* "killed by signal 9", "exited with status 3", "stopped" */
+};
+
+struct wire_state {
+	int64_t ready;  /* 1: everything that must be up is up */
+	const char *status;
+};
+
+struct wire_hello {
+	const char *method;      /* "inotify" */
+	const char *file_system; /* "ext4", or several with commas */
+	int64_t inodes_stable;
+	int64_t pid;
+	const char *limits; /* in words, or "" */
+};
+
+/* A file as a watcher knows it; READY, REJECTED, EXPLAINED_FILE. */
+struct wire_file {
+	const char *root;    /* the configured directory */
+	const char *relpath;
+	int64_t size, mtime_ns, ino, owner;
+	const char *ends;    /* hex or "" */
+	const char *mime;    /* "" when the type was not asked for */
+	int64_t groups;      /* FILETYPE_… */
+	int64_t by_listing;  /* 1: found by a listing only, 0: announced by an event */
+	int64_t first_seen_us, completed_us; /* wall clock */
+	const char *evidence; /* in words: "closed by its writer, 1 s quiet, lease granted" */
+	const char *rule;    /* REJECTED: rules_verdict_word; else "" */
+	const char *detail;  /* REJECTED: in words; else "" */
+	int64_t dead_letter; /* REJECTED: 1: it cannot be sent or judged (start.failed), 0: file.rejected */
+	const char *rules_hash;
+};
+
+struct wire_waiting {
+	const char *root, *relpath;
+	const char *waiting_for;
+	int64_t since_us; /* wall clock */
+	int64_t gone;     /* 1: it is gone after it was reported waiting */
+};
+
+struct wire_scanned {
+	int64_t pass;
+	int64_t directories, files, unsettled, took_us;
+	int64_t complete; /* 0: cut short (a directory vanished, overflow) */
+	const char *why;  /* "start", "overflow", "rescan", "limit" */
+};
+
+struct wire_trouble {
+	const char *kind;   /* "overflow", "watch_limit", "lost", "back", "unreadable", "io", "sniffer", "degraded" */
+	const char *path;
+	const char *detail; /* a sentence, with what happens next */
+	int64_t count;
+};
+
+struct wire_counts {
+	int64_t unsettled, judging, directories, done; /* done: nothing is left to wait for (scan) */
+};
+
+/* Items are put with wire_candidates_add and read with wire_candidates_next. */
+struct wire_candidates {
+	int64_t seq;
+	const char *root;
+	const char *rules_hash;
+	const void *items;
+	size_t items_len;
+};
+
+struct wire_candidate {
+	const char *relpath;
+	int64_t size, mtime_ns, ino;
+};
+
+struct wire_wanted {
+	int64_t seq;
+	const void *bits; /* bit i (byte i/8, bit i%8): the i-th candidate is not known: judge it */
+	size_t bits_len;
+};
+
+struct wire_explain {
+	const char *path;
+};
+
+struct wire_explained {
+	const char *step;  /* "name", "completeness", "type", … */
+	int64_t ok;        /* 1 passes, 0 does not, 2 neither (information) */
+	const char *text;
+};
+
+struct wire_ask {
+	const char *name; /* file name, for messages only */
+	int64_t max_bytes;
+	int64_t serial;
+};
+
+struct wire_answer {
+	int64_t serial;
+	const char *mime; /* "" : it could not tell */
+	const char *error;
+};
+
+struct wire_types { /* sniffer's first message: what it is */
+	const char *libmagic; /* version text, "libmagic 544" */
+	const char *error;    /* "" or why it cannot work */
+};
+
+/* A received message: bytes, the decoded struct, descriptors. Large: keep one per channel, not on the stack of a callback. */
+struct wire_message {
+	enum wire_type type;
+	union {
+		struct wire_configure configure;
+		struct wire_configured configured;
+		struct wire_empty empty;
+		struct wire_attach attach;
+		struct wire_detach detach;
+		struct wire_state state;
+		struct wire_hello hello;
+		struct wire_file file;
+		struct wire_waiting waiting;
+		struct wire_scanned scanned;
+		struct wire_trouble trouble;
+		struct wire_counts counts;
+		struct wire_candidates candidates;
+		struct wire_wanted wanted;
+		struct wire_explain explain;
+		struct wire_explained explained;
+		struct wire_ask ask;
+		struct wire_answer answer;
+		struct wire_types types;
+	} as;
+	int fds[SOCK_FDS_MAX]; /* the receiver's; wire_message_close closes what was not taken (set to -1) */
+	size_t n_fds;
+	char bytes[WIRE_MESSAGE_BYTES];
+};
+
+/* "ready", "candidates", …; "?" for an unknown one. */
+const char *wire_type_name(enum wire_type type);
+/* Encodes the struct that belongs to type. b is reset first. -EMSGSIZE: larger than one datagram, -EINVAL: a string is NULL or too long. */
+int wire_encode(enum wire_type type, const void *msg, struct buf *b) MUST_CHECK;
+/* Decodes len bytes that lie in m->bytes. -EBADMSG with a sentence, and m->type WIRE_NONE. */
+int wire_decode(struct wire_message *m, size_t len, struct err *err) MUST_CHECK;
+
+/* Encode and send. 0, -EAGAIN, -EPIPE, -errno as sock_send, or as wire_encode. */
+int wire_send(int fd, enum wire_type type, const void *msg, const int *fds, size_t n_fds) MUST_CHECK;
+/* The same, waiting up to five seconds for room. For start-up handshakes only. */
+int wire_send_wait(int fd, enum wire_type type, const void *msg, const int *fds, size_t n_fds) MUST_CHECK;
+/* Receive and decode. 1: a message; 0: the peer has closed; -EAGAIN; -EBADMSG or -errno with *err. */
+int wire_recv(int fd, struct wire_message *m, struct err *err) MUST_CHECK;
+void wire_message_close(struct wire_message *m);
+
+/* Adds one candidate to items. -ENOBUFS: full (WIRE_CANDIDATES_BYTES), send first. */
+int wire_candidates_add(struct buf *items, const struct wire_candidate *c) MUST_CHECK;
+/* Steps through m->items; *pos starts at 0. 1: an item, 0: end, -EBADMSG. */
+int wire_candidates_next(const struct wire_candidates *m, size_t *pos, struct wire_candidate *ret) MUST_CHECK;
+
+/*
+ * The state page: what a process is doing right now, in memory shared with whoever watches over it. The owner writes, others only read; a torn
+ * read is harmless (text is cut at its end). No wake-up, no message.
+ */
+#define WIRE_PAGE_BYTES 8192
+struct wire_page {
+	int64_t since_us;       /* monotonic; 0: waiting for something to do */
+	int64_t progress;       /* counts finished pieces of work */
+	char call[64];          /* "statx", "open", "getdents", "" */
+	char path[4096];
+};
+
+int wire_page_new(struct err *err);              /* a memfd of that size, sealed against shrinking and growing; or -errno */
+struct wire_page *wire_page_map(int fd, bool writable, struct err *err); /* NULL with *err; checks size and seals */
+void wire_page_unmap(struct wire_page *p);       /* takes NULL */
+/* p may be NULL (no page). Path is cut at its end. */
+void wire_page_enter(struct wire_page *p, const char *call, const char *path);
+void wire_page_leave(struct wire_page *p);
+
+#endif

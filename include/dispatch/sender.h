@@ -1,0 +1,54 @@
+/*
+ * sender: gets pending rows out: which one next, when, through which workspace, and what its answer makes of it. Owns a struct jobs per workspace.
+ *
+ * The backlog stays in the ledger; here are only the rows that are on their way and a page of row numbers per line. A line is what waits for one watch at
+ * one host: the oldest row first, rows whose time to try again has come before those never tried. Lines of a workspace are served in turn.
+ *
+ * The caller brings the transactions: sender_apply() inside one, then sender_committed() (which sends) or sender_undo(). A request goes out only after
+ * the commit that marked its row sent.
+ */
+#ifndef DISPATCH_SENDER_H
+#define DISPATCH_SENDER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "base/err.h"
+#include "base/loop.h"
+#include "core/conf.h"
+#include "dispatch/ledger.h"
+#include "dispatch/scribe.h"
+
+struct sender;
+
+struct sender_options {
+	struct loop *loop;
+	const struct conf *conf;
+	struct ledger *ledger;
+	struct scribe *scribe;
+	const char *only_watch; /* "" all */
+};
+
+struct sender_counts {
+	int64_t started, failed;  /* since the start */
+	int64_t pending;          /* rows that could be sent by this configuration */
+	int64_t in_flight;
+	int64_t given_up;         /* of pending: rows whose workspace or job refused or could not be reached three times in a row */
+};
+
+/* Reads credentials and lines up what the ledger has. Everything borrowed. NULL with *err. */
+struct sender *sender_new(const struct sender_options *o, struct err *err);
+void sender_free(struct sender *s); /* takes NULL; requests on their way are abandoned, their rows stay pending */
+
+/* A pending row was committed for this watch. */
+void sender_accepted(struct sender *s, const char *watch);
+/* Is there anything for sender_apply() to do now? If not, the loop is woken when there is. */
+bool sender_has_work(struct sender *s);
+/* Writes the answers that came and chooses what goes out next. 0 or -errno (of the ledger). */
+int sender_apply(struct sender *s, struct err *err) MUST_CHECK;
+void sender_committed(struct sender *s);
+void sender_undo(struct sender *s);
+/* Chooses nothing any more; answers are still taken. */
+void sender_stop(struct sender *s);
+struct sender_counts sender_counts(const struct sender *s);
+
+#endif

@@ -1,0 +1,73 @@
+/*
+ * state: what the parts of a watcher share: the watch it serves, its roots, and its tables. One per process, but nothing here is global.
+ *
+ * The parts: walk lists, judge decides about single files, watcher ties events to both.
+ */
+#ifndef SENSE_STATE_H
+#define SENSE_STATE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include "base/loop.h"
+#include "core/conf.h"
+#include "core/settle.h"
+#include "core/wire.h"
+#include "sense/ask.h"
+#include "sense/closes.h"
+#include "sense/inotify.h"
+#include "sense/outlet.h"
+#include "sense/tree.h"
+#include "sense/unsettled.h"
+
+struct explain;
+struct judge;
+struct walk;
+
+struct sense_root {
+	const char *path;      /* the configured directory; borrowed from the configuration */
+	struct tree_dir *dir;  /* NULL while the directory is missing */
+	int fd;                /* open during one round of the loop only, so that nothing keeps a mount busy; -1 */
+	uint64_t dev, ino;     /* which directory that is */
+	bool said_lost;
+	bool lease_trusted;    /* the file system knows of every writer, so a granted lease says something */
+	char file_system[24];
+};
+
+struct sense {
+	struct loop *loop;
+	struct conf *conf;
+	const struct conf_watch *watch;
+	struct settle_policy policy;
+	enum wire_mode mode;
+	struct wire_page *page; /* may be NULL */
+	struct sense_root *roots;
+	size_t roots_n;
+	struct tree *tree;
+	struct inotify *inotify;
+	struct closes *closes;
+	struct unsettled *unsettled;
+	struct outlet *outlet;
+	struct ask *ask; /* NULL: this watch asks for no type */
+	struct judge *judge;
+	struct walk *walk;
+	struct explain *explain; /* the question, in WIRE_MODE_EXPLAIN */
+	char rules_hash[17];
+};
+
+/* The root open for this round: a descriptor (borrowed) or -errno. May block on a dead mount. */
+int sense_root_fd(struct sense *s, size_t root);
+/* Closes what sense_root_fd opened. */
+void sense_roots_close(struct sense *s);
+/* Reports a trouble to the dispatcher. */
+void sense_trouble(struct sense *s, const char *kind, const char *path, int64_t count, const char *fmt, ...)
+	PRINTF_LIKE(5, 6);
+/* The absolute path of relpath below a root into b (replaced). */
+void sense_absolute(const struct sense *s, size_t root, const char *relpath, struct buf *b);
+/* The root directory is not there any more (or not yet): everything below it is forgotten here (the ledger forgets nothing) and it is waited for. */
+void sense_root_lost(struct sense *s, size_t root, const char *why);
+/* Forgets a directory and all below; closes that were seen there are remembered by inode. */
+void sense_drop_directory(struct sense *s, struct tree_dir *d);
+
+#endif

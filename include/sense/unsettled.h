@@ -1,0 +1,49 @@
+/*
+ * unsettled: the table of files that are noticed and not yet judged, found by directory and name, and by when they are due. Bounded: when it is full the
+ * watcher stops reading events and listing, and the kernel's queue takes over.
+ */
+#ifndef SENSE_UNSETTLED_H
+#define SENSE_UNSETTLED_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "core/settle.h"
+#include "sense/closes.h"
+#include "sense/tree.h"
+
+#define UNSETTLED_MAX 30000
+
+struct unsettled_file {
+	struct settle settle;
+	struct tree_dir *dir;
+	char *name;
+	struct closes_inode inode; /* as last seen; ino 0: unknown */
+	int64_t first_seen_us;     /* wall clock */
+	bool began;                /* CREATE was seen, and no close yet */
+	bool unreadable;           /* open(2) was refused: tried again at each listing */
+	size_t heap_at;            /* place among the due ones + 1; 0: not waiting for a time */
+};
+
+struct unsettled;
+typedef void (*unsettled_drop_fn)(struct unsettled_file *f, void *arg);
+
+/* dropped is called for each file just before it leaves the table. */
+struct unsettled *unsettled_new(unsettled_drop_fn dropped, void *arg);
+void unsettled_free(struct unsettled *u); /* takes NULL; without calling dropped */
+size_t unsettled_count(const struct unsettled *u);
+bool unsettled_is_full(const struct unsettled *u);
+struct unsettled_file *unsettled_find(const struct unsettled *u, const struct tree_dir *dir, const char *name);
+/* A new one (the name must not be in the table), not due; settle is zero. */
+struct unsettled_file *unsettled_add(struct unsettled *u, struct tree_dir *dir, const char *name);
+void unsettled_drop(struct unsettled *u, struct unsettled_file *f);
+/* Drops all files of one directory. */
+void unsettled_drop_directory(struct unsettled *u, const struct tree_dir *dir);
+/* Puts f at its settle.due_us among the due ones. */
+void unsettled_schedule(struct unsettled *u, struct unsettled_file *f);
+void unsettled_unschedule(struct unsettled *u, struct unsettled_file *f);
+/* The one due first, or NULL; not removed. */
+struct unsettled_file *unsettled_first(const struct unsettled *u);
+void unsettled_each(struct unsettled *u, void (*fn)(struct unsettled_file *f, void *arg), void *arg);
+
+#endif

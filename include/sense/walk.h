@@ -1,0 +1,28 @@
+/*
+ * walk: listing. A directory is first watched, then listed, then merged with what events have brought meanwhile. What is found is offered to the ledger
+ * ("which of these do you not know?"), and only the unknown becomes unsettled. It works in small steps and stops when the table or the socket is full.
+ */
+#ifndef SENSE_WALK_H
+#define SENSE_WALK_H
+
+#include <stdbool.h>
+#include "sense/state.h"
+
+struct walk *walk_new(struct sense *s);
+void walk_free(struct walk *w); /* takes NULL */
+/* Lists one directory (and what is below it): a new one, or one that has come back. */
+void walk_directory(struct walk *w, struct tree_dir *d);
+/* Lists everything and reports `scanned`. why: "start", "overflow", "rescan", "back" (constant). When one is under way already, another follows. */
+void walk_pass(struct walk *w, const char *why);
+/* The dispatcher's answer to `candidates`. */
+void walk_wanted(struct walk *w, const struct wire_wanted *m);
+/* d is about to be freed. */
+void walk_forget(struct walk *w, const struct tree_dir *d);
+/* Goes on if it had stopped for lack of room and there is room now. Cheap: called every round. */
+void walk_resume(struct walk *w);
+/* Nothing to list, nothing asked, at least one pass finished. */
+bool walk_is_idle(const struct walk *w);
+/* For directories made by an event: met in the listing of now. */
+uint64_t walk_serial(const struct walk *w);
+
+#endif

@@ -1,0 +1,76 @@
+/*
+ * fuzz_wire: any bytes as a message. What decodes must encode to the same bytes again, its texts must end, and the items of `candidates` must be
+ * readable to their end or refused.
+ *
+ * Input is the datagram, or "hex " and its bytes as hex digits (how the corpus is kept, so that a person can read it).
+ */
+#include "fuzz.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include "core/wire.h"
+
+static int fuzz_digit(uint8_t c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+static size_t fuzz_unhex(const uint8_t *data, size_t size, char *out, size_t room)
+{
+	size_t n = 0;
+	int high = -1;
+
+	for (size_t i = 0; i < size && n < room; i++) {
+		int digit = fuzz_digit(data[i]);
+
+		if (digit < 0)
+			continue;
+		if (high < 0) {
+			high = digit;
+		} else {
+			out[n++] = (char)(high * 16 + digit);
+			high = -1;
+		}
+	}
+	return n;
+}
+
+static void fuzz_candidates(const struct wire_candidates *m)
+{
+	struct wire_candidate c;
+	size_t pos = 0, length = 0;
+
+	while (wire_candidates_next(m, &pos, &c) > 0)
+		length += strlen(c.relpath);
+	if (length > m->items_len || pos > m->items_len)
+		abort();
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static struct wire_message m;
+	struct buf again = BUF_INIT(WIRE_MESSAGE_BYTES);
+	struct err err = ERR_INIT;
+	size_t len = size;
+
+	if (size >= 4 && memcmp(data, "hex ", 4) == 0) {
+		len = fuzz_unhex(data + 4, size - 4, m.bytes, sizeof(m.bytes));
+	} else {
+		if (len > sizeof(m.bytes))
+			return 0;
+		memcpy(m.bytes, data, len);
+	}
+	if (wire_decode(&m, len, &err) < 0) {
+		if (m.type != WIRE_NONE || err.text[0] == '\0')
+			abort();
+		return 0;
+	}
+	if (wire_encode(m.type, &m.as, &again) < 0 || again.len != len || memcmp(again.data, m.bytes, len) != 0)
+		abort();
+	if (m.type == WIRE_CANDIDATES)
+		fuzz_candidates(&m.as.candidates);
+	buf_done(&again);
+	return 0;
+}

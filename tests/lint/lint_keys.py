@@ -1,0 +1,94 @@
+"""Every configuration key and verb stands where users look: key in sample and brickwatch.ini(5), verb in brickwatch(8).
+
+The schema table is read from its source, watcher/core/conf_schema.c: rows `{WATCH, "settle", TYPE, …},`. A row with
+`.now = ""` is a name kept for a later version; it must stand nowhere but may. Verbs are read from the table in
+watcher/main.c: rows `{"run", …},`.
+"""
+
+import os
+import re
+
+import common
+
+SCHEMA = "watcher/core/conf_schema.c"
+SAMPLE = "packaging/config/brickwatch.ini"
+KEY_MANUAL = "man/brickwatch.ini.5"
+VERBS = "watcher/main.c"
+VERB_MANUAL = "man/brickwatch.8"
+COMPLETION = "packaging/completion"
+
+_ROW = re.compile(r'\{(SERVICE|EVENTS|WORKSPACE|WATCH|NOTIFY), "([a-z0-9_.*]+)",(.*?)\},\s*(?=\{[A-Z]+, "|\};)', re.S)
+_SECTION = re.compile(r"^[;#]?\s*\[([a-z]+)(?::[^\]]*)?\]\s*$")
+_ENTRY = re.compile(r"^[;#]?\s*([a-z][a-z0-9_]*(?:\.[A-Za-z0-9_.-]+)?)\s*=")
+_VERB = re.compile(r'^\t\{\s*(?:\.name = )?"([a-z]+)",', re.M)
+
+
+def schema_keys(text):
+    """{(section, key): works in this version}"""
+    return {(section.lower(), key): not re.search(r'\.now = ""', rest)
+            for section, key, rest in _ROW.findall(common.without_comments(text))}
+
+
+def sample_keys(text):
+    """{(section, key): line}; a key that is commented out counts."""
+    found = {}
+    section = None
+    for number, line in enumerate(text.split("\n"), 1):
+        match = _SECTION.match(line)
+        if match:
+            section = match.group(1)
+        match = _ENTRY.match(line)
+        if match and section:
+            key = match.group(1)
+            found.setdefault((section, "param.*" if key.startswith("param.") else key), number)
+    return found
+
+
+def plain(roff):
+    """What a reader sees of a manual page, roughly: font changes and escapes are gone."""
+    roff = re.sub(r'^[.\']\\".*$', "", roff, flags=re.M)
+    return re.sub(r"\\f(?:\[\w*\]|\(..|.)", "", roff).replace("\\-", "-").replace("\\&", "").replace("\\_", "_")
+
+
+def names(text, word):
+    return re.search(r"(?<![A-Za-z0-9_])" + re.escape(word) + r"(?![A-Za-z0-9_])", text) is not None
+
+
+def check_keys(top, report):
+    keys = schema_keys(common.read_text(top, SCHEMA))
+    if len(keys) < 20:
+        report.add(SCHEMA, 0, f"only {len(keys)} rows can be read: has the table another shape?")
+    sample = sample_keys(common.read_text(top, SAMPLE))
+    manual = plain(common.read_text(top, KEY_MANUAL))
+    for (section, key), works in sorted(keys.items()):
+        if works and (section, key) not in sample:
+            report.add(SAMPLE, 0, f"lacks {key} of [{section}]")
+        if works and not names(manual, key.replace(".*", ".KEY")):
+            report.add(KEY_MANUAL, 0, f"lacks {key} of [{section}]")
+    for (section, key), line in sorted(sample.items()):
+        if (section, key) not in keys:
+            report.add(SAMPLE, line, f"[{section}] has no key {key}")
+
+
+def check_verbs(top, report):
+    verbs = _VERB.findall(common.without_comments(common.read_text(top, VERBS)))
+    if len(verbs) < 3:
+        report.add(VERBS, 0, f"only {len(verbs)} verbs can be read: has the table another shape?")
+    places = [VERB_MANUAL] + [p for p in common.tree_files(top) if p.startswith(COMPLETION + "/")]
+    for place in places:
+        text = plain(common.read_text(top, place))
+        for verb in verbs:
+            if not names(text, verb):
+                report.add(place, 0, f"lacks the verb {verb}")
+
+
+def check(top, report):
+    for path in (SCHEMA, SAMPLE, KEY_MANUAL, VERBS, VERB_MANUAL):
+        if not os.path.exists(f"{top}/{path}"):
+            report.add(path, 0, "is not there")
+    if not report.found:
+        check_keys(top, report)
+        check_verbs(top, report)
+
+
+common.main("keys and verbs", check)

@@ -1,0 +1,61 @@
+"""Fixtures of the scenarios; what they are made of is in harness.py."""
+
+import pytest
+
+import harness
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "slow: takes more than five seconds (run by default)")
+
+
+class Makers:
+    """Makes services, and ends them."""
+
+    def __init__(self, folder):
+        self.folder, self.made = folder, []
+
+    def __call__(self, **options):
+        """A harness.Service. The first takes the folder itself, further ones folders in it."""
+        place = options.pop("folder", None) or (self.folder / f"s{len(self.made)}" if self.made else self.folder)
+        place.mkdir(exist_ok=True)
+        self.made.append(harness.Service(place, **options))
+        return self.made[-1]
+
+    def end(self):
+        """Stops what runs; whatever happens, no process is left."""
+        try:
+            for one in self.made:
+                if one.process is not None:
+                    one.stop()
+        finally:
+            for one in self.made:
+                one.clean_up()
+        for one in self.made:
+            one.check_manners()
+
+
+@pytest.fixture
+def folder():
+    """A folder on a file system where leases work, removed afterwards."""
+    path = harness.make_folder()
+    yield path
+    harness.remove(path)
+
+
+@pytest.fixture
+def service(folder):
+    """A function that makes services: service(settle="0", …). Afterwards they are stopped, which must end well."""
+    makers = Makers(folder)
+    yield makers
+    makers.end()
+
+
+@pytest.fixture(scope="module")
+def module_service():
+    """The same for all tests of a module."""
+    path = harness.make_folder()
+    makers = Makers(path)
+    yield makers
+    makers.end()
+    harness.remove(path)

@@ -1,0 +1,131 @@
+/*
+ * cli: options by getopt_long, so that they may stand before and behind the operands.
+ */
+#include "cli/cli.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "base/buf.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "keep/conffile.h"
+
+#define CLI_MISTAKES_BYTES (4 * 1024 * 1024)
+#define CLI_OWN_OPTIONS_MAX 16
+
+static void cli_help(const struct cli_verb *verb)
+{
+	(void)printf("usage: brickwatch %s %s\n\n%s\n\n%s", verb->name, verb->usage, verb->summary, verb->help);
+	(void)printf("  -c, --config FILE  configuration (default: %s)\n  --help             this text\n", CONFFILE_PATH);
+}
+
+int cli_usage(const struct cli_verb *verb, const char *fmt, ...)
+{
+	va_list ap;
+
+	(void)fprintf(stderr, "brickwatch %s: ", verb->name);
+	va_start(ap, fmt);
+	(void)vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	(void)fprintf(stderr, "\nusage: brickwatch %s %s\n", verb->name, verb->usage);
+	return CLI_USAGE;
+}
+
+int cli_options(const struct cli_verb *verb, int argc, char **argv, const struct option *own, size_t own_n,
+	int (*take)(int opt, const char *value, void *arg, struct err *err), void *arg, struct cli_common *ret, int *ret_rest)
+{
+	struct option options[CLI_OWN_OPTIONS_MAX + 4] = {{"config", required_argument, NULL, 'c'},
+		{"help", no_argument, NULL, 'h'}, {"json", no_argument, NULL, 'j'}};
+	struct err err = ERR_INIT;
+	int opt;
+
+	BUG_ON(own_n > CLI_OWN_OPTIONS_MAX);
+	for (size_t i = 0; i < own_n; i++)
+		options[3 + i] = own[i];
+	*ret = (struct cli_common){.config = CONFFILE_PATH};
+	optind = 1;
+	while ((opt = getopt_long(argc, argv, "c:fh", options, NULL)) != -1) {
+		if (opt == 'h') {
+			cli_help(verb);
+			return CLI_DONE;
+		}
+		if (opt == '?')
+			return cli_usage(verb, "see the options above");
+		if (opt == 'c')
+			ret->config = optarg;
+		else if (opt == 'j')
+			ret->json = true;
+		else if (!take || take(opt, optarg, arg, &err) < 0)
+			return cli_usage(verb, "%s", err.text[0] ? err.text : "unknown option");
+	}
+	*ret_rest = optind;
+	return -1;
+}
+
+int cli_fail(const struct err *err)
+{
+	static const int statuses[] = {
+		[ERR_NONE] = CLI_FAILED,
+		[ERR_USAGE] = CLI_USAGE,
+		[ERR_CONF] = CLI_CONFIG,
+		[ERR_SYSTEM] = CLI_FAILED,
+		[ERR_REMOTE] = CLI_UNREACHABLE,
+		[ERR_INPUT] = CLI_FAILED,
+		[ERR_LIMIT] = CLI_FAILED,
+	};
+
+	log_error("%s", err->text);
+	return statuses[err->class];
+}
+
+bool cli_is_journal(void)
+{
+	return getenv("NOTIFY_SOCKET") != NULL;
+}
+
+static void cli_print_mistakes(const struct conf_mistakes *m, bool warnings)
+{
+	CLEANUP_BUF struct buf b = BUF_INIT(CLI_MISTAKES_BYTES);
+	struct conf_mistakes shown = {0};
+
+	/* The lists share their texts; only what is shown is put in order. */
+	shown.items = mem_array(m->n + 1, sizeof(*shown.items));
+	for (size_t i = 0; i < m->n; i++)
+		if (warnings || !m->items[i].warning)
+			shown.items[shown.n++] = m->items[i];
+	shown.errors = m->errors;
+	conf_mistakes_print(&shown, &b);
+	(void)fputs(buf_str(&b), stderr);
+	free(shown.items);
+}
+
+int cli_load(const char *path, bool warnings, struct conf **ret)
+{
+	struct conf_mistakes mistakes = {0};
+	struct conf *conf = conf_new();
+	struct err err = ERR_INIT;
+	size_t errors;
+
+	if (conffile_load(path, true, conf, &mistakes, &err) < 0) {
+		conf_mistakes_done(&mistakes);
+		conf_free(conf);
+		err.class = ERR_CONF;
+		return cli_fail(&err);
+	}
+	conf_resolve(conf);
+	if (mistakes.errors == 0)
+		conf_check(conf, &mistakes);
+	cli_print_mistakes(&mistakes, warnings);
+	errors = mistakes.errors;
+	conf_mistakes_done(&mistakes);
+	if (errors > 0) {
+		conf_free(conf);
+		(void)fprintf(stderr, "brickwatch: %zu mistake%s in the configuration\n", errors, errors == 1 ? "" : "s");
+		return CLI_CONFIG;
+	}
+	*ret = conf;
+	return 0;
+}

@@ -1,0 +1,332 @@
+/*
+ * explain: why would this file start a run, or not? Every watch whose folder holds the path is asked in a watcher process of its own (nobody else touches
+ * drop folders); path mapping, version, token and request are then worked out here by the same functions as the dispatcher uses.
+ */
+#include "cli/cli.h"
+
+#include <inttypes.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include "base/clock.h"
+#include "base/fs.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/sock.h"
+#include "base/text.h"
+#include "core/pathmap.h"
+#include "core/request.h"
+#include "core/token.h"
+#include "keep/keeper.h"
+#include "keep/process.h"
+
+#define EXPLAIN_ANSWER_MS 60000 /* type_deadline and a slow mount together */
+#define EXPLAIN_TEXT_BYTES (32u * 1024 * 1024)
+
+/* What one watch makes of the path. */
+struct explain_watch {
+	const struct conf *conf;
+	const struct conf_watch *watch;
+	const char *path;
+	struct json_writer *json; /* NULL: text for people */
+	struct buf *out;
+	struct wire_message *in;
+	bool starts; /* it would start a run */
+};
+
+static void explain_text(struct buf *b, const char *text)
+{
+	for (const char *p = text; *p;) {
+		size_t n = strcspn(p, "\n");
+
+		(void)text_add_printable(b, p, n);
+		p += n;
+		if (*p == '\n' && p[1])
+			(void)buf_adds(b, "\n                        ");
+		p += *p == '\n';
+	}
+}
+
+/* ok: 1 passes, 0 does not, 2 neither. */
+static void explain_step(struct explain_watch *e, const char *step, int64_t ok, const char *text)
+{
+	static const char *const marks[] = {"NO", "yes", "-"};
+
+	if (e->json) {
+		json_begin_object(e->json, NULL);
+		json_add_string(e->json, "step", step);
+		if (ok == 2)
+			json_add_null(e->json, "passes");
+		else
+			json_add_bool(e->json, "passes", ok == 1);
+		json_add_string(e->json, "text", text);
+		json_end_object(e->json);
+		return;
+	}
+	(void)buf_addf(e->out, "  %-4s%-16s  ", marks[ok == 0 || ok == 1 ? ok : 2], step);
+	explain_text(e->out, text);
+	(void)buf_addc(e->out, '\n');
+}
+
+static void explain_fact(struct explain_watch *e, const char *key, const char *text)
+{
+	if (e->json)
+		json_add_string(e->json, key, text);
+	else {
+		(void)buf_addf(e->out, "  %-20s  ", key);
+		explain_text(e->out, text);
+		(void)buf_addc(e->out, '\n');
+	}
+}
+
+static int explain_receive(struct explain_watch *e, int fd, struct err *err)
+{
+	for (;;) {
+		int rc = sock_wait(fd, POLLIN, EXPLAIN_ANSWER_MS);
+
+		if (rc == -ETIMEDOUT)
+			return err_set(err, ERR_SYSTEM, ETIMEDOUT, "the watcher of \"%s\" does not answer: does the mount hang?", e->watch->name);
+		if (rc == 0)
+			rc = wire_recv(fd, e->in, err);
+		if (rc == -EAGAIN)
+			continue;
+		if (rc <= 0)
+			return err_set(err, ERR_SYSTEM, EPIPE, "the watcher of \"%s\" ended without an answer", e->watch->name);
+		if (e->in->type == WIRE_EXPLAINED)
+			explain_step(e, e->in->as.explained.step, e->in->as.explained.ok, e->in->as.explained.text);
+		else if (e->in->type == WIRE_EXPLAINED_FILE)
+			return 0;
+	}
+}
+
+/* Starts a watcher for the question and reads its answer up to the file itself. */
+static int explain_ask(struct explain_watch *e, struct err *err)
+{
+	const char *const argv[] = {"bw-watch", "--plain", e->watch->name, NULL};
+	const struct wire_configured last = {.mode = WIRE_MODE_EXPLAIN, .only_watch = "", .hash = ""};
+	const struct wire_explain question = {.path = e->path};
+	int pair[2], rc = sock_pair(pair, err);
+	pid_t pid;
+
+	if (rc < 0)
+		return rc;
+	pid = process_start(argv, (const int[]){pair[1]}, 1, false, err);
+	close(pair[1]);
+	rc = pid < 0 ? (int)pid : keeper_send_configuration(pair[0], e->conf, e->watch->name, &last, err);
+	if (rc == 0)
+		rc = wire_send_wait(pair[0], WIRE_EXPLAIN, &question, NULL, 0);
+	if (rc == 0)
+		rc = explain_receive(e, pair[0], err);
+	close(pair[0]);
+	if (pid > 0) {
+		(void)kill(pid, SIGKILL); /* it has said all, or hangs */
+		(void)waitpid(pid, NULL, rc == -ETIMEDOUT ? WNOHANG : 0);
+	}
+	return rc;
+}
+
+/* The request with everything that is sent but the credential. */
+static void explain_request(struct explain_watch *e, const struct template_facts *facts)
+{
+	CLEANUP_BUF struct buf body = BUF_INIT(REQUEST_BODY_BYTES), text = BUF_INIT(REQUEST_BODY_BYTES + 4096);
+	const struct conf_workspace *ws = e->watch->workspace;
+	const char *reason = "";
+	struct err err = ERR_INIT;
+
+	if (request_build(e->watch, facts, &body, &reason, &err) < 0) {
+		(void)buf_addf(&text, "cannot be made: %s (it would become a dead letter: %s)", err.text, reason);
+		explain_step(e, "request", 0, buf_str(&text));
+		e->starts = false;
+		return;
+	}
+	if (e->json) {
+		json_begin_object(e->json, NULL);
+		json_add_string(e->json, "step", "request");
+		json_add_bool(e->json, "passes", true);
+		(void)buf_addf(&text, "%s/api/%s/jobs/run-now", ws->host, ws->api_version);
+		json_add_string(e->json, "url", buf_str(&text));
+		json_add_raw(e->json, "body", body.data, body.len);
+		json_end_object(e->json);
+		return;
+	}
+	(void)buf_addf(&text, "POST %s/api/%s/jobs/run-now\nAuthorization: Bearer ****\n%s", ws->host, ws->api_version, buf_str(&body));
+	explain_step(e, "request", 1, buf_str(&text));
+}
+
+static const char *explain_parent(const char *path, struct buf *b)
+{
+	const char *slash = strrchr(path, '/');
+
+	(void)buf_add(b, path, slash == path ? 1 : (size_t)(slash - path));
+	return buf_str(b);
+}
+
+/* What a file would be sent as. For one that is not there yet, size and time are taken as 0 and said so. */
+static void explain_outcome(struct explain_watch *e, const struct wire_file *f)
+{
+	CLEANUP_BUF struct buf uri = BUF_INIT(64 * 1024), dir = BUF_INIT(64 * 1024), dir_uri = BUF_INIT(64 * 1024), text = BUF_INIT(4096);
+	const struct conf_watch *w = e->watch;
+	char token[TOKEN_BYTES], mtime[CLOCK_TEXT_BYTES];
+	bool exists = f->size >= 0, mapped;
+	int64_t size = exists ? f->size : 0, mtime_ns = exists ? f->mtime_ns : 0;
+
+	mapped = pathmap_apply(w, e->path, &uri);
+	(void)pathmap_apply(w, explain_parent(e->path, &dir), &dir_uri);
+	explain_step(e, "path_map", mapped ? 1 : 2, mapped ? buf_str(&uri) : "no path_map matches: the job gets the local path");
+	token_make(w->workspace->host_token, w->job_id, size, mtime_ns, 1, buf_str(&uri), (enum conf_version)w->version, token);
+	(void)buf_addf(&text, "size %" PRId64 ", mtime %s%s%s", size, clock_format_ns(mtime_ns, mtime), f->ends[0] ? ", ends " : "", f->ends);
+	explain_step(e, "version", 2, exists ? buf_str(&text) : "none: the file is not there; size 0 and time 0 stand for it below");
+	buf_reset(&text);
+	(void)buf_addf(&text, "%s (first generation)", token);
+	explain_step(e, "token", 2, buf_str(&text));
+	const struct template_facts facts = {
+		.path = e->path,
+		.uri = buf_str(&uri),
+		.relpath = f->relpath,
+		.dir_uri = buf_str(&dir_uri),
+		.size = size,
+		.mtime_ns = mtime_ns,
+		.type = f->mime,
+		.watch = w->name,
+		.host = w->workspace->host_token,
+		.job_id = w->job_id,
+		.token = token,
+		.now_us = clock_wall_us(),
+	};
+	explain_request(e, &facts);
+}
+
+static void explain_close(struct explain_watch *e, const struct wire_file *f, const char *trouble)
+{
+	CLEANUP_BUF struct buf b = BUF_INIT(8192);
+
+	if (e->json)
+		json_end_array(e->json);
+	if (trouble)
+		(void)buf_addf(&b, "cannot tell: %s", trouble);
+	else if (f->rule[0])
+		(void)buf_addf(&b, "%s (%s): %s", f->dead_letter ? "dead letter, no run" : "turned away, no run", f->rule, f->detail);
+	else if (f->size < 0)
+		(void)buf_adds(&b, "no run now; see the first NO above");
+	else if (e->starts)
+		(void)buf_addf(&b, "starts job %" PRId64 " when complete, unless the ledger knows this version", e->watch->job_id);
+	else
+		(void)buf_adds(&b, "no run; see the first NO above");
+	explain_fact(e, "verdict", buf_str(&b));
+	if (e->json)
+		json_end_object(e->json);
+	else
+		(void)buf_addc(e->out, '\n');
+}
+
+static void explain_open(struct explain_watch *e, const char *root)
+{
+	CLEANUP_BUF struct buf b = BUF_INIT(8192);
+
+	if (e->json) {
+		json_begin_object(e->json, NULL);
+		json_add_string(e->json, "watch", e->watch->name);
+		json_add_string(e->json, "directory", root);
+		json_begin_array(e->json, "steps");
+		return;
+	}
+	(void)buf_addf(&b, "watch %s, directory ", e->watch->name);
+	explain_text(&b, root);
+	(void)buf_addf(e->out, "%s\n", buf_str(&b));
+}
+
+static int explain_one(struct explain_watch *e, const char *root)
+{
+	struct err err = ERR_INIT;
+	int rc;
+
+	explain_open(e, root);
+	rc = explain_ask(e, &err);
+	if (rc < 0) {
+		explain_close(e, NULL, err.text);
+		return CLI_FAILED;
+	}
+	e->starts = e->in->as.file.size >= 0 && !e->in->as.file.rule[0];
+	if (!e->in->as.file.rule[0] && e->watch->workspace && e->watch->job_id > 0)
+		explain_outcome(e, &e->in->as.file);
+	explain_close(e, &e->in->as.file, NULL);
+	return CLI_DONE;
+}
+
+static int explain_all(const struct conf *conf, const char *path, bool json)
+{
+	CLEANUP_BUF struct buf out = BUF_INIT(EXPLAIN_TEXT_BYTES);
+	CLEANUP_FREE struct wire_message *in = mem_alloc(sizeof(*in));
+	struct json_writer w = JSON_WRITER(&out);
+	struct explain_watch e = {.conf = conf, .path = path, .json = json ? &w : NULL, .out = &out, .in = in};
+	const char *root;
+	size_t from = 0;
+	int status = CLI_DONE, rc;
+	bool found = false;
+
+	if (json)
+		json_begin_array(&w, NULL);
+	while ((e.watch = conf_watch_for_path(conf, path, &from, &root))) {
+		found = true;
+		rc = explain_one(&e, root);
+		if (rc != CLI_DONE)
+			status = rc;
+	}
+	if (json) {
+		json_end_array(&w);
+		(void)buf_addc(&out, '\n');
+	}
+	if (!found && !json) {
+		explain_text(&out, path);
+		(void)buf_adds(&out, "\n  NO  no watch: this path is not below any configured directory\n");
+	}
+	(void)fputs(buf_str(&out), stdout);
+	return found ? status : CLI_FAILED;
+}
+
+/* The path as the watches know it: absolute, without doubled slashes. Links in it are not resolved: nobody but a watcher looks at drop folders. */
+static int explain_normalise(const char *operand, char **ret, struct err *err)
+{
+	CLEANUP_FREE char *here = operand[0] == '/' ? NULL : getcwd(NULL, 0);
+	CLEANUP_FREE char *joined = here ? fs_join(here, operand) : mem_strdup(operand);
+
+	return fs_normalise(joined, ret, err);
+}
+
+static int explain_run(const struct cli_verb *verb, int argc, char **argv)
+{
+	CLEANUP_FREE char *path = NULL;
+	struct cli_common common;
+	struct err err = ERR_INIT;
+	struct conf *conf;
+	int rest, rc;
+
+	rc = cli_options(verb, argc, argv, NULL, 0, NULL, NULL, &common, &rest);
+	if (rc >= 0)
+		return rc;
+	if (argc - rest != 1)
+		return cli_usage(verb, "exactly one PATH is expected");
+	if (explain_normalise(argv[rest], &path, &err) < 0)
+		return cli_usage(verb, "%s", err.text);
+	rc = cli_load(common.config, false, &conf);
+	if (rc != 0)
+		return rc;
+	log_set_level((enum log_level)conf->service.log_level);
+	(void)signal(SIGPIPE, SIG_IGN);
+	rc = explain_all(conf, path, common.json);
+	conf_free(conf);
+	return rc;
+}
+
+const struct cli_verb cli_explain = {
+	.name = "explain",
+	.usage = "[-c FILE] [--json] PATH",
+	.summary = "Why this file would start a run, or not: watch, each rule, completeness, type with each voice, version, token and the\n"
+		   "exact request. Also for a path that does not exist yet. Nothing is sent or written.",
+	.help = "  --json             as JSON\n",
+	.run = explain_run,
+};

@@ -1,0 +1,535 @@
+/*
+ * Each check is one function over the whole configuration, one workspace or one watch; mistakes point at the entry
+ * that is wrong, or at the section's header where something is missing. No check stops another: all mistakes come at
+ * once. Nothing outside the values is looked at, so that the answer is the same on every machine.
+ */
+#include "core/conf.h"
+
+#include <string.h>
+#include "base/fs.h"
+#include "base/mem.h"
+#include "base/text.h"
+#include "core/conf_host.h"
+#include "core/conf_schema.h"
+#include "core/conf_value.h"
+#include "core/filetype.h"
+#include "core/glob.h"
+#include "core/rules.h"
+#include "core/template.h"
+
+#define WORKSPACE_RATE_PER_S 20 /* run-now, of everyone together: Databricks' resource limits page */
+#define SECTION_BYTES (CONF_NAME_BYTES + 16)
+
+/* What a mistake needs to be told in the right place. */
+struct site {
+	const struct conf *c;
+	struct conf_mistakes *m;
+	char section[SECTION_BYTES];
+};
+
+static struct site site_of(const struct conf *c, struct conf_mistakes *m, enum conf_kind kind, const char *name)
+{
+	struct site s = {.c = c, .m = m};
+	struct buf b = BUF_INIT(SECTION_BYTES - 1);
+
+	(void)buf_addf(&b, "%s%s%s", conf_schema_kind_name(kind), *name ? ":" : "", name);
+	memcpy(s.section, buf_str(&b), b.len);
+	buf_done(&b);
+	return s;
+}
+
+static bool is_given(const struct site *s, const char *key)
+{
+	return conf_entry_find(s->c, s->section, key) != NULL;
+}
+
+/* Was the key there, be it with a value that conf_set() refused? Then it is not missing too. */
+static bool is_tried(const struct site *s, const char *key)
+{
+	const struct conf_section *section = conf_section_find(s->c, s->section);
+	size_t n;
+	const struct conf_key *keys = conf_schema_keys(&n);
+
+	for (size_t i = 0; section && i < n; i++) {
+		if ((int)keys[i].kind == section->kind && strcmp(keys[i].name, key) == 0)
+			return section->tried[i];
+	}
+	return false;
+}
+
+/* At the entry of key, at the section's header when it was not given (or key is NULL). */
+#define TELL(s, warning, key, ...)                                                                                     \
+	do {                                                                                                           \
+		const char *tell_file;                                                                                 \
+		int tell_line = place_of(s, key, &tell_file);                                                          \
+		conf_mistake_add((s)->m, warning, tell_file, tell_line, __VA_ARGS__);                                  \
+	} while (0)
+
+static int place_of(const struct site *s, const char *key, const char **ret_file)
+{
+	const struct conf_entry *e = key ? conf_entry_find(s->c, s->section, key) : NULL;
+	const struct conf_section *section = conf_section_find(s->c, s->section);
+
+	*ret_file = e ? e->file : section ? section->file : NULL;
+	return e ? e->line : section ? section->line : 0;
+}
+
+/* ---- entry by entry: patterns, types, templates, what comes later ---- */
+
+static int check_value(const struct conf_key *k, const char *value, struct err *err)
+{
+	if (k->type == CONF_TYPE_MIME)
+		return filetype_check_pattern(value, err);
+	if (k->type != CONF_TYPE_PATTERN)
+		return template_check(value, err);
+	if (strcmp(k->name, "ignore") == 0)
+		return rules_check_ignore(value, err);
+	if (value[0] == '!')
+		return err_set(err, ERR_CONF, EINVAL,
+			"\"%s\": ! takes a pattern off the shipped list and works in ignore only; for a name that begins "
+			"with it write \\!",
+			value);
+	return glob_check(value, err);
+}
+
+static void check_values(const struct conf_key *k, const struct conf_entry *e, struct conf_mistakes *m)
+{
+	struct conf_list values;
+
+	if (conf_value_split(k, e->value, &values, NULL) < 0)
+		return; /* was told by conf_set() */
+	for (size_t i = 0; i < values.n; i++) {
+		struct err err = ERR_INIT;
+
+		if (check_value(k, values.items[i], &err) < 0) {
+			conf_err_name_key(&err, e->key);
+			conf_mistake_add(m, false, e->file, e->line, "%s", err.text);
+		}
+	}
+	conf_list_done(&values);
+}
+
+static bool word_is_in(const char *word, const char *words)
+{
+	size_t len = strlen(word);
+
+	for (const char *p = words; *p; p += strspn(p, " ")) {
+		size_t n = strcspn(p, " ");
+
+		if (n == len && memcmp(p, word, len) == 0)
+			return true;
+		p += n;
+	}
+	return false;
+}
+
+/* Is what was given the default, or among what this version can do? */
+static bool works_now(const struct conf_key *k, const struct conf_section *s)
+{
+	struct buf given = BUF_INIT(CONF_TEXT_BYTES), def = BUF_INIT(CONF_TEXT_BYTES);
+	bool works = false;
+
+	if (!k->now)
+		return true;
+	if ((k->flags & CONF_MULTI) || k->type == CONF_TYPE_PARAM || !conf_value_format(k, s->object, &given))
+		return false;
+	if (word_is_in(buf_str(&given), k->now)) {
+		works = true;
+	} else if (k->def) {
+		/* All but words and switches could be spelled in several ways: both go through the same reader and writer. */
+		struct conf_watch scratch_watch = {.job_id = 0};
+		struct conf_workspace scratch_workspace = {.auth = 0};
+		struct conf_service scratch_service = {.log_level = 0};
+		void *object = k->kind == CONF_KIND_WATCH     ? (void *)&scratch_watch :
+			       k->kind == CONF_KIND_WORKSPACE ? (void *)&scratch_workspace :
+								(void *)&scratch_service;
+
+		conf_value_set_default(k, object);
+		works = conf_value_format(k, object, &def) && strcmp(buf_str(&given), buf_str(&def)) == 0;
+		conf_value_done(k, object);
+	}
+	buf_done(&given);
+	buf_done(&def);
+	return works;
+}
+
+static void check_available(const struct conf_key *k, const struct conf_section *s, const struct conf_entry *e,
+	struct conf_mistakes *m)
+{
+	if (works_now(k, s))
+		return;
+	if (!*k->now && !k->def)
+		conf_mistake_add(m, false, e->file, e->line, "%s is not available in this version", e->key);
+	else
+		conf_mistake_add(m, false, e->file, e->line, "%s = %s is not available in this version", e->key, e->value);
+}
+
+static void check_entries(const struct conf *c, struct conf_mistakes *m)
+{
+	for (size_t i = 0; i < c->entries_n; i++) {
+		const struct conf_entry *e = &c->entries[i];
+		const struct conf_section *s = conf_section_find(c, e->section);
+		const struct conf_key *k = conf_schema_find((enum conf_kind)s->kind, e->key);
+
+		if (s->kind == CONF_KIND_NOTIFY)
+			continue; /* told once for the section */
+		if (k->type == CONF_TYPE_PATTERN || k->type == CONF_TYPE_MIME || k->type == CONF_TYPE_TEMPLATE ||
+			k->type == CONF_TYPE_PARAM)
+			check_values(k, e, m);
+		check_available(k, s, e, m);
+	}
+	for (size_t i = 0; i < c->sections_n; i++) {
+		if (c->sections[i].kind == CONF_KIND_NOTIFY)
+			conf_mistake_add(m, false, c->sections[i].file, c->sections[i].line,
+				"[%s] is not available in this version", c->sections[i].name);
+	}
+}
+
+/* ---- keys that need one another ---- */
+
+static const struct {
+	enum conf_kind kind;
+	const char *key, *needs;
+} NEEDS[] = {
+	{CONF_KIND_WORKSPACE, "proxy_username", "proxy"},
+	{CONF_KIND_WORKSPACE, "proxy_password_file", "proxy_username"},
+	{CONF_KIND_WORKSPACE, "proxy_ca_file", "proxy"},
+	{CONF_KIND_WORKSPACE, "no_proxy", "proxy"},
+	{CONF_KIND_WORKSPACE, "client_key", "client_certificate"},
+	{CONF_KIND_WORKSPACE, "client_key_password_file", "client_certificate"},
+};
+
+static void check_needs(const struct site *s, enum conf_kind kind)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(NEEDS); i++) {
+		if (NEEDS[i].kind == kind && is_given(s, NEEDS[i].key) && !is_given(s, NEEDS[i].needs))
+			TELL(s, false, NEEDS[i].key, "%s is of no use without %s", NEEDS[i].key, NEEDS[i].needs);
+	}
+}
+
+/* ---- [events] ---- */
+
+static void check_events(const struct conf *c, struct conf_mistakes *m)
+{
+	struct site s = site_of(c, m, CONF_KIND_EVENTS, "");
+	const struct conf_events *e = &c->events;
+
+	if (e->keep_size_bytes < e->max_size_bytes)
+		TELL(&s, false, is_given(&s, "keep_size") ? "keep_size" : "max_size",
+			"keep_size is smaller than max_size, so no rotated file could be kept");
+	if (fs_is_beneath(e->file, c->service.state_directory) ||
+		fs_is_beneath(e->file, c->service.runtime_directory))
+		TELL(&s, false, "file", "file = %s is a directory of [service]", e->file);
+}
+
+/* ---- [workspace] ---- */
+
+/* Which keys a kind of credential has; needed ones first. */
+static const struct {
+	const char *keys[4];
+	size_t needed;
+} AUTH_KEYS[] = {
+	[CONF_AUTH_NONE] = {{NULL}, 0},
+	[CONF_AUTH_TOKEN] = {{"token_file"}, 1},
+	[CONF_AUTH_OAUTH_M2M] = {{"client_id", "client_secret_file"}, 2},
+	[CONF_AUTH_AZURE_CLIENT_SECRET] = {{"azure_tenant_id", "client_id", "client_secret_file"}, 3},
+	[CONF_AUTH_AZURE_MANAGED_IDENTITY] = {{"client_id"}, 0},
+	[CONF_AUTH_OIDC] = {{"oidc_token_file", "client_id"}, 1},
+	[CONF_AUTH_BASIC] = {{"username", "password_file"}, 2},
+	[CONF_AUTH_PROFILE] = {{"profile", "config_file"}, 2},
+};
+
+static const char *const CREDENTIAL_KEYS[] = {"token_file", "username", "password_file", "client_id",
+	"client_secret_file", "azure_tenant_id", "oidc_token_file", "profile", "config_file"};
+
+static bool auth_has_key(int auth, const char *key)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(AUTH_KEYS[auth].keys) && AUTH_KEYS[auth].keys[i]; i++) {
+		if (strcmp(AUTH_KEYS[auth].keys[i], key) == 0)
+			return true;
+	}
+	return false;
+}
+
+static void check_auth_keys(const struct site *s, const struct conf_workspace *ws)
+{
+	const char *name = conf_auth_name(ws->auth);
+	bool named = is_given(s, "auth");
+
+	for (size_t i = 0; i < AUTH_KEYS[ws->auth].needed; i++) {
+		const char *key = AUTH_KEYS[ws->auth].keys[i];
+
+		if (!is_tried(s, key))
+			TELL(s, false, named ? "auth" : NULL, "auth = %s%s needs %s", name,
+				named ? "" : ", as the keys given say,", key);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(CREDENTIAL_KEYS); i++) {
+		const char *key = CREDENTIAL_KEYS[i];
+
+		if (is_given(s, key) && !auth_has_key(ws->auth, key))
+			TELL(s, false, key, "%s does not belong to auth = %s", key, name);
+	}
+}
+
+static void check_auth(const struct site *s, const struct conf_workspace *ws)
+{
+	unsigned found = conf_auth_found(ws);
+	struct buf names = BUF_INIT(256);
+
+	if (ws->auth != CONF_AUTH_NONE) {
+		check_auth_keys(s, ws);
+		return;
+	}
+	for (size_t i = 0; found == 0 && i < ARRAY_SIZE(CREDENTIAL_KEYS); i++) {
+		if (is_tried(s, CREDENTIAL_KEYS[i]))
+			return;
+	}
+	if (found == 0) {
+		TELL(s, false, NULL, "[%s] has no credential: token_file is missing", s->section);
+		return;
+	}
+	for (int kind = CONF_AUTH_TOKEN; kind <= CONF_AUTH_PROFILE; kind++) {
+		if (found & (1u << kind))
+			(void)buf_addf(&names, "%s%s", names.len ? " and " : "", conf_auth_name(kind));
+	}
+	TELL(s, false, NULL, "[%s] has more than one kind of credential: %s; keep one", s->section, buf_str(&names));
+	buf_done(&names);
+}
+
+static void check_workspace(const struct conf *c, const struct conf_workspace *ws, struct conf_mistakes *m)
+{
+	struct site s = site_of(c, m, CONF_KIND_WORKSPACE, ws->name);
+
+	if (!is_tried(&s, "host"))
+		TELL(&s, false, NULL, "[%s] has no host", s.section);
+	if (!ws->name[0] && c->workspaces_n > 1)
+		TELL(&s, false, NULL, "[workspace] needs a name because there is another one: [workspace:NAME]");
+	check_auth(&s, ws);
+	check_needs(&s, CONF_KIND_WORKSPACE);
+	if (ws->request_timeout_us < ws->connect_timeout_us)
+		TELL(&s, false, is_given(&s, "request_timeout") ? "request_timeout" : "connect_timeout",
+			"request_timeout is shorter than connect_timeout, which is a part of it");
+	if (ws->tls_max && strcmp(ws->tls_min, ws->tls_max) > 0)
+		TELL(&s, false, "tls_max", "tls_max is lower than tls_min");
+	if (ws->host && !conf_host_is_loopback(ws->host) &&
+		(__int128)ws->rate.count * 1000000 > (__int128)ws->rate.per_us * WORKSPACE_RATE_PER_S)
+		TELL(&s, true, "rate", "a workspace starts at most %d runs a second for everyone together",
+			WORKSPACE_RATE_PER_S);
+	for (size_t i = 0; i < c->watches_n; i++) {
+		if (c->watches[i]->workspace == ws)
+			return;
+	}
+	if (c->watches_n > 0 && ws->name[0])
+		TELL(&s, true, NULL, "[%s] is used by no watch", s.section);
+}
+
+/* ---- [watch:…] ---- */
+
+static void check_watch_workspace(const struct site *s, const struct conf_watch *w)
+{
+	const char *names[CONF_WORKSPACES_MAX];
+	const struct conf *c = s->c;
+	struct buf all = BUF_INIT(sizeof(names) / sizeof(names[0]) * (CONF_NAME_BYTES + 2));
+
+	if (w->workspace || (!w->workspace_name && (c->workspaces_n == 0 || is_tried(s, "workspace"))))
+		return; /* no workspace at all is told once */
+	for (size_t i = 0; i < c->workspaces_n; i++) {
+		names[i] = c->workspaces[i]->name;
+		if (names[i][0])
+			(void)buf_addf(&all, "%s%s", all.len ? ", " : "", names[i]);
+	}
+	if (!w->workspace_name) {
+		TELL(s, false, NULL, "workspace is missing; there are several: %s", buf_str(&all));
+	} else {
+		const char *near = text_nearest(w->workspace_name, names, c->workspaces_n);
+
+		if (near && *near)
+			TELL(s, false, "workspace", "there is no [workspace:%s]; did you mean %s?", w->workspace_name, near);
+		else
+			TELL(s, false, "workspace", "there is no [workspace:%s]%s%s", w->workspace_name,
+				all.len ? "; there are: " : "", buf_str(&all));
+	}
+	buf_done(&all);
+}
+
+static void check_watch_job(const struct site *s, const struct conf_watch *w)
+{
+	bool list = conf_job_type_is_list(w->job_type);
+	bool either = w->job_type == CONF_JOB_WHEEL;
+
+	if (!is_tried(s, "job_id") && !is_tried(s, "job_name"))
+		TELL(s, false, NULL, "[%s] has no job_id", s->section);
+	if (w->job_id != 0 && w->job_name)
+		TELL(s, false, "job_name", "job_id and job_name are both given; keep one");
+	if (list && is_given(s, "param.*"))
+		TELL(s, false, "param.*", "job_type = %s takes arg, not param.KEY", conf_job_type_name(w->job_type));
+	if (!list && !either && is_given(s, "arg"))
+		TELL(s, false, "arg", "job_type = %s takes param.KEY, not arg", conf_job_type_name(w->job_type));
+	if (either && is_given(s, "arg") && is_given(s, "param.*"))
+		TELL(s, false, "arg", "job_type = wheel takes either arg or param.KEY, not both");
+}
+
+static void check_watch_values(const struct site *s, const struct conf_watch *w)
+{
+	if (w->max_size_bytes > 0 && w->max_size_bytes < w->min_size_bytes)
+		TELL(s, false, "max_size", "max_size is smaller than min_size, so no file could pass");
+	if (w->complete == CONF_COMPLETE_MARKER && !w->marker)
+		TELL(s, false, "complete", "complete = marker needs marker");
+	if (w->marker && w->complete != CONF_COMPLETE_MARKER)
+		TELL(s, false, "marker", "marker is of no use without complete = marker");
+	if (w->complete == CONF_COMPLETE_CLOSE && w->method == CONF_METHOD_POLL)
+		TELL(s, false, "complete", "complete = close cannot be told with method = poll; take auto or quiet");
+	if (w->workspace && w->max_requests > w->workspace->max_requests)
+		TELL(s, false, "max_requests", "max_requests is more than the workspace's %lld",
+			(long long)w->workspace->max_requests);
+	if (is_given(s, "poll_interval") && w->method == CONF_METHOD_INOTIFY)
+		TELL(s, true, "poll_interval", "poll_interval is of no use with method = inotify");
+}
+
+static bool is_mapped(const struct conf_watch *w, const char *dir)
+{
+	for (size_t i = 0; i < w->path_map_n; i++) {
+		if (fs_is_beneath(w->path_map[i].local, dir))
+			return true;
+	}
+	return false;
+}
+
+static void check_path_map(const struct site *s, const struct conf_watch *w)
+{
+	if (w->path_map_none)
+		return;
+	if (w->path_map_n == 0) {
+		if (!is_tried(s, "path_map"))
+			TELL(s, true, NULL, "[%s] has no path_map: jobs get local paths; path_map = none says that this is meant",
+				s->section);
+		return;
+	}
+	for (size_t i = 0; i < w->directory.n; i++) {
+		if (!is_mapped(w, w->directory.items[i]))
+			TELL(s, true, "path_map", "no path_map covers all of %s: jobs get local paths for the rest",
+				w->directory.items[i]);
+	}
+	for (size_t i = 0; i < w->path_map_n; i++) {
+		const char *local = w->path_map[i].local;
+		bool used = false;
+
+		for (size_t j = 0; j < w->directory.n && !used; j++)
+			used = fs_is_beneath(local, w->directory.items[j]) || fs_is_beneath(w->directory.items[j], local);
+		if (!used && w->directory.n > 0)
+			TELL(s, true, "path_map", "path_map of %s is of no use: no directory of this watch is there", local);
+	}
+}
+
+/* Own files in a watched folder would be found as data, and writing them would never end. */
+static void check_own_files(const struct site *s, const struct conf_watch *w)
+{
+	const struct conf *c = s->c;
+	const struct {
+		const char *what, *path;
+	} own[] = {
+		{"state_directory", c->service.state_directory},
+		{"runtime_directory", c->service.runtime_directory},
+		{"the event log", c->events.file},
+		{"metrics_file", c->service.metrics_file},
+	};
+
+	for (size_t i = 0; i < w->directory.n; i++) {
+		const char *dir = w->directory.items[i];
+
+		if (strcmp(dir, "/") == 0) {
+			TELL(s, false, "directory", "the root directory cannot be watched");
+			continue;
+		}
+		for (size_t j = 0; j < ARRAY_SIZE(own); j++) {
+			if (!own[j].path)
+				continue;
+			if (fs_is_beneath(dir, own[j].path))
+				TELL(s, false, "directory", "%s holds %s %s; own files must not be watched", dir,
+					own[j].what, own[j].path);
+			else if (fs_is_beneath(own[j].path, dir))
+				TELL(s, false, "directory", "%s is inside of %s %s", dir, own[j].what, own[j].path);
+		}
+	}
+}
+
+/* Can a file below one also be found from the other? */
+static bool overlaps(const char *a, bool a_recursive, const char *b, bool b_recursive)
+{
+	if (strcmp(a, b) == 0)
+		return true;
+	return (a_recursive && fs_is_beneath(a, b)) || (b_recursive && fs_is_beneath(b, a));
+}
+
+static void check_same_watch_overlap(const struct site *s, const struct conf_watch *w)
+{
+	for (size_t i = 0; i < w->directory.n; i++) {
+		for (size_t j = 0; j < i; j++) {
+			if (overlaps(w->directory.items[i], w->recursive, w->directory.items[j], w->recursive))
+				TELL(s, false, "directory", "directories %s and %s overlap", w->directory.items[j],
+					w->directory.items[i]);
+		}
+	}
+}
+
+static bool same_job(const struct conf_watch *a, const struct conf_watch *b)
+{
+	bool same_host = a->workspace && b->workspace &&
+			 (a->workspace == b->workspace ||
+				 (a->workspace->host_token && b->workspace->host_token &&
+					 strcmp(a->workspace->host_token, b->workspace->host_token) == 0));
+
+	if (!same_host)
+		return false;
+	if (a->job_name && b->job_name)
+		return strcmp(a->job_name, b->job_name) == 0;
+	return a->job_id != 0 && a->job_id == b->job_id;
+}
+
+/* Both would make the same tokens: every file would be a dead letter of one of them. */
+static void check_other_watch_overlap(const struct site *s, const struct conf_watch *a, const struct conf_watch *b)
+{
+	for (size_t i = 0; i < a->directory.n; i++) {
+		for (size_t j = 0; j < b->directory.n; j++) {
+			if (!overlaps(a->directory.items[i], a->recursive, b->directory.items[j], b->recursive))
+				continue;
+			TELL(s, false, "directory",
+				"[watch:%s] and [watch:%s] start the same job for the same files: %s and %s overlap",
+				b->name, a->name, b->directory.items[j], a->directory.items[i]);
+			return;
+		}
+	}
+}
+
+static void check_watch(const struct conf *c, size_t i, struct conf_mistakes *m)
+{
+	const struct conf_watch *w = c->watches[i];
+	struct site s = site_of(c, m, CONF_KIND_WATCH, w->name);
+
+	if (!is_tried(&s, "directory"))
+		TELL(&s, false, NULL, "[%s] has no directory", s.section);
+	check_watch_workspace(&s, w);
+	check_watch_job(&s, w);
+	check_watch_values(&s, w);
+	check_path_map(&s, w);
+	check_own_files(&s, w);
+	check_same_watch_overlap(&s, w);
+	for (size_t j = 0; j < i; j++) {
+		if (same_job(w, c->watches[j]))
+			check_other_watch_overlap(&s, w, c->watches[j]);
+	}
+}
+
+void conf_check(const struct conf *c, struct conf_mistakes *m)
+{
+	check_entries(c, m);
+	check_events(c, m);
+	if (c->workspaces_n == 0)
+		conf_mistake_add(m, false, NULL, 0, "there is no [workspace]");
+	for (size_t i = 0; i < c->workspaces_n; i++)
+		check_workspace(c, c->workspaces[i], m);
+	if (c->watches_n == 0)
+		conf_mistake_add(m, false, NULL, 0, "there is no [watch:NAME], so there is nothing to do");
+	for (size_t i = 0; i < c->watches_n; i++)
+		check_watch(c, i, m);
+}

@@ -1,0 +1,233 @@
+/*
+ * One table, read from the top; the first row that fits decides. doc/outcomes.md says the same in words and must be
+ * changed with it: the reason words are a promise.
+ *
+ * Sending a request again is always safe, because its idempotency token makes the service answer with the run that is
+ * there. Giving one up is not, so a doubt goes to RETRY. But a row must not be decided by what a stranger can write:
+ * the service may quote a parameter in its message, and the parameter is a file name. So a text that would suspend a
+ * job or a workspace counts only at the start of the message, or where the service does not look at parameters yet
+ * (401, 403), or when the error code does not speak of the parameters.
+ *
+ * "sure" means that this attempt started no run: the request was refused before anything was done.
+ *
+ * Sources: the error codes and retry rules of the Databricks SDKs for Go and Python and of Airflow's provider.
+ */
+#include "core/outcome.h"
+
+#include <stddef.h>
+#include <string.h>
+#include "base/err.h"
+#include "base/mem.h"
+
+struct rule {
+	int from, to;     /* statuses */
+	const char *code; /* error code, or NULL for any */
+	const char *text; /* pattern for the message, or NULL for any: see text_fits() */
+	struct outcome outcome;
+};
+
+#define RETRY(reason) {OUTCOME_RETRY, false, reason}
+#define RETRY_SURE(reason) {OUTCOME_RETRY, true, reason}
+#define CREDENTIAL {OUTCOME_CREDENTIAL, true, "credential_refused"}
+#define JOB(reason) {OUTCOME_JOB, true, reason}
+#define DEAD(reason) {OUTCOME_DEAD, true, reason}
+#define DEAD_UNSURE(reason) {OUTCOME_DEAD, false, reason}
+#define UNREACHABLE(reason) {OUTCOME_UNREACHABLE, true, reason}
+#define UNREACHABLE_UNSURE(reason) {OUTCOME_UNREACHABLE, false, reason}
+
+static const struct outcome not_sent = UNREACHABLE("unreachable");
+static const struct outcome lost = RETRY("no_answer");
+static const struct outcome started = {OUTCOME_STARTED, false, "started"};
+static const struct outcome no_run_id = RETRY("no_run_id");
+static const struct outcome unexpected = RETRY("unexpected_status");
+
+static const struct rule rules[] = {
+	/* not the Jobs API, but something in front of it */
+	{300, 399, "private-link-validation-error", NULL, UNREACHABLE("private_link")},
+	{300, 399, NULL, NULL, UNREACHABLE_UNSURE("redirected")},
+	{407, 407, NULL, NULL, UNREACHABLE("proxy_refused")},
+	{404, 404, "ENDPOINT_NOT_FOUND", NULL, UNREACHABLE("no_jobs_api")},
+	{404, 404, NULL, "^No API found", UNREACHABLE("no_jobs_api")},
+	{405, 405, NULL, NULL, UNREACHABLE("no_jobs_api")},
+	{501, 501, NULL, NULL, UNREACHABLE("no_jobs_api")},
+	{403, 403, NULL, "IP ACL", UNREACHABLE("address_blocked")},
+
+	/* the server is in trouble or busy, whatever it says */
+	{500, 599, NULL, NULL, RETRY("server_error")},
+	{408, 408, NULL, NULL, RETRY("request_timeout")},
+	{425, 425, NULL, NULL, RETRY_SURE("too_early")},
+	{429, 429, NULL, NULL, RETRY_SURE("rate_limited")},
+
+	/* the same under another status, by error code */
+	{400, 499, "REQUEST_LIMIT_EXCEEDED", NULL, RETRY_SURE("rate_limited")},
+	{400, 499, "RESOURCE_EXHAUSTED", NULL, RETRY_SURE("rate_limited")},
+	{400, 499, "QUOTA_EXCEEDED", NULL, RETRY_SURE("rate_limited")},
+	{400, 499, "429", NULL, RETRY_SURE("rate_limited")},
+	{400, 499, "COULD_NOT_ACQUIRE_LOCK", NULL, RETRY("transient")},
+	{400, 499, "TEMPORARILY_UNAVAILABLE", NULL, RETRY("transient")},
+	{400, 499, "DEADLINE_EXCEEDED", NULL, RETRY("transient")},
+	{400, 499, "ABORTED", NULL, RETRY("transient")},
+	{499, 499, NULL, NULL, RETRY("transient")},
+
+	/* and by text: what the SDKs take for transient */
+	{400, 499, NULL, "REQUEST_LIMIT_EXCEEDED", RETRY_SURE("rate_limited")},
+	{400, 499, NULL, "RPC token bucket limit has been exceeded", RETRY_SURE("rate_limited")},
+	{400, 499, NULL, "exceeding rate limit", RETRY_SURE("rate_limited")},
+	{400, 499, NULL, "UnknownWorkerEnvironmentException", RETRY("transient")},
+	{400, 499, NULL, "does not have any associated worker environments", RETRY("transient")},
+	{400, 499, NULL, "There is no worker environment with id", RETRY("transient")},
+	{400, 499, NULL, "Unknown worker environment", RETRY("transient")},
+	{400, 499, NULL, "ClusterNotReadyException", RETRY("transient")},
+	{400, 499, NULL, "worker env * not found", RETRY("transient")},
+	{400, 499, NULL, "Timed out after ", RETRY("transient")},
+	{400, 499, NULL, "deadline exceeded", RETRY("transient")},
+	{400, 499, NULL, "connection reset by peer", RETRY("transient")},
+	{400, 499, NULL, "TLS handshake timeout", RETRY("transient")},
+	{400, 499, NULL, "connection refused", RETRY("transient")},
+	{400, 499, NULL, "i/o timeout", RETRY("transient")},
+	{400, 499, NULL, "Unexpected error", RETRY("transient")},
+	{400, 499, NULL, "Please try again later or try a faster operation", RETRY("transient")},
+
+	/* who we are */
+	{401, 401, NULL, NULL, CREDENTIAL},
+	{400, 499, "401", NULL, CREDENTIAL},
+	{400, 499, "UNAUTHENTICATED", NULL, CREDENTIAL},
+
+	/* 403 comes before the parameters are looked at */
+	{403, 403, NULL, "permission* job", JOB("job_forbidden")},
+	{403, 403, NULL, "token", CREDENTIAL},
+	{403, 403, NULL, "credential", CREDENTIAL},
+	{403, 403, NULL, "expired", CREDENTIAL},
+	{403, 403, NULL, "authenticat", CREDENTIAL},
+	{403, 403, NULL, "invalid access to Org", CREDENTIAL},
+	{403, 403, NULL, NULL, JOB("job_forbidden")},
+
+	/* the run of our token was deleted; before "token" can be taken for a credential */
+	{400, 499, NULL, "idempotency", DEAD_UNSURE("token_refused")},
+
+	/* the job */
+	{404, 404, NULL, NULL, JOB("job_missing")},
+	{400, 499, "RESOURCE_DOES_NOT_EXIST", NULL, JOB("job_missing")},
+	{400, 400, NULL, "^Job # does not exist", JOB("job_missing")},
+	{400, 499, "PERMISSION_DENIED", NULL, JOB("job_forbidden")},
+	{400, 499, "FEATURE_DISABLED", NULL, JOB("job_forbidden")},
+	{400, 400, NULL, "^Job # does not define ", JOB("parameter_undefined")},
+	{400, 400, NULL, "^Job # defines job parameters", JOB("parameter_undefined")},
+	{400, 400, NULL, "^Job parameter* not defined", JOB("parameter_undefined")},
+	{400, 400, NULL, "^Undefined job parameter", JOB("parameter_undefined")},
+	{400, 400, NULL, "^Unknown job parameter", JOB("parameter_undefined")},
+	{400, 400, NULL, "^job_parameters can not be used in combination", JOB("parameter_undefined")},
+	{400, 400, NULL, "^job_parameters cannot be used in combination", JOB("parameter_undefined")},
+
+	/* this request */
+	{400, 400, "INVALID_PARAMETER_VALUE", NULL, DEAD("bad_request")},
+	{400, 400, "MALFORMED_REQUEST", NULL, DEAD("bad_request")},
+
+	/* expired Entra tokens came as 400 for years */
+	{400, 400, NULL, "ExpiredJwtException", CREDENTIAL},
+	{400, 400, NULL, "io.jsonwebtoken.", CREDENTIAL},
+	{400, 400, NULL, "token is expir", CREDENTIAL},
+	{400, 400, NULL, "token has expired", CREDENTIAL},
+	{400, 400, NULL, "token expired", CREDENTIAL},
+	{400, 400, NULL, "access token", CREDENTIAL},
+	{400, 400, NULL, "credential", CREDENTIAL},
+
+	{400, 400, NULL, NULL, DEAD("bad_request")},
+	{409, 409, NULL, NULL, DEAD_UNSURE("conflict")},
+	{413, 413, NULL, NULL, DEAD("request_too_large")},
+	{400, 499, NULL, NULL, DEAD("refused")},
+};
+
+static char lower(char c)
+{
+	return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+}
+
+static bool is_digit(char c)
+{
+	return c >= '0' && c <= '9';
+}
+
+/* Does the piece (up to '*' or its end) stand at s? *ret_end is then behind it. '#' is one or more digits. */
+static bool piece_stands_at(const char *piece, const char *s, const char **ret_end)
+{
+	for (; *piece != '\0' && *piece != '*'; piece++) {
+		if (*piece == '#') {
+			if (!is_digit(*s))
+				return false;
+			while (is_digit(*s))
+				s++;
+		} else if (lower(*piece) != lower(*s++)) {
+			return false;
+		}
+	}
+	*ret_end = s;
+	return true;
+}
+
+/* Is the pattern found in the message, upper and lower case alike? '^' in front: only at its start. '*': anything in between. */
+static bool text_fits(const char *pattern, const char *message)
+{
+	bool anchored = *pattern == '^';
+	const char *piece = anchored ? pattern + 1 : pattern;
+
+	for (;;) {
+		const char *end;
+
+		while (!piece_stands_at(piece, message, &end)) {
+			if (anchored || *message == '\0')
+				return false;
+			message++;
+		}
+		piece += strcspn(piece, "*");
+		if (*piece++ == '\0')
+			return true;
+		message = end;
+		anchored = false;
+	}
+}
+
+static bool rule_fits(const struct rule *r, const struct outcome_answer *a)
+{
+	return a->http_status >= r->from && a->http_status <= r->to &&
+		(r->code == NULL || strcmp(r->code, a->error_code) == 0) &&
+		(r->text == NULL || text_fits(r->text, a->message));
+}
+
+static struct outcome decide_by_status(const struct outcome_answer *a)
+{
+	if (a->http_status >= 200 && a->http_status <= 299)
+		return a->has_run_id ? started : no_run_id;
+	for (size_t i = 0; i < ARRAY_SIZE(rules); i++)
+		if (rule_fits(&rules[i], a))
+			return rules[i].outcome;
+	return unexpected;
+}
+
+struct outcome outcome_decide(const struct outcome_answer *a)
+{
+	switch (a->transport) {
+	case OUTCOME_TRANSPORT_OK:
+		return decide_by_status(a);
+	case OUTCOME_TRANSPORT_NOT_SENT:
+		return not_sent;
+	case OUTCOME_TRANSPORT_LOST:
+		return lost;
+	}
+	BUG_ON(true);
+}
+
+const char *outcome_kind_name(enum outcome_kind kind)
+{
+	static const char *const names[] = {
+		[OUTCOME_STARTED] = "started",
+		[OUTCOME_RETRY] = "retry",
+		[OUTCOME_CREDENTIAL] = "credential",
+		[OUTCOME_JOB] = "job",
+		[OUTCOME_DEAD] = "dead",
+		[OUTCOME_UNREACHABLE] = "unreachable",
+	};
+
+	BUG_ON((size_t)kind >= ARRAY_SIZE(names));
+	return names[kind];
+}

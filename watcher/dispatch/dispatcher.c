@@ -1,0 +1,915 @@
+/*
+ * dispatcher: facts, one transaction a round, then acts.
+ *
+ * During a round of the loop messages of watchers and answers of the Jobs API are only collected. At its end all of them
+ * are applied to the ledger in one transaction, together with the choice of what is sent next; after the commit the
+ * acts follow: requests go out, event lines go to the log, watchers get their answers. So everything that arrived in
+ * one round shares one fsync, and nothing is done that is not recorded.
+ *
+ * When the ledger cannot be written (disk full), the round is given up and its facts are kept; nothing more is read
+ * from watchers, and the same facts are applied again, with growing pauses, until it works.
+ */
+#include "dispatch/dispatcher.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <unistd.h>
+#include "base/clock.h"
+#include "base/fs.h"
+#include "base/list.h"
+#include "base/log.h"
+#include "base/loop.h"
+#include "base/mem.h"
+#include "base/sock.h"
+#include "confine/limits.h"
+#include "core/conf.h"
+#include "core/wire.h"
+#include "dispatch/intake.h"
+#include "dispatch/ledger.h"
+#include "dispatch/link.h"
+#include "dispatch/outbox.h"
+#include "dispatch/scribe.h"
+#include "dispatch/sender.h"
+
+#define LOCK_FILE "lock"
+#define LOCK_WAIT_US (5 * US_PER_S)
+#define LOCK_STEP_MS 50
+#define FACTS_BYTES_MAX (4u * 1024 * 1024) /* read in one round */
+#define FACTS_MAX 2048
+#define LEDGER_RETRY_FIRST_US (1 * US_PER_S)
+#define LEDGER_RETRY_LAST_US (30 * US_PER_S)
+#define STOP_WAIT_US (5 * US_PER_S)
+#define STATE_EVERY_US (1 * US_PER_S)
+
+enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_UNREACHABLE = 69, EXIT_CONFIGURATION = 78 };
+
+struct dispatcher;
+
+struct watch_state {
+	struct dispatcher *d;
+	struct intake_peer peer;
+	struct link *link;  /* NULL: no watcher is attached, or its socket has ended */
+	uint64_t epoch;     /* which of its watchers; facts of an earlier one get no answer */
+	bool ever_attached;
+	bool scanned;       /* listed completely since it was attached */
+	bool lost;          /* its folder is gone */
+	bool is_done;       /* scan: has nothing left to wait for */
+};
+
+struct fact { /* a message of a watcher */
+	struct list in;
+	struct watch_state *watch;
+	uint64_t epoch;
+	struct intake_result result;
+	char *fault; /* the watcher is at fault */
+	size_t len;
+	char bytes[];
+};
+
+struct dispatcher {
+	int keeper_fd;
+	struct wire_page *page;
+	struct conf *conf;
+	int mode; /* enum wire_mode */
+	bool dry;
+	int64_t expected; /* watchers that will be attached */
+	int64_t wait_us;
+	char *only_watch, *hash;
+
+	int lock_fd;
+	struct loop *loop;
+	struct loop_io *keeper_io;
+	struct ledger *ledger, *behind; /* behind: the real one of a dry run */
+	struct scribe scribe;
+	struct intake *intake;
+	struct sender *sender; /* NULL in a dry run */
+	struct outbox *outbox; /* likewise */
+
+	struct watch_state *watches; /* as conf->watches */
+	struct list facts;
+	size_t facts_n, facts_bytes;
+
+	bool broken;     /* the last commit failed */
+	int64_t retry_us, retry_at_us;
+	bool service_started; /* still to be written */
+	bool stopping;   /* told to stop, or a scan is through: finish what is on its way */
+	bool ended;
+	int64_t started_us;
+	int64_t failed, rejected;
+	bool ready;
+	char *state_sent;
+	int64_t state_sent_us;
+	struct loop_timer *wake;     /* retry, deadline of a stop, end of a scan's patience, state line */
+	int64_t stop_by_us;
+	struct wire_message in;      /* from the keeper and the watchers */
+	struct wire_message scratch; /* a fact being applied */
+};
+
+static int exit_status_of(const struct err *err)
+{
+	return err->class == ERR_CONF ? EXIT_CONFIGURATION : EXIT_FAILED;
+}
+
+/* ---- the configuration ---- */
+
+static int take_configured(struct dispatcher *d, const struct wire_configured *m)
+{
+	d->mode = (int)m->mode;
+	d->dry = m->dry_run != 0;
+	d->expected = m->watches;
+	d->wait_us = m->wait_us;
+	d->only_watch = mem_strdup(m->only_watch);
+	d->hash = mem_strdup(m->hash);
+	return 0;
+}
+
+static int check_configuration(struct dispatcher *d, const struct conf_mistakes *mistakes, struct err *err)
+{
+	conf_resolve(d->conf);
+	for (size_t i = 0; i < mistakes->n; i++)
+		if (!mistakes->items[i].warning)
+			return err_set(err, ERR_CONF, EINVAL, "%s", mistakes->items[i].text);
+	for (size_t i = 0; i < d->conf->watches_n; i++) {
+		const struct conf_watch *w = d->conf->watches[i];
+
+		if (!w->workspace || !w->workspace->host_token)
+			return err_set(err, ERR_CONF, EINVAL, "watch %s has no workspace", w->name);
+		if (w->job_id <= 0)
+			return err_set(err, ERR_CONF, EINVAL, "watch %s: job_name is not there yet, give its job_id", w->name);
+	}
+	return 0;
+}
+
+static int receive_configuration(struct dispatcher *d, struct err *err)
+{
+	struct conf_mistakes mistakes = {.n = 0};
+	bool configured = false;
+	int rc = 0;
+
+	d->conf = conf_new();
+	while (!configured && rc == 0) {
+		const struct wire_configure *m = &d->in.as.configure;
+
+		rc = wire_recv(d->keeper_fd, &d->in, err);
+		if (rc == -EAGAIN) {
+			rc = sock_wait(d->keeper_fd, POLLIN, -1);
+			continue;
+		}
+		if (rc == 0)
+			rc = err_set(err, ERR_SYSTEM, EPIPE, "the keeper has gone away");
+		if (rc < 0)
+			break;
+		rc = 0;
+		if (d->in.type == WIRE_CONFIGURE)
+			conf_set(d->conf, m->section, m->key, m->value, m->file, (int)m->line, &mistakes);
+		else if (d->in.type == WIRE_CONFIGURED)
+			configured = take_configured(d, &d->in.as.configured) == 0;
+		else
+			rc = err_set(err, ERR_INPUT, EBADMSG, "unexpected message \"%s\" before the configuration",
+				wire_type_name(d->in.type));
+		wire_message_close(&d->in);
+	}
+	if (rc == 0)
+		rc = check_configuration(d, &mistakes, err);
+	conf_mistakes_done(&mistakes);
+	return rc;
+}
+
+/* ---- the state directory ---- */
+
+static int make_state_directory(const char *path, struct err *err)
+{
+	char text[24];
+	struct statfs fs;
+
+	if (mkdir(path, 0700) == 0) {
+		int rc = fs_sync_parent(path, err);
+
+		if (rc < 0)
+			return rc;
+	} else if (errno != EEXIST) {
+		return err_errno(err, errno, "cannot make the state directory %s", path);
+	}
+	if (statfs(path, &fs) < 0)
+		return err_errno(err, errno, "cannot look at the state directory %s", path);
+	if (fs_type_is_remote(fs.f_type))
+		return err_set(err, ERR_CONF, EINVAL,
+			"the state directory %s is on a network file system (%s); the ledger needs a local disk", path,
+			fs_type_name(fs.f_type, text));
+	return 0;
+}
+
+/* Waits for the lock of the state directory, and looks for the end of the keeper meanwhile. */
+static int take_lock(struct dispatcher *d, struct err *err)
+{
+	const char *directory = d->conf->service.state_directory;
+	CLEANUP_FREE char *path = fs_join(directory, LOCK_FILE);
+	int64_t until_us = clock_mono_us() + LOCK_WAIT_US;
+	struct pollfd keeper = {.fd = d->keeper_fd};
+
+	d->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY, 0600);
+	if (d->lock_fd < 0)
+		return err_errno(err, errno, "cannot open the lock %s", path);
+	while (flock(d->lock_fd, LOCK_EX | LOCK_NB) < 0) {
+		if (errno != EWOULDBLOCK && errno != EINTR)
+			return err_errno(err, errno, "cannot take the lock %s", path);
+		if (clock_mono_us() >= until_us)
+			return err_set(err, ERR_SYSTEM, EBUSY, "another brickwatch is using %s", directory);
+		if (poll(&keeper, 1, LOCK_STEP_MS) > 0)
+			return err_set(err, ERR_SYSTEM, EPIPE, "the keeper has gone away");
+	}
+	return 0;
+}
+
+/* The folder of the event log, as far as one level goes: else a first try would need root's help. */
+static void make_log_directory(const char *file)
+{
+	const char *slash = strrchr(file, '/');
+	CLEANUP_FREE char *directory = slash && slash > file ? mem_strndup(file, (size_t)(slash - file)) : NULL;
+
+	if (directory && mkdir(directory, 0750) < 0 && errno != EEXIST)
+		log_debug("cannot make %s: %s", directory, strerror(errno));
+}
+
+static int open_state(struct dispatcher *d, struct err *err)
+{
+	const struct conf_service *s = &d->conf->service;
+	bool power = s->durability == CONF_DURABILITY_POWER;
+	int rc = make_state_directory(s->state_directory, err);
+
+	if (rc == 0)
+		rc = take_lock(d, err);
+	if (rc == 0)
+		rc = ledger_open(s->state_directory, power, &d->ledger, err);
+	if (rc < 0)
+		return rc;
+	make_log_directory(d->conf->events.file);
+	scribe_init(&d->scribe, d->ledger, false);
+	d->outbox = outbox_new(d->loop, d->ledger, &d->conf->events, power, d->page);
+	return 0;
+}
+
+static int open_dry_state(struct dispatcher *d, struct err *err)
+{
+	struct err none = ERR_INIT;
+	int rc = ledger_open_read_only(d->conf->service.state_directory, &d->behind, &none);
+
+	if (rc < 0 && rc != -ENOENT) {
+		*err = none;
+		return rc;
+	}
+	rc = ledger_open_memory(&d->ledger, err);
+	if (rc == 0)
+		scribe_init(&d->scribe, d->ledger, true);
+	return rc;
+}
+
+/* ---- watchers ---- */
+
+static struct watch_state *find_watch(struct dispatcher *d, const char *name)
+{
+	for (size_t i = 0; i < d->conf->watches_n; i++)
+		if (strcmp(d->conf->watches[i]->name, name) == 0)
+			return &d->watches[i];
+	return NULL;
+}
+
+static void detach(struct watch_state *w)
+{
+	link_free(w->link);
+	w->link = NULL;
+}
+
+/* Keeps a copy of the message until the end of the round. */
+static void add_fact(struct watch_state *w, const struct wire_message *m)
+{
+	struct dispatcher *d = w->d;
+	CLEANUP_BUF struct buf b = BUF_INIT(WIRE_MESSAGE_BYTES);
+	struct fact *f;
+
+	BUG_ON(wire_encode(m->type, &m->as, &b) < 0); /* it was decoded from no more */
+	f = mem_alloc(sizeof(*f) + b.len);
+	f->watch = w;
+	f->epoch = w->epoch;
+	f->len = b.len;
+	memcpy(f->bytes, b.data, b.len);
+	intake_result_init(&f->result);
+	list_add_tail(&d->facts, &f->in);
+	d->facts_n++;
+	d->facts_bytes += f->len;
+}
+
+static void fact_free(struct dispatcher *d, struct fact *f)
+{
+	list_remove(&f->in);
+	d->facts_n--;
+	d->facts_bytes -= f->len;
+	intake_result_done(&f->result);
+	free(f->fault);
+	free(f);
+}
+
+static bool may_read(const struct dispatcher *d)
+{
+	return !d->broken && d->facts_n < FACTS_MAX && d->facts_bytes < FACTS_BYTES_MAX;
+}
+
+static bool on_link(struct link *l, const struct wire_message *m, const char *why, void *arg)
+{
+	struct watch_state *w = arg;
+
+	(void)l;
+	if (!m) {
+		if (why)
+			log_error("watch %s: %s; its watcher is let go and started again", w->peer.watch->name, why);
+		detach(w);
+		return false;
+	}
+	add_fact(w, m);
+	return may_read(w->d);
+}
+
+static void set_reading(struct dispatcher *d, bool on)
+{
+	for (size_t i = 0; i < d->conf->watches_n; i++)
+		if (d->watches[i].link)
+			link_set_reading(d->watches[i].link, on);
+}
+
+/* What a watcher still said before it ended. */
+static void read_rest(struct watch_state *w)
+{
+	while (w->link && may_read(w->d)) {
+		size_t before = w->d->facts_n;
+
+		link_read(w->link);
+		if (w->d->facts_n == before)
+			return;
+	}
+}
+
+static void on_attach(struct dispatcher *d, struct wire_message *m)
+{
+	struct watch_state *w = find_watch(d, m->as.attach.name);
+	struct err err = ERR_INIT;
+
+	if (!w || m->n_fds < 1) {
+		log_error("the keeper attached the unknown watch \"%s\"", m->as.attach.name);
+		return;
+	}
+	read_rest(w);
+	detach(w);
+	w->epoch++;
+	w->scanned = w->is_done = w->lost = false;
+	w->ever_attached = true;
+	w->peer = (struct intake_peer){.watch = w->peer.watch};
+	w->link = link_new(d->loop, m->fds[0], &d->in, on_link, w, &err);
+	m->fds[0] = -1;
+	if (!w->link)
+		log_error("watch %s: %s", w->peer.watch->name, err.text);
+	else if (d->broken)
+		link_set_reading(w->link, false);
+}
+
+static void on_detach(struct dispatcher *d, const char *name)
+{
+	struct watch_state *w = find_watch(d, name);
+
+	if (!w)
+		return;
+	read_rest(w);
+	detach(w);
+	w->scanned = w->is_done = false;
+}
+
+/* ---- the end ---- */
+
+static void end(struct dispatcher *d, int status)
+{
+	d->ended = true;
+	loop_stop(d->loop, status);
+}
+
+static void stop(struct dispatcher *d)
+{
+	if (d->stopping)
+		return;
+	d->stopping = true;
+	for (size_t i = 0; i < d->conf->watches_n; i++)
+		read_rest(&d->watches[i]); /* watchers are stopped first */
+	if (d->sender)
+		sender_stop(d->sender);
+	d->stop_by_us = clock_mono_us() + STOP_WAIT_US;
+}
+
+/* ---- the keeper ---- */
+
+static void on_keeper(struct loop_io *io, uint32_t events, void *arg)
+{
+	struct dispatcher *d = arg;
+	struct err err = ERR_INIT;
+	/* d->in is used by links that are read from in here */
+	struct wire_message *m = &d->scratch;
+	int rc = wire_recv(d->keeper_fd, m, &err);
+
+	(void)io;
+	(void)events;
+	if (rc == -EAGAIN)
+		return;
+	if (rc <= 0) {
+		if (rc < 0)
+			log_error("message of the keeper: %s; ending", err.text);
+		end(d, EXIT_FAILED); /* what is pending is sent by the next one */
+		return;
+	}
+	if (m->type == WIRE_ATTACH)
+		on_attach(d, m);
+	else if (m->type == WIRE_DETACH)
+		on_detach(d, m->as.detach.name);
+	else if (m->type == WIRE_STOP)
+		stop(d);
+	else if (m->type == WIRE_REOPEN && d->outbox)
+		outbox_reopen(d->outbox);
+	wire_message_close(m);
+}
+
+/* ---- telling the keeper ---- */
+
+static bool is_up(struct dispatcher *d)
+{
+	int64_t up = 0;
+
+	for (size_t i = 0; i < d->conf->watches_n; i++)
+		up += d->watches[i].scanned || d->watches[i].lost;
+	return up >= d->expected;
+}
+
+static char *describe_state(const struct dispatcher *d)
+{
+	struct sender_counts c = {.started = 0};
+	int64_t watching = 0;
+
+	if (d->sender)
+		c = sender_counts(d->sender);
+	for (size_t i = 0; i < d->conf->watches_n; i++)
+		watching += d->watches[i].scanned;
+	return mem_printf("watching %" PRId64 " of %" PRId64 " folders; started %" PRId64 ", failed %" PRId64 ", rejected %" PRId64
+			  ", waiting %" PRId64 "%s%s",
+		watching, d->expected, c.started, c.failed + d->failed, d->rejected, c.pending,
+		d->broken ? "; the ledger cannot be written" : "",
+		d->outbox && outbox_is_failing(d->outbox) ? "; the event log cannot be written" : "");
+}
+
+/* Tells when something has changed, at most once a second but for readiness. Returns when it wants to be called again, or INT64_MAX. */
+static int64_t send_state(struct dispatcher *d, int64_t now_us)
+{
+	CLEANUP_FREE char *text = describe_state(d);
+	struct wire_state m = {.status = text};
+	bool ready = d->ready || is_up(d);
+
+	if (ready == d->ready && d->state_sent && strcmp(text, d->state_sent) == 0)
+		return INT64_MAX;
+	if (ready == d->ready && d->state_sent && now_us < d->state_sent_us + STATE_EVERY_US)
+		return d->state_sent_us + STATE_EVERY_US;
+	m.ready = ready;
+	if (wire_send(d->keeper_fd, WIRE_STATE, &m, NULL, 0) < 0)
+		return now_us + STATE_EVERY_US;
+	free(d->state_sent);
+	d->state_sent = mem_strdup(text);
+	d->state_sent_us = now_us;
+	d->ready = ready;
+	return INT64_MAX;
+}
+
+/* ---- a round: apply ---- */
+
+static int apply_fact(struct dispatcher *d, struct fact *f, struct err *err)
+{
+	int rc;
+
+	intake_result_done(&f->result);
+	memcpy(d->scratch.bytes, f->bytes, f->len);
+	d->scratch.n_fds = 0;
+	rc = wire_decode(&d->scratch, f->len, err);
+	BUG_ON(rc < 0); /* we have encoded it */
+	rc = intake_take(d->intake, &f->watch->peer, &d->scratch, clock_wall_us(), &f->result, err);
+	if (rc > 0 && !f->fault)
+		f->fault = mem_strdup(err->text);
+	return rc < 0 ? rc : 0;
+}
+
+static int apply_service(struct dispatcher *d, enum event_type type, struct err *err)
+{
+	struct sender_counts c = {.started = 0};
+	struct event_service x = {.version = BW_VERSION, .configuration = d->hash, .watches = d->expected};
+	int rc = ledger_count(d->ledger, LEDGER_PENDING, &x.pending, err);
+
+	if (d->sender)
+		c = sender_counts(d->sender);
+	x.started = c.started;
+	x.failed = c.failed + d->failed;
+	x.rejected = d->rejected;
+	return rc < 0 ? rc : scribe_service(&d->scribe, type, &x, clock_wall_us(), err);
+}
+
+static int apply(struct dispatcher *d, struct err *err)
+{
+	int rc = 0;
+
+	if (d->outbox)
+		rc = outbox_apply(d->outbox, err);
+	if (rc == 0 && d->service_started)
+		rc = apply_service(d, EVENT_SERVICE_STARTED, err);
+	LIST_FOREACH(it, &d->facts)
+	{
+		if (rc == 0)
+			rc = apply_fact(d, LIST_OF(it, struct fact, in), err);
+	}
+	if (rc == 0 && d->sender)
+		rc = sender_apply(d->sender, err);
+	if (rc < 0)
+		return rc;
+	wire_page_enter(d->page, "commit", d->conf->service.state_directory);
+	rc = ledger_commit(d->ledger, err);
+	wire_page_leave(d->page);
+	return rc;
+}
+
+static void undo(struct dispatcher *d)
+{
+	ledger_rollback(d->ledger);
+	intake_undo(d->intake);
+	LIST_FOREACH(it, &d->facts)
+	{
+		struct fact *f = LIST_OF(it, struct fact, in);
+
+		if (f->result.announced)
+			f->watch->peer.announced = false;
+	}
+	if (d->sender)
+		sender_undo(d->sender);
+	if (d->outbox)
+		outbox_undo(d->outbox);
+}
+
+static void fail_round(struct dispatcher *d, const struct err *err)
+{
+	undo(d);
+	if (!d->broken)
+		log_error("%s; nothing more is accepted or sent until the ledger can be written again", err->text);
+	d->broken = true;
+	set_reading(d, false);
+	d->retry_at_us = clock_mono_us() + d->retry_us;
+	d->retry_us = 2 * d->retry_us < LEDGER_RETRY_LAST_US ? 2 * d->retry_us : LEDGER_RETRY_LAST_US;
+}
+
+static void recover(struct dispatcher *d)
+{
+	d->retry_us = LEDGER_RETRY_FIRST_US;
+	if (!d->broken)
+		return;
+	log_info("the ledger can be written again");
+	d->broken = false;
+	set_reading(d, true);
+}
+
+/* ---- a round: act ---- */
+
+static void tell_result(const struct intake_result *r)
+{
+	if (!r->text)
+		return;
+	if (r->text_is_plain)
+		(void)printf("%s\n", r->text);
+	else if (r->level == LOG_LEVEL_ERROR)
+		log_error("%s", r->text);
+	else if (r->level == LOG_LEVEL_WARNING)
+		log_warning("%s", r->text);
+	else
+		log_info("%s", r->text);
+}
+
+/* What concerns the watcher itself; it may have been started anew meanwhile. */
+static void act_on_watcher(struct fact *f)
+{
+	struct watch_state *w = f->watch;
+	const struct intake_result *r = &f->result;
+	int rc = 0;
+
+	if (f->epoch != w->epoch)
+		return;
+	w->scanned |= r->announced;
+	if (r->lost) {
+		w->scanned = false;
+		w->lost = true;
+	}
+	if (r->announced)
+		w->lost = false;
+	if (r->counted)
+		w->is_done = r->is_done;
+	if (r->wanted && w->link)
+		rc = link_answer(w->link, r->seq, buf_str(&r->bits), r->bits.len);
+	if (rc == -EBUSY && !f->fault)
+		f->fault = mem_printf("watch %s asked again before it was answered", w->peer.watch->name);
+	if (!f->fault || !w->link)
+		return;
+	log_error("%s; its watcher is let go and started again", f->fault);
+	detach(w);
+}
+
+static void act_on_facts(struct dispatcher *d)
+{
+	LIST_FOREACH_SAFE(it, &d->facts)
+	{
+		struct fact *f = LIST_OF(it, struct fact, in);
+
+		tell_result(&f->result);
+		d->failed += f->result.failed;
+		d->rejected += f->result.rejected;
+		if (f->result.accepted && d->sender)
+			sender_accepted(d->sender, f->watch->peer.watch->name);
+		act_on_watcher(f);
+		fact_free(d, f);
+	}
+	if (d->dry)
+		(void)fflush(stdout);
+}
+
+static void act(struct dispatcher *d)
+{
+	d->service_started = false;
+	if (d->outbox)
+		outbox_committed(d->outbox);
+	act_on_facts(d);
+	if (d->sender)
+		sender_committed(d->sender);
+	if (d->outbox)
+		outbox_flush(d->outbox);
+}
+
+/* ---- when it is over ---- */
+
+static bool watchers_are_done(const struct dispatcher *d)
+{
+	int64_t done = 0;
+
+	for (size_t i = 0; i < d->conf->watches_n; i++)
+		done += d->watches[i].is_done || (d->watches[i].lost && d->watches[i].ever_attached);
+	return done >= d->expected;
+}
+
+static bool scan_is_over(const struct dispatcher *d, int64_t now_us)
+{
+	struct sender_counts c = {.started = 0};
+
+	if (d->mode != WIRE_MODE_SCAN)
+		return false;
+	if (d->wait_us > 0 && now_us >= d->started_us + d->wait_us)
+		return true;
+	if (!watchers_are_done(d) || !list_is_empty(&d->facts))
+		return false;
+	if (d->sender)
+		c = sender_counts(d->sender);
+	return c.in_flight == 0 && c.pending <= c.given_up;
+}
+
+static int scan_status(const struct dispatcher *d)
+{
+	struct sender_counts c = {.started = 0};
+	int status = EXIT_DONE;
+
+	if (d->dry)
+		return EXIT_DONE;
+	if (d->sender)
+		c = sender_counts(d->sender);
+	for (size_t i = 0; i < d->conf->watches_n; i++) {
+		const struct watch_state *w = &d->watches[i];
+
+		if (!w->ever_attached || w->is_done)
+			continue;
+		if (w->scanned) {
+			log_warning("watch %s: some files were not complete yet and are left for the next scan",
+				w->peer.watch->name);
+			continue;
+		}
+		log_error("watch %s could not be listed", w->peer.watch->name);
+		status = EXIT_FAILED;
+	}
+	if (d->failed + c.failed > 0)
+		status = EXIT_FAILED;
+	if (c.pending > 0) {
+		log_error("%" PRId64 " files could not be sent; they stay in the ledger for the next scan", c.pending);
+		status = EXIT_UNREACHABLE;
+	}
+	return status;
+}
+
+/* The last things to write, while the ledger lets us. */
+static void finish(struct dispatcher *d)
+{
+	struct err err = ERR_INIT;
+	int rc = 0;
+
+	if (!d->outbox || d->broken)
+		return;
+	if (d->mode == WIRE_MODE_RUN)
+		rc = apply_service(d, EVENT_SERVICE_STOPPED, &err);
+	if (rc == 0)
+		rc = ledger_commit(d->ledger, &err);
+	if (rc == 0) {
+		outbox_drain(d->outbox);
+		rc = outbox_apply(d->outbox, &err);
+	}
+	if (rc == 0)
+		rc = ledger_commit(d->ledger, &err);
+	if (rc < 0)
+		log_error("%s; the rest is done by the next start", err.text);
+}
+
+static bool is_finished(const struct dispatcher *d, int64_t now_us)
+{
+	if (!d->stopping)
+		return false;
+	if (now_us >= d->stop_by_us)
+		return true;
+	return list_is_empty(&d->facts) && (!d->sender || sender_counts(d->sender).in_flight == 0);
+}
+
+static void set_wake(struct dispatcher *d, int64_t at_us)
+{
+	if (d->broken && d->retry_at_us < at_us)
+		at_us = d->retry_at_us;
+	if (d->stopping && d->stop_by_us < at_us)
+		at_us = d->stop_by_us;
+	if (d->mode == WIRE_MODE_SCAN && !d->stopping && d->wait_us > 0 && d->started_us + d->wait_us < at_us)
+		at_us = d->started_us + d->wait_us;
+	if (at_us == INT64_MAX)
+		loop_timer_clear(d->wake);
+	else
+		loop_timer_set(d->wake, at_us);
+}
+
+static bool has_work(const struct dispatcher *d)
+{
+	return d->service_started || !list_is_empty(&d->facts) || (d->sender && sender_has_work(d->sender)) ||
+	       (d->outbox && outbox_wants_commit(d->outbox));
+}
+
+static void work(struct dispatcher *d)
+{
+	struct err err = ERR_INIT;
+
+	if (apply(d, &err) < 0) {
+		fail_round(d, &err);
+		return;
+	}
+	recover(d);
+	act(d);
+}
+
+/* The end of every round of the loop. */
+static void on_round(void *arg)
+{
+	struct dispatcher *d = arg;
+	int64_t now_us = clock_mono_us();
+
+	if (d->ended)
+		return;
+	if ((!d->broken || now_us >= d->retry_at_us) && (d->broken || has_work(d)))
+		work(d);
+	if (!d->stopping && scan_is_over(d, now_us))
+		stop(d);
+	if (is_finished(d, now_us)) {
+		finish(d);
+		end(d, d->mode == WIRE_MODE_SCAN ? scan_status(d) : EXIT_DONE);
+		return;
+	}
+	set_wake(d, send_state(d, now_us));
+}
+
+static void on_wake(struct loop_timer *t, void *arg)
+{
+	(void)t;
+	(void)arg; /* the round that it starts is what it is for */
+}
+
+/* ---- life ---- */
+
+static int start_sender(struct dispatcher *d, struct err *err)
+{
+	struct sender_options o = {
+		.loop = d->loop,
+		.conf = d->conf,
+		.ledger = d->ledger,
+		.scribe = &d->scribe,
+		.only_watch = d->only_watch,
+	};
+
+	d->sender = sender_new(&o, err);
+	return d->sender ? 0 : -err->code;
+}
+
+static void make_watches(struct dispatcher *d)
+{
+	d->watches = mem_array(d->conf->watches_n + 1, sizeof(d->watches[0]));
+	for (size_t i = 0; i < d->conf->watches_n; i++) {
+		d->watches[i].d = d;
+		d->watches[i].peer.watch = d->conf->watches[i];
+	}
+}
+
+static int set_up(struct dispatcher *d, struct err *err)
+{
+	int rc;
+
+	d->loop = loop_new(err);
+	if (!d->loop)
+		return -err->code;
+	d->wake = loop_timer_add(d->loop, on_wake, d);
+	rc = d->dry ? open_dry_state(d, err) : open_state(d, err);
+	if (rc == 0 && !d->dry)
+		rc = start_sender(d, err);
+	if (rc < 0)
+		return rc;
+	make_watches(d);
+	d->intake = intake_new(d->conf, d->ledger, d->behind, &d->scribe, d->dry);
+	d->service_started = d->mode == WIRE_MODE_RUN && !d->dry;
+	d->started_us = clock_mono_us();
+	d->keeper_io = loop_io_add(d->loop, d->keeper_fd, LOOP_IN, on_keeper, d, err);
+	if (!d->keeper_io)
+		return -err->code;
+	loop_prepare_add(d->loop, on_round, d);
+	return 0;
+}
+
+static void tear_down(struct dispatcher *d)
+{
+	for (size_t i = 0; d->watches && i < d->conf->watches_n; i++)
+		detach(&d->watches[i]);
+	LIST_FOREACH_SAFE(it, &d->facts)
+	fact_free(d, LIST_OF(it, struct fact, in));
+	sender_free(d->sender);
+	outbox_free(d->outbox);
+	intake_free(d->intake);
+	if (d->ledger)
+		scribe_done(&d->scribe);
+	ledger_close(d->ledger);
+	ledger_close(d->behind);
+	loop_io_remove(d->keeper_io);
+	loop_timer_remove(d->wake);
+	loop_free(d->loop);
+	free(d->watches);
+	free(d->only_watch);
+	free(d->hash);
+	free(d->state_sent);
+	conf_free(d->conf);
+	fs_close(&d->lock_fd);
+	fs_close(&d->keeper_fd);
+	wire_page_unmap(d->page);
+	free(d);
+}
+
+static int run(struct dispatcher *d, struct err *err)
+{
+	int rc = limits_apply(LIMITS_DISPATCHER, err);
+
+	if (rc == 0)
+		rc = receive_configuration(d, err);
+	if (rc < 0)
+		return rc;
+	log_set_level((enum log_level)d->conf->service.log_level);
+	rc = set_up(d, err);
+	return rc < 0 ? rc : loop_run(d->loop, err);
+}
+
+int dispatcher_main(int keeper_fd, int page_fd)
+{
+	struct dispatcher *d = mem_alloc(sizeof(*d));
+	struct err err = ERR_INIT;
+	int rc;
+
+	d->keeper_fd = keeper_fd;
+	d->lock_fd = -1;
+	d->retry_us = LEDGER_RETRY_FIRST_US;
+	list_init(&d->facts);
+	if (page_fd >= 0) {
+		d->page = wire_page_map(page_fd, true, &err);
+		if (!d->page)
+			log_warning("%s; going on without", err.text);
+		fs_close(&page_fd);
+	}
+	rc = run(d, &err);
+	if (rc < 0) {
+		log_error("%s", err.text);
+		rc = exit_status_of(&err);
+	}
+	tear_down(d);
+	return rc;
+}

@@ -1,0 +1,850 @@
+/*
+ * evlog: at every moment each line is in exactly one file that a reader takes into account.
+ *
+ * Rotating is one rename; a crash before the new file is made leaves only that to do. Compressing writes a dot file that
+ * nobody reads, renames it when it is whole and synced, then removes the plain one. Where a crash left both, the plain
+ * one counts and the other is removed. A dot file left over is removed.
+ *
+ * An append that fails half-way is cut back to whole lines at once; only a crash can leave a torn line, and the next
+ * start completes or cuts it. Nobody else writes to the file: the lock of the state directory sees to that.
+ *
+ * The file may be renamed or removed under us. Renamed (logrotate) we go on in it until we are told to reopen, as
+ * everybody expects. Removed it would swallow lines, so that is looked at before each append.
+ */
+#include "dispatch/evlog.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#include "base/clock.h"
+#include "base/fs.h"
+#include "base/gzip.h"
+#include "base/mem.h"
+#include "base/num.h"
+#include "base/text.h"
+#include "core/event.h"
+
+#define TAIL_MAX_BYTES (4 * 1024 * 1024)   /* where a line must begin, or it is no event log */
+#define TAIL_STEP_BYTES (64 * 1024)
+#define SAME_SECOND_MAX 9999               /* rotations within one second */
+#define STAMP_CHARS 16                     /* 20260102T030405Z */
+#define OLD_FILES_MAX 100000
+
+#ifndef RENAME_NOREPLACE
+#define RENAME_NOREPLACE 1
+#endif
+
+struct evlog {
+	const struct conf_events *conf;
+	bool sync;
+	char *directory;
+	const char *name; /* in conf->file */
+	int fd;           /* -1: closed */
+	int64_t size;
+	int64_t torn;     /* bytes behind the last line feed */
+	int64_t born_us;  /* time of the first line; 0: there is none */
+	bool work;        /* old files want looking after */
+	struct gzip_job *job;
+	char *job_plain, *job_hidden, *job_done; /* paths */
+};
+
+/* ---- names of old files: NAME.STAMP[-N][.gz] ---- */
+
+struct old_file {
+	char *name;
+	int64_t at_us; /* of the stamp */
+	int64_t n;     /* 0: without -N */
+	bool gz;
+	int64_t size;
+};
+
+struct old_files {
+	struct old_file *items;
+	size_t n, cap;
+};
+
+static void old_files_done(struct old_files *o)
+{
+	for (size_t i = 0; i < o->n; i++)
+		free(o->items[i].name);
+	free(o->items);
+	*o = (struct old_files){.n = 0};
+}
+
+#define CLEANUP_OLD_FILES __attribute__((cleanup(old_files_done)))
+
+static bool parse_stamp(const char *s, int64_t *ret_us)
+{
+	char text[CLOCK_TEXT_BYTES];
+
+	for (size_t i = 0; i < STAMP_CHARS; i++)
+		if (i == 8 ? s[i] != 'T' : i == 15 ? s[i] != 'Z' : s[i] < '0' || s[i] > '9')
+			return false;
+	snprintf(text, sizeof(text), "%.4s-%.2s-%.2sT%.2s:%.2s:%.2sZ", s, s + 4, s + 6, s + 9, s + 11, s + 13);
+	return clock_parse_rfc3339(text, ret_us) == 0;
+}
+
+/* Is it one of ours? Fills all but name and size. */
+static bool parse_old_name(const struct evlog *e, const char *file, struct old_file *ret)
+{
+	size_t n = strlen(e->name);
+	char number[8];
+	const char *p;
+
+	if (strncmp(file, e->name, n) != 0 || file[n] != '.' || strlen(file + n + 1) < STAMP_CHARS ||
+		!parse_stamp(file + n + 1, &ret->at_us))
+		return false;
+	p = file + n + 1 + STAMP_CHARS;
+	ret->n = 0;
+	if (*p == '-') {
+		size_t digits = strspn(++p, "0123456789");
+
+		if (digits == 0 || digits >= sizeof(number))
+			return false;
+		memcpy(number, p, digits);
+		number[digits] = '\0';
+		if (num_parse_i64(number, &ret->n) < 0)
+			return false;
+		p += digits;
+	}
+	ret->gz = strcmp(p, ".gz") == 0;
+	return ret->gz || *p == '\0';
+}
+
+static int compare_old(const void *a, const void *b)
+{
+	const struct old_file *x = a, *y = b;
+
+	if (x->at_us != y->at_us)
+		return x->at_us < y->at_us ? -1 : 1;
+	if (x->n != y->n)
+		return x->n < y->n ? -1 : 1;
+	return (int)x->gz - (int)y->gz; /* the plain one first */
+}
+
+static char *path_of(const struct evlog *e, const char *file)
+{
+	return fs_join(e->directory, file);
+}
+
+static void add_old(const struct evlog *e, struct old_files *o, const char *file)
+{
+	CLEANUP_FREE char *path = path_of(e, file);
+	struct old_file f;
+	struct stat st;
+
+	if (!parse_old_name(e, file, &f) || lstat(path, &st) < 0 || !S_ISREG(st.st_mode))
+		return;
+	if (o->n == o->cap) {
+		o->cap = o->cap ? 2 * o->cap : 64;
+		o->items = mem_resize(o->items, o->cap, sizeof(o->items[0]));
+	}
+	f.name = mem_strdup(file);
+	f.size = st.st_size;
+	o->items[o->n++] = f;
+}
+
+/* A compressed file that a crash left half-made. */
+static void remove_hidden(const struct evlog *e, const char *file)
+{
+	CLEANUP_FREE char *path = path_of(e, file);
+	struct old_file f;
+
+	if (file[0] == '.' && parse_old_name(e, file + 1, &f) && f.gz)
+		(void)unlink(path);
+}
+
+/* Oldest first. sweep: left-over dot files are removed by the way. */
+static int list_old(const struct evlog *e, bool sweep, struct old_files *o, struct err *err)
+{
+	DIR *d = opendir(e->directory);
+	struct dirent *entry;
+	int code;
+
+	if (!d)
+		return err_errno(err, errno, "cannot list %s", e->directory);
+	errno = 0;
+	while (o->n < OLD_FILES_MAX && (entry = readdir(d)) != NULL) {
+		if (sweep)
+			remove_hidden(e, entry->d_name);
+		add_old(e, o, entry->d_name);
+		errno = 0;
+	}
+	code = errno;
+	(void)closedir(d);
+	if (code != 0)
+		return err_errno(err, code, "cannot list %s", e->directory);
+	if (o->n > 0)
+		qsort(o->items, o->n, sizeof(o->items[0]), compare_old);
+	return 0;
+}
+
+/* ---- opening, and what stands at both ends ---- */
+
+static int read_at(int fd, void *p, size_t n, int64_t at)
+{
+	char *to = p;
+
+	while (n > 0) {
+		ssize_t r = pread(fd, to, n, at);
+
+		if (r < 0 && errno == EINTR)
+			continue;
+		if (r <= 0)
+			return r < 0 ? -errno : -EIO; /* shorter than a moment ago */
+		to += r;
+		n -= (size_t)r;
+		at += r;
+	}
+	return 0;
+}
+
+/* Where the line ends that ends before `before`: the offset behind the last line feed in [0, before). -EBADMSG: none within TAIL_MAX_BYTES. */
+static int64_t find_feed(int fd, int64_t before)
+{
+	CLEANUP_FREE char *chunk = mem_alloc(TAIL_STEP_BYTES);
+	int64_t limit = before > TAIL_MAX_BYTES ? before - TAIL_MAX_BYTES : 0;
+
+	while (before > limit) {
+		size_t n = before - limit > TAIL_STEP_BYTES ? TAIL_STEP_BYTES : (size_t)(before - limit);
+		const char *feed;
+		int rc = read_at(fd, chunk, n, before - (int64_t)n);
+
+		if (rc < 0)
+			return rc;
+		before -= (int64_t)n;
+		feed = memrchr(chunk, '\n', n);
+		if (feed)
+			return before + (feed - chunk) + 1;
+	}
+	return limit == 0 ? 0 : -EBADMSG;
+}
+
+/* The time of the first line; any line of ours begins with it. */
+static int64_t read_birth(int fd, const struct stat *st)
+{
+	static const char start[] = "{\"time\":\"";
+	char head[64] = "";
+	size_t n = st->st_size < (int64_t)sizeof(head) - 1 ? (size_t)st->st_size : sizeof(head) - 1;
+	int64_t born_us;
+	char *quote;
+
+	if (n == 0)
+		return 0;
+	if (read_at(fd, head, n, 0) == 0 && text_starts_with(head, start)) {
+		quote = strchr(head + sizeof(start) - 1, '"');
+		if (quote) {
+			*quote = '\0';
+			if (clock_parse_rfc3339(head + sizeof(start) - 1, &born_us) == 0)
+				return born_us;
+		}
+	}
+	return (int64_t)st->st_mtim.tv_sec * US_PER_S + 1;
+}
+
+static int create_log(struct evlog *e, struct err *err)
+{
+	const char *path = e->conf->file;
+	int fd = open(path, O_RDWR | O_APPEND | O_CREAT | O_EXCL | O_CLOEXEC | O_NOCTTY, EVLOG_MODE);
+	int rc;
+
+	if (fd < 0)
+		return err_errno(err, errno, "cannot make the event log %s", path);
+	if (fchmod(fd, EVLOG_MODE) < 0) { /* whatever the umask is */
+		rc = err_errno(err, errno, "cannot set the mode of the event log %s", path);
+		fs_close(&fd);
+		return rc;
+	}
+	if (e->sync) {
+		rc = fs_sync_parent(path, err);
+		if (rc < 0) {
+			fs_close(&fd);
+			return rc;
+		}
+	}
+	return fd;
+}
+
+static int open_log(struct evlog *e, struct err *err)
+{
+	const char *path = e->conf->file;
+	int fd = open(path, O_RDWR | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK);
+
+	if (fd < 0 && errno == ENOENT)
+		return create_log(e, err);
+	if (fd < 0)
+		return err_errno(err, errno, "cannot open the event log %s", path);
+	return fd;
+}
+
+static int look_at_log(struct evlog *e, int fd, struct err *err)
+{
+	const char *path = e->conf->file;
+	struct stat st;
+	int64_t feed;
+
+	if (fstat(fd, &st) < 0)
+		return err_errno(err, errno, "cannot look at the event log %s", path);
+	if (!S_ISREG(st.st_mode))
+		return err_set(err, ERR_SYSTEM, EINVAL, "the event log %s is not a regular file", path);
+	feed = find_feed(fd, st.st_size);
+	if (feed == -EBADMSG)
+		return err_set(err, ERR_INPUT, EBADMSG, "%s is not an event log: no line ends in its last %d bytes", path,
+			TAIL_MAX_BYTES);
+	if (feed < 0)
+		return err_errno(err, (int)-feed, "cannot read the event log %s", path);
+	e->size = st.st_size;
+	e->torn = st.st_size - feed;
+	e->born_us = read_birth(fd, &st);
+	return 0;
+}
+
+struct evlog *evlog_new(const struct conf_events *conf, bool sync)
+{
+	struct evlog *e = mem_alloc(sizeof(*e));
+
+	e->conf = conf;
+	e->sync = sync;
+	e->name = fs_basename(conf->file);
+	e->directory = e->name - conf->file > 1 ? mem_strndup(conf->file, (size_t)(e->name - conf->file - 1))
+						: mem_strdup("/");
+	e->fd = -1;
+	e->work = true; /* what a crash left */
+	return e;
+}
+
+static void end_job(struct evlog *e)
+{
+	gzip_job_free(e->job);
+	free(e->job_plain);
+	free(e->job_hidden);
+	free(e->job_done);
+	e->job = NULL;
+	e->job_plain = e->job_hidden = e->job_done = NULL;
+}
+
+void evlog_free(struct evlog *e)
+{
+	if (!e)
+		return;
+	end_job(e);
+	evlog_close(e);
+	free(e->directory);
+	free(e);
+}
+
+bool evlog_is_open(const struct evlog *e)
+{
+	return e->fd >= 0;
+}
+
+int evlog_open(struct evlog *e, int64_t now_us, struct err *err)
+{
+	int fd, rc;
+
+	(void)now_us;
+	if (e->fd >= 0)
+		return 0;
+	fd = open_log(e, err);
+	if (fd < 0)
+		return fd;
+	rc = look_at_log(e, fd, err);
+	if (rc < 0) {
+		fs_close(&fd);
+		return rc;
+	}
+	e->fd = fd;
+	return 0;
+}
+
+void evlog_close(struct evlog *e)
+{
+	fs_close(&e->fd);
+	e->size = e->torn = e->born_us = 0;
+}
+
+/* The last whole line of an old file, compressed or not. */
+static int last_line_of(const char *path, struct buf *line, struct err *err)
+{
+	struct gzip_reader *r = gzip_reader_open(path, err);
+	CLEANUP_BUF struct buf next = BUF_INIT(EVENT_LINE_BYTES);
+	bool torn = false, any = false;
+	int rc;
+
+	if (!r)
+		return err ? -err->code : -EIO;
+	while ((rc = gzip_reader_line(r, &next, &torn, err)) > 0 && !torn) {
+		any = true;
+		buf_reset(line);
+		(void)buf_add(line, buf_str(&next), next.len);
+	}
+	gzip_reader_close(r);
+	if (rc < 0)
+		return rc;
+	return any && buf_addc(line, '\n') == 0;
+}
+
+int evlog_last_line(struct evlog *e, struct buf *line, struct err *err)
+{
+	CLEANUP_OLD_FILES struct old_files old = {.n = 0};
+	CLEANUP_FREE char *path = NULL;
+	int64_t end = e->size - e->torn, start;
+	int rc;
+
+	BUG_ON(e->fd < 0);
+	buf_reset(line);
+	if (end > 0) {
+		CLEANUP_FREE char *text = NULL;
+
+		start = find_feed(e->fd, end - 1);
+		if (start < 0 || end - start > (int64_t)EVENT_LINE_BYTES)
+			return 0; /* none of ours is that long */
+		text = mem_alloc((size_t)(end - start));
+		rc = read_at(e->fd, text, (size_t)(end - start), start);
+		if (rc < 0)
+			return err_errno(err, -rc, "cannot read the event log %s", e->conf->file);
+		return buf_add(line, text, (size_t)(end - start)) == 0;
+	}
+	rc = list_old(e, false, &old, err);
+	if (rc < 0 || old.n == 0)
+		return rc;
+	path = path_of(e, old.items[old.n - 1].name);
+	return last_line_of(path, line, err);
+}
+
+bool evlog_is_torn(const struct evlog *e)
+{
+	return e->torn > 0;
+}
+
+/* ---- writing ---- */
+
+/* Cuts to the length, and gives the file up when that fails. */
+static int cut_log(struct evlog *e, int64_t size)
+{
+	int rc = ftruncate(e->fd, size) < 0 ? -errno : 0;
+
+	if (rc == 0 && e->sync && fdatasync(e->fd) < 0)
+		rc = -errno;
+	if (rc == 0) {
+		e->size = size;
+		e->torn = 0;
+	}
+	return rc;
+}
+
+/* Is what stands behind the last line feed the beginning of next? */
+static bool is_beginning(struct evlog *e, const char *next, size_t len)
+{
+	CLEANUP_FREE char *text = NULL;
+
+	if (e->torn >= (int64_t)len)
+		return false;
+	text = mem_alloc((size_t)e->torn);
+	return read_at(e->fd, text, (size_t)e->torn, e->size - e->torn) == 0 && memcmp(text, next, (size_t)e->torn) == 0;
+}
+
+static int complete_line(struct evlog *e, const char *rest, size_t len)
+{
+	int rc = fs_write_all(e->fd, rest, len);
+
+	if (rc == 0 && e->sync && fdatasync(e->fd) < 0)
+		rc = -errno;
+	if (rc == 0) {
+		e->size += (int64_t)len;
+		e->torn = 0;
+	}
+	return rc;
+}
+
+int evlog_repair(struct evlog *e, const char *next, size_t len, bool *ret_completed, struct err *err)
+{
+	bool complete;
+	int rc;
+
+	BUG_ON(e->fd < 0);
+	*ret_completed = false;
+	if (e->torn == 0)
+		return 0;
+	complete = is_beginning(e, next, len);
+	rc = complete ? complete_line(e, next + e->torn, len - (size_t)e->torn) : cut_log(e, e->size - e->torn);
+	if (rc < 0) {
+		evlog_close(e);
+		return err_errno(err, -rc, "cannot repair the last line of the event log %s", e->conf->file);
+	}
+	if (e->size == 0)
+		e->born_us = 0;
+	*ret_completed = complete;
+	return 0;
+}
+
+static int64_t period_of(const struct evlog *e, int64_t at_us)
+{
+	int64_t n = at_us / e->conf->max_age_us;
+
+	return at_us % e->conf->max_age_us < 0 ? n - 1 : n;
+}
+
+static bool is_over(const struct evlog *e, int64_t now_us)
+{
+	return e->size > 0 && e->conf->max_age_us > 0 && period_of(e, now_us) > period_of(e, e->born_us);
+}
+
+static int rename_new(const char *from, const char *to)
+{
+	struct stat st;
+
+	if (syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0)
+		return 0;
+	if (errno != EINVAL && errno != ENOSYS)
+		return -errno;
+	/* a file system without it; nobody but us makes such names */
+	if (lstat(to, &st) == 0)
+		return -EEXIST;
+	return rename(from, to) < 0 ? -errno : 0;
+}
+
+static bool is_taken(const char *plain)
+{
+	CLEANUP_FREE char *gz = mem_printf("%s.gz", plain);
+	struct stat st;
+
+	return lstat(plain, &st) == 0 || lstat(gz, &st) == 0;
+}
+
+static int rename_log(struct evlog *e, int64_t now_us)
+{
+	char stamp[CLOCK_TEXT_BYTES];
+
+	clock_format_compact(now_us, stamp);
+	for (int n = 0; n <= SAME_SECOND_MAX; n++) {
+		CLEANUP_FREE char *to = n == 0 ? mem_printf("%s.%s", e->conf->file, stamp)
+					       : mem_printf("%s.%s-%d", e->conf->file, stamp, n);
+		int rc;
+
+		if (is_taken(to))
+			continue;
+		rc = rename_new(e->conf->file, to);
+		if (rc != -EEXIST)
+			return rc;
+	}
+	return -EEXIST;
+}
+
+/* Is our descriptor still what stands under the name? */
+static bool is_ours(const struct evlog *e)
+{
+	struct stat open_st, named_st;
+
+	return fstat(e->fd, &open_st) == 0 && lstat(e->conf->file, &named_st) == 0 && open_st.st_dev == named_st.st_dev &&
+	       open_st.st_ino == named_st.st_ino;
+}
+
+/* Opens what should be a new file. One that somebody put there may have a torn line, which is not ours to judge here. */
+static int open_new(struct evlog *e, int64_t now_us, struct err *err)
+{
+	int rc = evlog_open(e, now_us, err);
+
+	if (rc == 0 && e->torn > 0)
+		rc = err_set(err, ERR_SYSTEM, EAGAIN, "the event log %s was replaced by a file with a torn line", e->conf->file);
+	return rc;
+}
+
+static int rotate(struct evlog *e, int64_t now_us, struct err *err)
+{
+	if (is_ours(e)) {
+		int rc = rename_log(e, now_us);
+
+		if (rc < 0)
+			return err_errno(err, -rc, "cannot rotate the event log %s", e->conf->file);
+		e->work = true;
+	}
+	evlog_close(e); /* else somebody has renamed it already */
+	return open_new(e, now_us, err);
+}
+
+/* What happened to the file since the last append. */
+static int look_again(struct evlog *e, int64_t now_us, struct err *err)
+{
+	struct stat st;
+
+	if (fstat(e->fd, &st) < 0)
+		return err_errno(err, errno, "cannot look at the event log %s", e->conf->file);
+	if (st.st_nlink == 0) {
+		evlog_close(e);
+		return open_new(e, now_us, err);
+	}
+	if (st.st_size < e->size && st.st_size == 0)
+		e->born_us = 0; /* emptied by logrotate's copytruncate */
+	e->size = st.st_size;
+	return 0;
+}
+
+static size_t line_bytes(const char *p, size_t n)
+{
+	const char *feed = memchr(p, '\n', n);
+
+	BUG_ON(!feed);
+	return (size_t)(feed - p) + 1;
+}
+
+/* How many bytes of whole lines still go into this file; at least one line into an empty one. */
+static size_t fitting(const struct evlog *e, const char *lines, size_t len)
+{
+	int64_t room = e->conf->max_size_bytes > 0 ? e->conf->max_size_bytes - e->size : INT64_MAX;
+	size_t n = 0;
+
+	while (n < len) {
+		size_t line = line_bytes(lines + n, len - n);
+
+		if ((int64_t)(n + line) > room && (e->size > 0 || n > 0))
+			break;
+		n += line;
+	}
+	return n;
+}
+
+/* Returns how many bytes went out, *ret_code is 0 or the reason why not all. */
+static size_t write_some(int fd, const char *p, size_t len, int *ret_code)
+{
+	size_t n = 0;
+
+	*ret_code = 0;
+	while (n < len) {
+		ssize_t w = write(fd, p + n, len - n);
+
+		if (w < 0 && errno == EINTR)
+			continue;
+		if (w <= 0) {
+			*ret_code = w < 0 ? -errno : -EIO;
+			break;
+		}
+		n += (size_t)w;
+	}
+	return n;
+}
+
+static size_t whole_lines(const char *p, size_t n)
+{
+	const char *feed = memrchr(p, '\n', n);
+
+	return feed ? (size_t)(feed - p) + 1 : 0;
+}
+
+static int write_chunk(struct evlog *e, const char *p, size_t len, int64_t now_us, size_t *ret_written)
+{
+	int code, rc;
+	size_t n = write_some(e->fd, p, len, &code);
+	size_t good = code == 0 ? n : whole_lines(p, n);
+
+	if (code < 0) {
+		rc = cut_log(e, e->size + (int64_t)good);
+		if (rc < 0) /* it is torn now; what cannot be synced does not count either */
+			return code;
+		*ret_written += good;
+		return code;
+	}
+	if (e->sync && fdatasync(e->fd) < 0) {
+		code = -errno;
+		(void)cut_log(e, e->size);
+		return code;
+	}
+	if (e->size == 0)
+		e->born_us = now_us;
+	e->size += (int64_t)n;
+	*ret_written += n;
+	return 0;
+}
+
+static int append_some(struct evlog *e, const char *lines, size_t len, int64_t now_us, size_t *ret_written, struct err *err)
+{
+	size_t n;
+	int rc;
+
+	if (is_over(e, now_us)) {
+		rc = rotate(e, now_us, err);
+		if (rc < 0)
+			return rc;
+	}
+	n = fitting(e, lines, len);
+	if (n == 0) {
+		rc = rotate(e, now_us, err);
+		if (rc < 0)
+			return rc;
+		n = fitting(e, lines, len);
+		if (n == 0) /* somebody put a full file there in this moment */
+			n = line_bytes(lines, len);
+	}
+	rc = write_chunk(e, lines, n, now_us, ret_written);
+	return rc < 0 ? err_errno(err, -rc, "cannot write to the event log %s", e->conf->file) : 0;
+}
+
+int evlog_append(struct evlog *e, const char *lines, size_t len, int64_t now_us, size_t *ret_written, struct err *err)
+{
+	int rc;
+
+	BUG_ON(e->fd < 0 || e->torn > 0 || (len > 0 && lines[len - 1] != '\n'));
+	*ret_written = 0;
+	rc = look_again(e, now_us, err);
+	while (rc == 0 && *ret_written < len)
+		rc = append_some(e, lines + *ret_written, len - *ret_written, now_us, ret_written, err);
+	if (rc < 0)
+		evlog_close(e);
+	return rc;
+}
+
+int evlog_turn(struct evlog *e, int64_t now_us, struct err *err)
+{
+	int rc = 0;
+
+	if (e->fd >= 0 && e->torn == 0 && is_over(e, now_us))
+		rc = rotate(e, now_us, err);
+	if (rc < 0)
+		evlog_close(e);
+	return rc;
+}
+
+int64_t evlog_next_turn_us(const struct evlog *e)
+{
+	if (e->fd < 0 || e->size == 0 || e->conf->max_age_us <= 0)
+		return INT64_MAX;
+	return (period_of(e, e->born_us) + 1) * e->conf->max_age_us;
+}
+
+/* ---- old files ---- */
+
+static int remove_old(const struct evlog *e, struct old_file *f, struct err *err)
+{
+	CLEANUP_FREE char *path = path_of(e, f->name);
+
+	if (unlink(path) < 0 && errno != ENOENT)
+		return err_errno(err, errno, "cannot remove %s", path);
+	f->size = -1;
+	return 0;
+}
+
+/* A crash between the last two steps of compressing: the plain file is whole for sure. */
+static int remove_doubles(const struct evlog *e, struct old_files *o, struct err *err)
+{
+	for (size_t i = 1; i < o->n; i++) {
+		const struct old_file *plain = &o->items[i - 1];
+		struct old_file *gz = &o->items[i];
+		int rc;
+
+		if (plain->at_us != gz->at_us || plain->n != gz->n || plain->gz || !gz->gz)
+			continue;
+		rc = remove_old(e, gz, err);
+		if (rc < 0)
+			return rc;
+	}
+	return 0;
+}
+
+static int remove_surplus(const struct evlog *e, struct old_files *o, int64_t now_us, struct err *err)
+{
+	int64_t total = 0;
+
+	for (size_t i = o->n; i-- > 0;) {
+		struct old_file *f = &o->items[i];
+		bool too_old, too_much;
+		int rc;
+
+		if (f->size < 0)
+			continue;
+		total += f->size;
+		too_old = e->conf->keep_for_us > 0 && f->at_us < now_us - e->conf->keep_for_us;
+		too_much = e->conf->keep_size_bytes > 0 && total > e->conf->keep_size_bytes;
+		if (!too_old && !too_much)
+			continue;
+		rc = remove_old(e, f, err);
+		if (rc < 0)
+			return rc;
+	}
+	return 0;
+}
+
+/* Starts compressing the oldest plain one. 1: it runs, 0: there is none, -errno. */
+static int start_job(struct evlog *e, const struct old_files *o, struct err *err)
+{
+	CLEANUP_FREE char *hidden = NULL;
+	size_t i = 0;
+
+	while (i < o->n && (o->items[i].gz || o->items[i].size < 0))
+		i++;
+	if (e->conf->compress != CONF_COMPRESS_GZIP || i == o->n)
+		return 0;
+	hidden = mem_printf(".%s.gz", o->items[i].name);
+	e->job_plain = path_of(e, o->items[i].name);
+	e->job_hidden = path_of(e, hidden);
+	e->job_done = mem_printf("%s.gz", e->job_plain);
+	e->job = gzip_job_new(e->job_plain, e->job_hidden, EVLOG_MODE, err);
+	if (e->job)
+		return 1;
+	end_job(e);
+	return err ? -err->code : -EIO;
+}
+
+static int finish_job(struct evlog *e, struct err *err)
+{
+	int rc = rename_new(e->job_hidden, e->job_done);
+
+	if (rc < 0) {
+		(void)unlink(e->job_hidden);
+		return err_errno(err, -rc, "cannot name %s", e->job_done);
+	}
+	if (e->sync) {
+		rc = fs_sync_parent(e->job_done, err);
+		if (rc < 0)
+			return rc;
+	}
+	if (unlink(e->job_plain) < 0)
+		return err_errno(err, errno, "cannot remove %s", e->job_plain);
+	return 1;
+}
+
+static int step_job(struct evlog *e, struct err *err)
+{
+	int rc = gzip_job_step(e->job, EVLOG_STEP_BYTES, err);
+
+	if (rc > 0)
+		return 1;
+	if (rc == 0)
+		rc = finish_job(e, err);
+	end_job(e);
+	return rc;
+}
+
+static int look_after_old(struct evlog *e, int64_t now_us, struct err *err)
+{
+	CLEANUP_OLD_FILES struct old_files o = {.n = 0};
+	int rc = list_old(e, true, &o, err);
+
+	if (rc == 0)
+		rc = remove_doubles(e, &o, err);
+	if (rc == 0)
+		rc = remove_surplus(e, &o, now_us, err);
+	return rc < 0 ? rc : start_job(e, &o, err);
+}
+
+int evlog_work(struct evlog *e, int64_t now_us, struct err *err)
+{
+	int rc;
+
+	if (!e->work)
+		return 0;
+	rc = e->job ? step_job(e, err) : look_after_old(e, now_us, err);
+	if (rc <= 0)
+		e->work = false;
+	return rc;
+}
+
+bool evlog_has_work(const struct evlog *e)
+{
+	return e->work;
+}

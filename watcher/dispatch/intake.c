@@ -1,0 +1,929 @@
+/*
+ * intake: every message can be taken twice, because a transaction that is given up brings all of its messages again.
+ * So nothing is kept here but what can be read from the ledger anew (intake_undo forgets it), and what a message leads
+ * to outside the ledger is only written down in its result.
+ *
+ * A watcher is believed about the files of its folder, and about nothing else: directories that are not its own, paths
+ * that climb, numbers and texts that cannot be are its fault and end the connection.
+ */
+#include "dispatch/intake.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "base/clock.h"
+#include "base/fs.h"
+#include "base/mem.h"
+#include "base/text.h"
+#include "core/filetype.h"
+#include "core/pathmap.h"
+#include "core/request.h"
+#include "core/template.h"
+#include "core/token.h"
+#include "core/version.h"
+
+#define GENERATION_FIRST 1
+#define GENERATIONS_MAX 100000 /* of one token text: a file that alternates between two versions */
+#define URI_BYTES (32u * 1024)
+#define WORDS_BYTES 512 /* of a watcher's sentence */
+#define PATH_SHOWN 1024
+
+enum baseline { BASELINE_UNKNOWN = 0, BASELINE_OPEN, BASELINE_CLOSED };
+
+struct root {
+	int64_t id; /* in the ledger; 0: not looked up */
+	enum baseline baseline;
+};
+
+struct watch_roots {
+	const struct conf_watch *watch;
+	struct root *items; /* as watch->directory */
+};
+
+struct intake {
+	const struct conf *conf;
+	struct ledger *ledger, *behind;
+	struct scribe *scribe;
+	bool dry;
+	struct watch_roots *watches; /* as conf->watches */
+	struct buf request;
+};
+
+/* A message about one file, checked. */
+struct file {
+	const struct conf_watch *watch;
+	const struct wire_file *wire;
+	struct ledger_key key;
+	size_t root_index;
+	struct version version;
+	char *path; /* root and relpath */
+	struct buf uri;
+	struct ledger_known known; /* the newest row, if has_known */
+	bool has_known;
+	bool known_is_here; /* it is in the ledger that is written to */
+	enum version_relation relation;
+};
+
+static void file_done(struct file *f)
+{
+	free(f->path);
+	buf_done(&f->uri);
+}
+
+#define CLEANUP_FILE __attribute__((cleanup(file_done)))
+
+/* ---- what is to be said afterwards ---- */
+
+static const char *show(const char *s, char out[PATH_SHOWN])
+{
+	return text_printable(s, strlen(s), out, PATH_SHOWN);
+}
+
+static void say(struct intake_result *r, enum log_level level, char *text)
+{
+	free(r->text);
+	r->level = level;
+	r->text = text;
+}
+
+static void say_plain(struct intake_result *r, char *text)
+{
+	say(r, LOG_LEVEL_INFO, text);
+	r->text_is_plain = true;
+}
+
+static int blame(struct err *err, const struct intake_peer *peer, enum wire_type type, const char *what)
+{
+	(void)err_set(err, ERR_INPUT, EBADMSG, "watch %s sent a message \"%s\" with %s", peer->watch->name,
+		wire_type_name(type), what);
+	return 1;
+}
+
+/* ---- directories and baselines ---- */
+
+static struct watch_roots *roots_of(struct intake *in, const struct conf_watch *w)
+{
+	for (size_t i = 0; i < in->conf->watches_n; i++)
+		if (in->watches[i].watch == w)
+			return &in->watches[i];
+	BUG_ON(true);
+	return NULL;
+}
+
+static bool find_root(const struct conf_watch *w, const char *root, size_t *ret)
+{
+	for (size_t i = 0; i < w->directory.n; i++) {
+		if (strcmp(w->directory.items[i], root) == 0) {
+			*ret = i;
+			return true;
+		}
+	}
+	return false;
+}
+
+static int root_id(struct intake *in, const struct conf_watch *w, size_t i, int64_t *ret, struct err *err)
+{
+	struct root *root = &roots_of(in, w)->items[i];
+	int rc = 1;
+
+	if (root->id == 0)
+		rc = ledger_root(in->ledger, w->directory.items[i], true, &root->id, err);
+	if (rc > 0)
+		*ret = root->id;
+	return rc < 0 ? rc : 0;
+}
+
+/* Is the first complete listing of this directory still to come? */
+static int is_baseline_open(struct intake *in, const struct conf_watch *w, size_t i, bool *ret, struct err *err)
+{
+	struct root *root = &roots_of(in, w)->items[i];
+	int64_t id;
+	int rc = root_id(in, w, i, &id, err);
+
+	if (rc == 0 && root->baseline == BASELINE_UNKNOWN) {
+		rc = ledger_baseline(in->ledger, w->name, id, err);
+		if (rc == 0 && in->behind && ledger_root(in->behind, w->directory.items[i], false, &id, NULL) > 0)
+			rc = ledger_baseline(in->behind, w->name, id, err);
+		if (rc >= 0)
+			root->baseline = rc > 0 ? BASELINE_CLOSED : BASELINE_OPEN;
+	}
+	if (rc < 0)
+		return rc;
+	*ret = root->baseline == BASELINE_OPEN;
+	return 0;
+}
+
+static const char *existing_name(int existing)
+{
+	static const char *const names[] = {
+		[CONF_EXISTING_RUN] = "run", [CONF_EXISTING_SKIP] = "skip", [CONF_EXISTING_HOLD] = "hold"};
+
+	return names[existing];
+}
+
+static int close_baselines(
+	struct intake *in, const struct intake_peer *peer, int64_t now_us, struct err *err)
+{
+	const struct conf_watch *w = peer->watch;
+
+	for (size_t i = 0; i < w->directory.n; i++) {
+		bool is_open;
+		int64_t id;
+		int rc = is_baseline_open(in, w, i, &is_open, err);
+
+		if (rc == 0 && is_open) {
+			rc = root_id(in, w, i, &id, err);
+			if (rc == 0)
+				rc = ledger_close_baseline(in->ledger, w->name, id, peer->file_system,
+					existing_name(w->existing), now_us, err);
+			roots_of(in, w)->items[i].baseline = BASELINE_CLOSED;
+		}
+		if (rc < 0)
+			return rc;
+	}
+	return 0;
+}
+
+/* ---- the newest row of a key ---- */
+
+static int find_newest(struct intake *in, const struct ledger_key *key, const char *root, struct ledger_known *ret,
+	bool *ret_is_here, struct err *err)
+{
+	struct ledger_key there = *key;
+	int rc = ledger_newest(in->ledger, key, ret, err);
+
+	*ret_is_here = rc > 0;
+	if (rc != 0 || !in->behind)
+		return rc;
+	rc = ledger_root(in->behind, root, false, &there.root_id, err);
+	return rc <= 0 ? rc : ledger_newest(in->behind, &there, ret, err);
+}
+
+static enum version_relation relate(const struct intake_peer *peer, const struct version *known,
+	const struct version *now, bool by_listing)
+{
+	const struct conf_watch *w = peer->watch;
+	enum version_relation relation = version_compare(known, now, by_listing ? VERSION_BY_LISTING : VERSION_BY_EVENT,
+		(enum conf_version)w->version, peer->inodes_stable);
+
+	return w->ends ? relation : version_without_ends(relation);
+}
+
+/* ---- checking a message about a file ---- */
+
+static bool is_relpath(const char *s)
+{
+	if (s[0] == '\0' || strlen(s) >= WIRE_PATH_BYTES)
+		return false;
+	while (*s) {
+		size_t n = strcspn(s, "/");
+
+		if (n == 0 || (n == 1 && s[0] == '.') || (n == 2 && s[0] == '.' && s[1] == '.'))
+			return false;
+		s += n;
+		if (*s == '/' && *++s == '\0')
+			return false;
+	}
+	return true;
+}
+
+static bool is_hex(const char *s, size_t digits)
+{
+	return strlen(s) == digits && strspn(s, "0123456789abcdef") == digits;
+}
+
+static bool is_time(int64_t us)
+{
+	return us >= 0 && us < INT64_C(253402300800) * US_PER_S; /* the year 10000 */
+}
+
+static const char *fault_of(const struct conf_watch *w, const struct wire_file *f, size_t *ret_root)
+{
+	if (!find_root(w, f->root, ret_root))
+		return "a directory that is not watched";
+	if (!is_relpath(f->relpath))
+		return "a path that cannot be";
+	if (f->size < 0)
+		return "a negative size";
+	if (f->ends[0] && !is_hex(f->ends, VERSION_ENDS_HEX - 1))
+		return "a digest that is none";
+	if (strlen(f->mime) >= FILETYPE_MIME_BYTES || !text_is_utf8(f->mime, strlen(f->mime)))
+		return "a type that cannot be";
+	if (!is_time(f->first_seen_us) || !is_time(f->completed_us))
+		return "a time that cannot be";
+	if (!is_hex(f->rules_hash, LEDGER_RULES_HASH_BYTES - 1))
+		return "a rules hash that is none";
+	if (strlen(f->rule) >= LEDGER_WORD_BYTES || strlen(f->detail) >= WORDS_BYTES || strlen(f->evidence) >= WORDS_BYTES)
+		return "a text that is too long";
+	return NULL;
+}
+
+/* Fills f from the message and the ledger. 0, 1 (the watcher's fault), -errno. f is done by the caller whatever comes. */
+static int open_file(struct intake *in, const struct intake_peer *peer, const struct wire_message *m, struct file *f,
+	struct err *err)
+{
+	const struct wire_file *wire = &m->as.file;
+	const char *fault = fault_of(peer->watch, wire, &f->root_index);
+	int rc;
+
+	if (fault)
+		return blame(err, peer, m->type, fault);
+	f->watch = peer->watch;
+	f->wire = wire;
+	f->key = (struct ledger_key){.watch = peer->watch->name, .relpath = wire->relpath};
+	f->version = (struct version){.size = wire->size, .mtime_ns = wire->mtime_ns, .ino = (uint64_t)wire->ino};
+	memcpy(f->version.ends, wire->ends, strlen(wire->ends) + 1);
+	f->path = fs_join(wire->root, wire->relpath);
+	if (strlen(f->path) >= WIRE_PATH_BYTES + strlen(wire->root))
+		return blame(err, peer, m->type, "a path that is too long");
+	buf_init(&f->uri, URI_BYTES);
+	(void)pathmap_apply(f->watch, f->path, &f->uri);
+	if (f->uri.failed)
+		return blame(err, peer, m->type, "a path that is too long");
+	rc = root_id(in, f->watch, f->root_index, &f->key.root_id, err);
+	return rc;
+}
+
+static int compare_file(struct intake *in, const struct intake_peer *peer, struct file *f, struct err *err)
+{
+	int rc = find_newest(in, &f->key, f->wire->root, &f->known, &f->known_is_here, err);
+
+	if (rc < 0)
+		return rc;
+	f->has_known = rc > 0;
+	f->relation = rc == 0 ? VERSION_NEW
+			      : relate(peer, &f->known.version, &f->version, f->wire->by_listing != 0);
+	return 0;
+}
+
+static struct event_file event_file_of(const struct file *f)
+{
+	return (struct event_file){
+		.root = f->wire->root,
+		.relpath = f->wire->relpath,
+		.uri = buf_str(&f->uri),
+		.size = f->wire->size,
+		.mtime_ns = f->wire->mtime_ns,
+		.owner = f->wire->owner,
+		.ends = f->wire->ends,
+		.mime = f->wire->mime,
+		.first_seen_us = f->wire->first_seen_us,
+		.completed_us = f->wire->completed_us,
+	};
+}
+
+static struct ledger_new row_of(const struct file *f, int64_t now_us)
+{
+	const struct conf_workspace *ws = f->watch->workspace;
+
+	return (struct ledger_new){
+		.key = f->key,
+		.version = f->version,
+		.owner = f->wire->owner,
+		.mime = f->wire->mime,
+		.evidence = f->wire->evidence,
+		.first_seen_us = f->wire->first_seen_us,
+		.completed_us = f->wire->completed_us,
+		.state = LEDGER_PENDING,
+		.reason = "",
+		.detail = "",
+		.rules_hash = "",
+		.token = "",
+		.generation = GENERATION_FIRST,
+		.workspace = ws->name,
+		.host = ws->host_token,
+		.job_id = f->watch->job_id,
+		.uri = buf_str(&f->uri),
+		.now_us = now_us,
+	};
+}
+
+/* ---- dead letters ---- */
+
+/* Makes the row a dead letter: inserts it, with its event. */
+static int insert_failed(struct intake *in, struct file *f, struct ledger_new *row, const char *reason, const char *detail,
+	int64_t now_us, struct intake_result *ret, struct err *err)
+{
+	struct event_file ef = event_file_of(f);
+	struct event_failure x = {.reason = reason, .error_code = "", .message = detail};
+	char path[PATH_SHOWN], words[WORDS_BYTES];
+	int64_t id;
+	int rc;
+
+	row->state = LEDGER_FAILED;
+	row->reason = reason;
+	row->detail = detail;
+	row->failures = 1;
+	rc = ledger_insert(in->ledger, row, &id, err);
+	if (rc == 0)
+		rc = scribe_start(in->scribe, EVENT_START_FAILED, f->watch->name, row->token, 1, &ef, &x, now_us, err);
+	if (rc < 0)
+		return rc;
+	ret->failed = true;
+	text_printable(detail, strlen(detail), words, sizeof(words));
+	if (in->dry)
+		say_plain(ret, mem_printf("would dead-letter %s: %s (%s)", show(f->path, path), reason, words));
+	else
+		say(ret, LOG_LEVEL_WARNING,
+			mem_printf("dead letter: %s: %s (%s)", show(f->path, path), reason, words));
+	return 0;
+}
+
+/* ---- accepting a version ---- */
+
+/* Rows of a watch that is no longer configured, for the same file: the watch was renamed. */
+static bool is_left_over(const struct intake *in, const struct file *f, const struct ledger_owner *o)
+{
+	return o->root_id == f->key.root_id && o->same_relpath && !conf_watch_find(in->conf, o->watch);
+}
+
+static bool is_same_key(const struct file *f, const struct ledger_owner *o)
+{
+	return o->root_id == f->key.root_id && o->same_relpath && strcmp(o->watch, f->watch->name) == 0;
+}
+
+enum token_found { TOKEN_FREE, TOKEN_TAKEN, TOKEN_LEFT_OVER };
+
+/* The first generation from *generation on whose token is not taken by this file itself. Fills token and, unless it is free, who has it. */
+static int find_token(struct intake *in, const struct file *f, int64_t *generation, char token[TOKEN_BYTES],
+	struct ledger_owner *ret_owner, enum token_found *ret, struct err *err)
+{
+	const struct conf_watch *w = f->watch;
+
+	for (int64_t n = 0; n < GENERATIONS_MAX; n++, ++*generation) {
+		int rc;
+
+		token_make(w->workspace->host_token, w->job_id, f->version.size, f->version.mtime_ns, *generation,
+			buf_str(&f->uri), (enum conf_version)w->version, token);
+		rc = ledger_find_token(in->ledger, token, f->key.relpath, ret_owner, err);
+		if (rc < 0)
+			return rc;
+		if (rc > 0 && is_same_key(f, ret_owner))
+			continue;
+		*ret = rc == 0 ? TOKEN_FREE : is_left_over(in, f, ret_owner) ? TOKEN_LEFT_OVER : TOKEN_TAKEN;
+		return 0;
+	}
+	*ret = TOKEN_TAKEN;
+	return 0;
+}
+
+static char *directory_uri(const struct file *f)
+{
+	CLEANUP_BUF struct buf b = BUF_INIT(URI_BYTES);
+	const char *slash = strrchr(f->path, '/');
+	CLEANUP_FREE char *directory = slash == f->path ? mem_strdup("/") : mem_strndup(f->path, (size_t)(slash - f->path));
+
+	(void)pathmap_apply(f->watch, directory, &b);
+	return mem_strdup(buf_str(&b));
+}
+
+/* The body, into in->request. *ret_reason: NULL, or why this file can never be sent (with *err). */
+static void build_request(
+	struct intake *in, const struct file *f, const char *token, int64_t now_us, const char **ret_reason, struct err *err)
+{
+	CLEANUP_FREE char *dir_uri = directory_uri(f);
+	struct template_facts facts = {
+		.path = f->path,
+		.uri = buf_str(&f->uri),
+		.relpath = f->wire->relpath,
+		.dir_uri = dir_uri,
+		.size = f->wire->size,
+		.mtime_ns = f->wire->mtime_ns,
+		.type = f->wire->mime,
+		.watch = f->watch->name,
+		.host = f->watch->workspace->host_token,
+		.job_id = f->watch->job_id,
+		.token = token,
+		.now_us = now_us,
+	};
+
+	*ret_reason = NULL;
+	buf_reset(&in->request);
+	if (request_build(f->watch, &facts, &in->request, ret_reason, err) == 0)
+		*ret_reason = NULL;
+	else if (!*ret_reason)
+		*ret_reason = "request_not_built";
+}
+
+static void say_accepted(const struct intake *in, const struct file *f, const struct ledger_new *row, struct intake_result *ret)
+{
+	char path[PATH_SHOWN], uri[PATH_SHOWN];
+
+	ret->accepted = row->state == LEDGER_PENDING;
+	if (in->dry && ret->accepted)
+		say_plain(ret, mem_printf("would start job %" PRId64 " (%s) %s -> %s  type %s", row->job_id, f->watch->name,
+				       show(f->path, path), show(row->uri, uri), row->mime[0] ? row->mime : "-"));
+	else if (in->dry)
+		say_plain(ret, mem_printf("would hold %s: %s", show(f->path, path), row->detail));
+	else if (!ret->accepted)
+		say(ret, LOG_LEVEL_WARNING, mem_printf("held: %s: %s", show(f->path, path), row->detail));
+}
+
+static int insert_version(struct intake *in, struct file *f, struct ledger_new *row, int64_t now_us,
+	struct intake_result *ret, struct err *err)
+{
+	struct err why = ERR_INIT;
+	const char *reason;
+	int64_t id;
+	int rc = ledger_last_run(in->ledger, &f->key, &row->previous_run_id, err);
+
+	if (rc < 0)
+		return rc;
+	build_request(in, f, row->token, now_us, &reason, &why);
+	if (reason)
+		return insert_failed(in, f, row, reason, why.text, now_us, ret, err);
+	row->request = buf_str(&in->request);
+	row->request_len = in->request.len;
+	rc = ledger_insert(in->ledger, row, &id, err);
+	if (rc == 0)
+		say_accepted(in, f, row, ret);
+	return rc;
+}
+
+static int take_over(struct intake *in, struct file *f, const struct ledger_owner *owner, struct err *err)
+{
+	struct ledger_key key = f->key;
+
+	key.watch = owner->watch;
+	return ledger_move_key(in->ledger, &key, f->watch->name, err);
+}
+
+static int take_new(struct intake *in, const struct intake_peer *peer, struct file *f, int64_t now_us,
+	struct intake_result *ret, struct err *err);
+
+/* The version is not known: give it a token and a row. */
+static int accept_version(struct intake *in, const struct intake_peer *peer, struct file *f, int64_t now_us,
+	struct intake_result *ret, struct err *err)
+{
+	struct ledger_new row = row_of(f, now_us);
+	struct ledger_owner owner;
+	enum token_found found = TOKEN_FREE;
+	char token[TOKEN_BYTES];
+	int rc;
+
+	if (f->relation == VERSION_GENERATION)
+		row.generation = f->known.generation + 1;
+	rc = find_token(in, f, &row.generation, token, &owner, &found, err);
+	if (rc < 0)
+		return rc;
+	if (found == TOKEN_LEFT_OVER) {
+		rc = take_over(in, f, &owner, err);
+		return rc < 0 ? rc : take_new(in, peer, f, now_us, ret, err);
+	}
+	if (found == TOKEN_TAKEN)
+		return insert_failed(in, f, &row, "same_remote_file",
+			"another file is known under the same remote path, size and time", now_us, ret, err);
+	row.token = token;
+	if (f->relation == VERSION_HOLD || f->relation == VERSION_ENDS) {
+		row.state = LEDGER_HELD;
+		row.reason = "ends_unknown";
+		row.detail = "only its time differs from a version whose contents are not known";
+	}
+	return insert_version(in, f, &row, now_us, ret, err);
+}
+
+/* The version is known. */
+static int take_same(
+	struct intake *in, const struct file *f, int64_t now_us, struct intake_result *ret, struct err *err)
+{
+	char path[PATH_SHOWN];
+	int rc = 0;
+
+	if (!f->known_is_here)
+		return 0; /* a dry run */
+	if (f->known.version.mtime_ns != f->version.mtime_ns)
+		rc = ledger_set_seen(in->ledger, f->known.id, f->version.mtime_ns, f->version.ino, err);
+	if (rc < 0 || f->known.state != LEDGER_REJECTED || strcmp(f->known.rules_hash, f->wire->rules_hash) == 0)
+		return rc;
+	/* turned away by other rules: never started by surprise */
+	rc = ledger_set_state(in->ledger, f->known.id, LEDGER_HELD, "rules_changed",
+		"it was rejected before and passes now, after the rules were changed", f->wire->rules_hash, now_us, err);
+	if (rc == 0)
+		say(ret, LOG_LEVEL_WARNING,
+			mem_printf("held: %s: it was rejected before and passes now", show(f->path, path)));
+	return rc;
+}
+
+static int take_new(struct intake *in, const struct intake_peer *peer, struct file *f, int64_t now_us,
+	struct intake_result *ret, struct err *err)
+{
+	int rc = compare_file(in, peer, f, err);
+
+	if (rc < 0)
+		return rc;
+	if (f->relation == VERSION_SAME)
+		return take_same(in, f, now_us, ret, err);
+	return accept_version(in, peer, f, now_us, ret, err);
+}
+
+static int take_ready(struct intake *in, struct intake_peer *peer, const struct wire_message *m, int64_t now_us,
+	struct intake_result *ret, struct err *err)
+{
+	CLEANUP_FILE struct file f = {.path = NULL};
+	int rc = open_file(in, peer, m, &f, err);
+
+	return rc != 0 ? rc : take_new(in, peer, &f, now_us, ret, err);
+}
+
+/* ---- rejected files ---- */
+
+static int insert_rejected(struct intake *in, struct file *f, int64_t now_us, struct intake_result *ret, struct err *err)
+{
+	struct ledger_new row = row_of(f, now_us);
+	struct event_file ef = event_file_of(f);
+	char path[PATH_SHOWN], words[WORDS_BYTES];
+	int64_t id;
+	int rc;
+
+	row.rules_hash = f->wire->rules_hash;
+	if (f->wire->dead_letter)
+		return insert_failed(in, f, &row, f->wire->rule, f->wire->detail, now_us, ret, err);
+	row.state = LEDGER_REJECTED;
+	row.reason = f->wire->rule;
+	row.detail = f->wire->detail;
+	rc = ledger_insert(in->ledger, &row, &id, err);
+	if (rc == 0 && in->conf->events.rejected)
+		rc = scribe_rejected(in->scribe, f->watch->name, &ef, f->wire->rule, f->wire->detail, now_us, err);
+	if (rc < 0)
+		return rc;
+	ret->rejected = true;
+	text_printable(f->wire->detail, strlen(f->wire->detail), words, sizeof(words));
+	if (in->dry)
+		say_plain(ret, mem_printf("would reject %s: %s (%s)", show(f->path, path), words, f->wire->rule));
+	else
+		say(ret, LOG_LEVEL_INFO, mem_printf("rejected: %s: %s (%s)", show(f->path, path), words, f->wire->rule));
+	return 0;
+}
+
+static int take_rejected(struct intake *in, struct intake_peer *peer, const struct wire_message *m, int64_t now_us,
+	struct intake_result *ret, struct err *err)
+{
+	CLEANUP_FILE struct file f = {.path = NULL};
+	int rc = open_file(in, peer, m, &f, err);
+
+	if (rc == 0)
+		rc = compare_file(in, peer, &f, err);
+	if (rc != 0)
+		return rc;
+	if (f.relation != VERSION_SAME)
+		return insert_rejected(in, &f, now_us, ret, err);
+	if (!f.known_is_here || f.known.state != LEDGER_REJECTED ||
+		strcmp(f.known.rules_hash, f.wire->rules_hash) == 0)
+		return 0;
+	/* again, by other rules: the row says which, so that it is not asked about once more */
+	return ledger_set_state(in->ledger, f.known.id, LEDGER_REJECTED, f.wire->rule, f.wire->detail,
+		f.wire->rules_hash, now_us, err);
+}
+
+/* ---- candidates ---- */
+
+/* A file that was there before the watch: recorded, never looked at. */
+static int insert_existing(struct intake *in, const struct intake_peer *peer, const struct ledger_key *key,
+	const struct version *v, int64_t now_us, struct err *err)
+{
+	const struct conf_watch *w = peer->watch;
+	struct ledger_new row = {
+		.key = *key,
+		.version = *v,
+		.mime = "",
+		.evidence = "",
+		.first_seen_us = now_us,
+		.completed_us = now_us,
+		.state = w->existing == CONF_EXISTING_SKIP ? LEDGER_SKIPPED : LEDGER_HELD,
+		.reason = "existing",
+		.detail = "it was there before the watch",
+		.rules_hash = "",
+		.token = "",
+		.generation = GENERATION_FIRST,
+		.workspace = w->workspace->name,
+		.host = w->workspace->host_token,
+		.job_id = w->job_id,
+		.uri = "",
+		.now_us = now_us,
+	};
+	int64_t id;
+
+	return ledger_insert(in->ledger, &row, &id, err);
+}
+
+struct listing { /* one `candidates` */
+	struct ledger_key key;
+	const char *root;
+	const char *rules_hash;
+	bool baseline; /* unknown files are existing ones */
+};
+
+/* 1: wanted, 0: not, -errno */
+static int judge_candidate(struct intake *in, const struct intake_peer *peer, const struct listing *l,
+	const struct wire_candidate *c, int64_t now_us, struct err *err)
+{
+	struct version now = {.size = c->size, .mtime_ns = c->mtime_ns, .ino = (uint64_t)c->ino};
+	struct ledger_key key = l->key;
+	struct ledger_known known;
+	bool is_here;
+	int rc;
+
+	key.relpath = c->relpath;
+	rc = find_newest(in, &key, l->root, &known, &is_here, err);
+	if (rc < 0)
+		return rc;
+	if (rc == 0 && l->baseline)
+		return insert_existing(in, peer, &key, &now, now_us, err);
+	if (rc == 0 || relate(peer, &known.version, &now, true) != VERSION_SAME)
+		return 1;
+	return known.state == LEDGER_REJECTED && strcmp(known.rules_hash, l->rules_hash) != 0;
+}
+
+static int judge_candidates(struct intake *in, const struct intake_peer *peer, const struct wire_message *m,
+	const struct listing *l, int64_t now_us, struct intake_result *ret, struct err *err)
+{
+	const struct wire_candidates *list = &m->as.candidates;
+	uint8_t bits[WIRE_CANDIDATES_MAX / 8] = {0};
+	struct wire_candidate c;
+	size_t pos = 0, n = 0;
+	int rc;
+
+	while ((rc = wire_candidates_next(list, &pos, &c)) > 0) {
+		if (n == WIRE_CANDIDATES_MAX)
+			return blame(err, peer, m->type, "too many files");
+		if (!is_relpath(c.relpath) || c.size < 0)
+			return blame(err, peer, m->type, "a file that cannot be");
+		rc = judge_candidate(in, peer, l, &c, now_us, err);
+		if (rc < 0)
+			return rc;
+		if (rc > 0)
+			bits[n / 8] |= (uint8_t)(1u << (n % 8));
+		n++;
+	}
+	if (rc < 0)
+		return blame(err, peer, m->type, "a damaged list");
+	ret->wanted = true;
+	ret->seq = list->seq;
+	buf_reset(&ret->bits);
+	return buf_add(&ret->bits, bits, (n + 7) / 8);
+}
+
+static int take_candidates(struct intake *in, struct intake_peer *peer, const struct wire_message *m, int64_t now_us,
+	struct intake_result *ret, struct err *err)
+{
+	const struct wire_candidates *list = &m->as.candidates;
+	struct listing l = {.root = list->root, .rules_hash = list->rules_hash, .key.watch = peer->watch->name};
+	bool is_open;
+	size_t i;
+	int rc;
+
+	if (!find_root(peer->watch, list->root, &i))
+		return blame(err, peer, m->type, "a directory that is not watched");
+	if (!is_hex(list->rules_hash, LEDGER_RULES_HASH_BYTES - 1))
+		return blame(err, peer, m->type, "a rules hash that is none");
+	rc = root_id(in, peer->watch, i, &l.key.root_id, err);
+	if (rc == 0)
+		rc = is_baseline_open(in, peer->watch, i, &is_open, err);
+	if (rc < 0)
+		return rc;
+	l.baseline = is_open && peer->watch->existing != CONF_EXISTING_RUN;
+	return judge_candidates(in, peer, m, &l, now_us, ret, err);
+}
+
+/* ---- the watch itself ---- */
+
+static void copy_words(char *to, size_t room, const char *from)
+{
+	text_printable(from, strlen(from), to, room);
+}
+
+static void take_hello(struct intake_peer *peer, const struct wire_hello *h)
+{
+	peer->inodes_stable = h->inodes_stable != 0;
+	copy_words(peer->method, sizeof(peer->method), h->method);
+	copy_words(peer->file_system, sizeof(peer->file_system), h->file_system);
+	copy_words(peer->limits, sizeof(peer->limits), h->limits);
+}
+
+static int take_scanned(struct intake *in, struct intake_peer *peer, const struct wire_scanned *s, int64_t now_us,
+	struct intake_result *ret, struct err *err)
+{
+	struct event_watch x = {
+		.method = peer->method,
+		.file_system = peer->file_system,
+		.detail = peer->limits,
+		.count = -1,
+		.scanned = true,
+		.directories = s->directories,
+		.files = s->files,
+		.unsettled = s->unsettled,
+		.took_ms = s->took_us / US_PER_MS,
+	};
+	char took[CLOCK_TEXT_BYTES];
+	int rc;
+
+	if (!s->complete)
+		return 0;
+	rc = close_baselines(in, peer, now_us, err);
+	if (rc < 0 || peer->announced)
+		return rc;
+	rc = scribe_watch(in->scribe, EVENT_WATCH_READY, peer->watch->name, &x, now_us, err);
+	if (rc < 0)
+		return rc;
+	ret->announced = peer->announced = true;
+	say(ret, LOG_LEVEL_INFO,
+		mem_printf("watch %s is ready: %" PRId64 " files in %" PRId64 " directories, listed in %s (%s on %s)%s%s",
+			peer->watch->name, s->files, s->directories, clock_format_span(s->took_us, took), peer->method,
+			peer->file_system, peer->limits[0] ? "; " : "", peer->limits));
+	return 0;
+}
+
+struct trouble {
+	const char *kind;
+	bool has_event;
+	enum event_type event;
+	enum log_level level;
+};
+
+static const struct trouble troubles[] = {
+	{"overflow", true, EVENT_WATCH_OVERFLOW, LOG_LEVEL_WARNING},
+	{"watch_limit", true, EVENT_WATCH_DEGRADED, LOG_LEVEL_WARNING},
+	{"degraded", true, EVENT_WATCH_DEGRADED, LOG_LEVEL_WARNING},
+	{"lost", true, EVENT_WATCH_LOST, LOG_LEVEL_ERROR},
+	{"back", false, EVENT_WATCH_READY, LOG_LEVEL_INFO}, /* watch.ready comes after its listing */
+};
+
+static const struct trouble other_trouble = {"", false, EVENT_WATCH_DEGRADED, LOG_LEVEL_WARNING};
+
+static const struct trouble *find_trouble(const char *kind)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(troubles); i++)
+		if (strcmp(troubles[i].kind, kind) == 0)
+			return &troubles[i];
+	return &other_trouble;
+}
+
+static int take_trouble(struct intake *in, struct intake_peer *peer, const struct wire_trouble *t, int64_t now_us,
+	struct intake_result *ret, struct err *err)
+{
+	const struct trouble *what = find_trouble(t->kind);
+	char detail[WORDS_BYTES], path[PATH_SHOWN];
+	struct event_watch x = {
+		.method = peer->method,
+		.file_system = peer->file_system,
+		.detail = detail,
+		.count = t->count > 0 ? t->count : -1,
+	};
+	int rc = 0;
+
+	copy_words(detail, sizeof(detail), t->detail);
+	if (what->has_event)
+		rc = scribe_watch(in->scribe, what->event, peer->watch->name, &x, now_us, err);
+	if (rc < 0)
+		return rc;
+	ret->lost = strcmp(t->kind, "lost") == 0;
+	if (ret->lost || strcmp(t->kind, "back") == 0)
+		peer->announced = false;
+	say(ret, what->level,
+		mem_printf("watch %s: %s%s%s", peer->watch->name, t->path[0] ? show(t->path, path) : "",
+			t->path[0] ? ": " : "", detail[0] ? detail : t->kind));
+	return 0;
+}
+
+static int take_waiting(struct intake *in, struct intake_peer *peer, const struct wire_message *m, int64_t now_us,
+	struct intake_result *ret, struct err *err)
+{
+	const struct wire_waiting *x = &m->as.waiting;
+	CLEANUP_FREE char *path = NULL;
+	struct event_file f = {.root = x->root, .relpath = x->relpath, .uri = "", .size = -1, .ends = "", .mime = ""};
+	char words[WORDS_BYTES], shown[PATH_SHOWN];
+	size_t i;
+	int rc;
+
+	if (!find_root(peer->watch, x->root, &i) || !is_relpath(x->relpath) || !is_time(x->since_us))
+		return blame(err, peer, m->type, "a file that cannot be");
+	path = fs_join(x->root, x->relpath);
+	copy_words(words, sizeof(words), x->waiting_for);
+	rc = scribe_waiting(in->scribe, x->gone ? EVENT_FILE_VANISHED : EVENT_FILE_WAITING, peer->watch->name, &f, words,
+		x->since_us, now_us, err);
+	if (rc < 0)
+		return rc;
+	say(ret, LOG_LEVEL_WARNING,
+		mem_printf("watch %s: %s %s %s", peer->watch->name, show(path, shown),
+			x->gone ? "is gone; it was waiting for" : "is not complete yet: waiting for", words));
+	return 0;
+}
+
+/* ---- */
+
+void intake_result_init(struct intake_result *r)
+{
+	*r = (struct intake_result){.bits = BUF_INIT(WIRE_CANDIDATES_MAX / 8)};
+}
+
+void intake_result_done(struct intake_result *r)
+{
+	free(r->text);
+	buf_done(&r->bits);
+	intake_result_init(r);
+}
+
+struct intake *intake_new(const struct conf *conf, struct ledger *ledger, struct ledger *behind, struct scribe *scribe,
+	bool dry)
+{
+	struct intake *in = mem_alloc(sizeof(*in));
+
+	in->conf = conf;
+	in->ledger = ledger;
+	in->behind = behind;
+	in->scribe = scribe;
+	in->dry = dry;
+	buf_init(&in->request, REQUEST_BODY_BYTES);
+	in->watches = mem_array(conf->watches_n + 1, sizeof(in->watches[0]));
+	for (size_t i = 0; i < conf->watches_n; i++) {
+		in->watches[i].watch = conf->watches[i];
+		in->watches[i].items = mem_array(conf->watches[i]->directory.n + 1, sizeof(struct root));
+	}
+	return in;
+}
+
+void intake_free(struct intake *in)
+{
+	if (!in)
+		return;
+	for (size_t i = 0; i < in->conf->watches_n; i++)
+		free(in->watches[i].items);
+	free(in->watches);
+	buf_done(&in->request);
+	free(in);
+}
+
+int intake_take(struct intake *in, struct intake_peer *peer, const struct wire_message *m, int64_t now_us,
+	struct intake_result *ret, struct err *err)
+{
+	/* what is not among these never comes from a watcher */
+	if (m->type == WIRE_CANDIDATES)
+		return take_candidates(in, peer, m, now_us, ret, err);
+	if (m->type == WIRE_READY)
+		return take_ready(in, peer, m, now_us, ret, err);
+	if (m->type == WIRE_REJECTED)
+		return take_rejected(in, peer, m, now_us, ret, err);
+	if (m->type == WIRE_WAITING)
+		return take_waiting(in, peer, m, now_us, ret, err);
+	if (m->type == WIRE_SCANNED)
+		return take_scanned(in, peer, &m->as.scanned, now_us, ret, err);
+	if (m->type == WIRE_TROUBLE)
+		return take_trouble(in, peer, &m->as.trouble, now_us, ret, err);
+	if (m->type == WIRE_HELLO) {
+		take_hello(peer, &m->as.hello);
+		return 0;
+	}
+	if (m->type == WIRE_COUNTS) {
+		ret->counted = true;
+		ret->is_done = m->as.counts.done != 0;
+		return 0;
+	}
+	return blame(err, peer, m->type, "no business here");
+}
+
+void intake_undo(struct intake *in)
+{
+	for (size_t i = 0; i < in->conf->watches_n; i++)
+		memset(in->watches[i].items, 0, in->conf->watches[i]->directory.n * sizeof(struct root));
+}

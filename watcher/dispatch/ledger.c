@@ -1,0 +1,1162 @@
+/*
+ * ledger: SQLite behind a few dozen fixed statements, all prepared when the file is opened, so that a schema that is not
+ * ours shows at once and nothing is parsed while files wait.
+ *
+ * WAL, because a commit is then one append and one fsync, and because others may look on while we write. With
+ * synchronous=FULL each commit is synced; NORMAL leaves that to checkpoints: a killed process loses nothing, a power
+ * cut may lose everything since the file was made (measured).
+ *
+ * SQLite gives a transaction up by itself on some errors (disk full, I/O). Anything written after that would be
+ * committed alone, so every write first looks whether its transaction is still there.
+ *
+ * A key is (watch, directory, relative path); directories are few and long, so rows hold their number. The newest row
+ * of a key is the one with the highest id.
+ */
+#include "dispatch/ledger.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <sqlite3.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include "base/fs.h"
+#include "base/mem.h"
+#include "core/filetype.h"
+#include "core/request.h"
+#include "core/wire.h"
+
+#define LEDGER_APPLICATION_ID 0x62726b77 /* "brkw" */
+#define LEDGER_SCHEMA 1
+#define LEDGER_BUSY_MS 2000           /* somebody with sqlite3(1) in the file */
+#define LEDGER_LINE_BYTES (1024u * 1024)
+#define LEDGER_URI_BYTES (64u * 1024)
+
+static const char schema_sql[] =
+	"CREATE TABLE root (id INTEGER PRIMARY KEY, path BLOB NOT NULL UNIQUE);"
+	"CREATE TABLE version ("
+	" id INTEGER PRIMARY KEY,"
+	" watch TEXT NOT NULL, root INTEGER NOT NULL, relpath BLOB NOT NULL,"
+	" size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, seen_mtime_ns INTEGER NOT NULL, ino INTEGER NOT NULL,"
+	" ends TEXT NOT NULL, owner INTEGER NOT NULL, mime TEXT NOT NULL, evidence TEXT NOT NULL,"
+	" first_seen INTEGER NOT NULL, completed INTEGER NOT NULL,"
+	" state TEXT NOT NULL, reason TEXT NOT NULL, detail TEXT NOT NULL, rules_hash TEXT NOT NULL,"
+	" changed INTEGER NOT NULL,"
+	" token TEXT UNIQUE, generation INTEGER NOT NULL,"
+	" workspace TEXT NOT NULL, host TEXT NOT NULL, job_id INTEGER NOT NULL, uri BLOB NOT NULL, request BLOB,"
+	" run_id INTEGER, previous_run_id INTEGER, principal TEXT NOT NULL DEFAULT '',"
+	" sent INTEGER NOT NULL DEFAULT 0, attempts INTEGER NOT NULL DEFAULT 0,"
+	" first_failed INTEGER NOT NULL DEFAULT 0, last_failed INTEGER NOT NULL DEFAULT 0,"
+	" next_attempt INTEGER NOT NULL DEFAULT 0, tried INTEGER NOT NULL DEFAULT 0,"
+	" retryings INTEGER NOT NULL DEFAULT 0, failures INTEGER NOT NULL DEFAULT 0);"
+	"CREATE INDEX version_key ON version (root, relpath, watch);"
+	"CREATE INDEX version_pending ON version (watch, host, next_attempt) WHERE state = 'pending';"
+	"CREATE TABLE outbox (seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL, line BLOB NOT NULL);"
+	"CREATE TABLE baseline (watch TEXT NOT NULL, root INTEGER NOT NULL, fs_type TEXT NOT NULL, mode TEXT NOT NULL,"
+	" closed INTEGER NOT NULL, PRIMARY KEY (watch, root, fs_type)) WITHOUT ROWID;"
+	/* for people with sqlite3(1) */
+	"CREATE VIEW files AS SELECT v.id, v.watch, CAST(r.path AS TEXT) || '/' || CAST(v.relpath AS TEXT) AS path,"
+	" v.state, v.reason, v.run_id, v.attempts, v.size, v.token,"
+	" datetime(v.completed / 1000000, 'unixepoch') AS completed, datetime(v.changed / 1000000, 'unixepoch') AS changed"
+	" FROM version v JOIN root r ON r.id = v.root;";
+
+enum query {
+	Q_BEGIN,
+	Q_COMMIT,
+	Q_ROLLBACK,
+	Q_ROOT,
+	Q_ROOT_ADD,
+	Q_NEWEST,
+	Q_LAST_RUN,
+	Q_TOKEN,
+	Q_INSERT,
+	Q_SEEN,
+	Q_STATE,
+	Q_MOVE,
+	Q_ROW,
+	Q_REQUEST,
+	Q_LINES,
+	Q_FRESH,
+	Q_DUE,
+	Q_NEXT_DUE,
+	Q_CLAMP,
+	Q_SENT,
+	Q_STARTED,
+	Q_RETRY,
+	Q_FAILED,
+	Q_OUT_ADD,
+	Q_OUT_NEXT,
+	Q_OUT_FIND,
+	Q_OUT_DELETE,
+	Q_BASELINE,
+	Q_BASELINE_CLOSE,
+	Q_COUNT,
+	Q_COUNT_PENDING,
+	QUERIES,
+};
+
+#define KEY_IS " root = ?1 AND relpath = ?2 AND watch = ?3 "
+#define LINE_IS " state = 'pending' AND watch = ?1 AND host = ?2 AND (sent OR NOT ?3) "
+
+static const char *const query_sql[QUERIES] = {
+	[Q_BEGIN] = "BEGIN IMMEDIATE",
+	[Q_COMMIT] = "COMMIT",
+	[Q_ROLLBACK] = "ROLLBACK",
+	[Q_ROOT] = "SELECT id FROM root WHERE path = ?1",
+	[Q_ROOT_ADD] = "INSERT INTO root (path) VALUES (?1)",
+	[Q_NEWEST] = "SELECT id, state, size, seen_mtime_ns, ino, ends, generation, rules_hash FROM version WHERE" KEY_IS
+		     "ORDER BY id DESC LIMIT 1",
+	[Q_LAST_RUN] = "SELECT run_id FROM version WHERE" KEY_IS "AND run_id IS NOT NULL ORDER BY id DESC LIMIT 1",
+	[Q_TOKEN] = "SELECT id, root, watch, relpath = ?2 FROM version WHERE token = ?1",
+	[Q_INSERT] = "INSERT INTO version (root, relpath, watch, size, mtime_ns, seen_mtime_ns, ino, ends, owner, mime,"
+		     " evidence, first_seen, completed, state, reason, detail, rules_hash, changed, token, generation,"
+		     " workspace, host, job_id, uri, request, previous_run_id, failures)"
+		     " VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18,"
+		     " ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26)",
+	[Q_SEEN] = "UPDATE version SET seen_mtime_ns = ?2, ino = ?3 WHERE id = ?1",
+	[Q_STATE] = "UPDATE version SET state = ?2, reason = ?3, detail = ?4, rules_hash = ?5, changed = ?6 WHERE id = ?1",
+	[Q_MOVE] = "UPDATE version SET watch = ?4 WHERE" KEY_IS,
+	[Q_ROW] = "SELECT v.id, watch, r.path, relpath, uri, mime, size, mtime_ns, ino, ends, owner, first_seen,"
+		  " completed, state, token, generation, workspace, host, job_id, run_id, previous_run_id, sent,"
+		  " attempts, first_failed, last_failed, next_attempt, tried, retryings, failures"
+		  " FROM version v JOIN root r ON r.id = v.root WHERE v.id = ?1",
+	[Q_REQUEST] = "SELECT request FROM version WHERE id = ?1 AND request IS NOT NULL",
+	[Q_LINES] = "SELECT watch, host, count(*) FROM version WHERE state = 'pending' GROUP BY watch, host",
+	[Q_FRESH] = "SELECT id FROM version WHERE" LINE_IS "AND next_attempt = 0 AND id > ?4 ORDER BY id LIMIT ?5",
+	[Q_DUE] = "SELECT id FROM version WHERE" LINE_IS
+		  "AND next_attempt > 0 AND next_attempt <= ?4 ORDER BY next_attempt, id LIMIT ?5",
+	[Q_NEXT_DUE] = "SELECT next_attempt FROM version WHERE" LINE_IS "AND next_attempt > ?4 ORDER BY next_attempt LIMIT 1",
+	[Q_CLAMP] = "UPDATE version SET next_attempt = ?4 WHERE" LINE_IS "AND next_attempt > ?4",
+	[Q_SENT] = "UPDATE version SET sent = 1 WHERE id = ?1",
+	[Q_STARTED] = "UPDATE version SET state = 'started', reason = '', run_id = ?2, attempts = ?3, principal = ?4,"
+		      " changed = ?5 WHERE id = ?1",
+	[Q_RETRY] = "UPDATE version SET sent = ?2, attempts = ?3, first_failed = ?4, last_failed = ?5, next_attempt = ?6,"
+		    " tried = ?7, retryings = ?8 WHERE id = ?1",
+	[Q_FAILED] = "UPDATE version SET state = 'failed', attempts = ?2, failures = ?3, reason = ?4, detail = ?5,"
+		     " changed = ?6 WHERE id = ?1",
+	[Q_OUT_ADD] = "INSERT INTO outbox (id, line) VALUES (?1, ?2)",
+	[Q_OUT_NEXT] = "SELECT seq, line FROM outbox WHERE seq > ?1 ORDER BY seq LIMIT 1",
+	[Q_OUT_FIND] = "SELECT seq FROM outbox WHERE line = ?1 ORDER BY seq DESC LIMIT 1",
+	[Q_OUT_DELETE] = "DELETE FROM outbox WHERE seq <= ?1",
+	[Q_BASELINE] = "SELECT 1 FROM baseline WHERE watch = ?1 AND root = ?2 LIMIT 1",
+	[Q_BASELINE_CLOSE] = "INSERT OR IGNORE INTO baseline (watch, root, fs_type, mode, closed) VALUES (?1, ?2, ?3, ?4, ?5)",
+	[Q_COUNT] = "SELECT count(*) FROM version WHERE state = ?1",
+	[Q_COUNT_PENDING] = "SELECT count(*) FROM version WHERE state = 'pending'",
+};
+
+static const char *const state_names[LEDGER_STATES] = {
+	[LEDGER_PENDING] = "pending",
+	[LEDGER_STARTED] = "started",
+	[LEDGER_REJECTED] = "rejected",
+	[LEDGER_FAILED] = "failed",
+	[LEDGER_HELD] = "held",
+	[LEDGER_SKIPPED] = "skipped",
+	[LEDGER_VANISHED] = "vanished",
+	[LEDGER_SUPERSEDED] = "superseded",
+	[LEDGER_DROPPED] = "dropped",
+	[LEDGER_DISCARDED] = "discarded",
+};
+
+struct ledger {
+	sqlite3 *db;
+	char *path;
+	bool open;   /* a transaction was begun and not ended */
+	bool unbound; /* a value could not be bound to the statement in hand */
+	sqlite3_stmt *stmts[QUERIES];
+};
+
+/* ---- errors ---- */
+
+static int errno_of(int rc)
+{
+	switch (rc & 0xff) {
+	case SQLITE_FULL:
+		return ENOSPC;
+	case SQLITE_NOMEM:
+		return ENOMEM;
+	case SQLITE_BUSY:
+	case SQLITE_LOCKED:
+		return EBUSY;
+	case SQLITE_READONLY:
+		return EROFS;
+	case SQLITE_PERM:
+		return EACCES;
+	case SQLITE_CANTOPEN:
+		return ENOENT;
+	case SQLITE_CORRUPT:
+	case SQLITE_NOTADB:
+		return EBADMSG;
+	case SQLITE_CONSTRAINT:
+		return EEXIST;
+	case SQLITE_TOOBIG:
+		return EFBIG;
+	default:
+		return EIO;
+	}
+}
+
+static int fail(struct ledger *l, int rc, struct err *err)
+{
+	int code = errno_of(rc);
+	int extended = l->db ? sqlite3_extended_errcode(l->db) : rc;
+
+	return err_set(err, code == EBADMSG ? ERR_INPUT : ERR_SYSTEM, code, "ledger %s: %s (SQLite %d)", l->path,
+		l->db ? sqlite3_errmsg(l->db) : sqlite3_errstr(rc), extended);
+}
+
+/* ---- statements ---- */
+
+static sqlite3_stmt *use(struct ledger *l, enum query q)
+{
+	l->unbound = false;
+	return l->stmts[q];
+}
+
+static void bind_i64(struct ledger *l, sqlite3_stmt *s, int i, int64_t v)
+{
+	if (sqlite3_bind_int64(s, i, v) != SQLITE_OK)
+		l->unbound = true;
+}
+
+static void bind_text(struct ledger *l, sqlite3_stmt *s, int i, const char *v)
+{
+	if (sqlite3_bind_text(s, i, v, -1, SQLITE_STATIC) != SQLITE_OK)
+		l->unbound = true;
+}
+
+static void bind_bytes(struct ledger *l, sqlite3_stmt *s, int i, const void *v, size_t n)
+{
+	/* a NULL pointer would be SQL's NULL; no bytes are no bytes */
+	if (sqlite3_bind_blob64(s, i, n > 0 ? v : "", n, SQLITE_STATIC) != SQLITE_OK)
+		l->unbound = true;
+}
+
+static void bind_path(struct ledger *l, sqlite3_stmt *s, int i, const char *v)
+{
+	bind_bytes(l, s, i, v, strlen(v));
+}
+
+static void bind_key(struct ledger *l, sqlite3_stmt *s, const struct ledger_key *key)
+{
+	bind_i64(l, s, 1, key->root_id);
+	bind_path(l, s, 2, key->relpath);
+	bind_text(l, s, 3, key->watch);
+}
+
+static void bind_line(struct ledger *l, sqlite3_stmt *s, const struct ledger_line *line)
+{
+	bind_text(l, s, 1, line->watch);
+	bind_text(l, s, 2, line->host);
+	bind_i64(l, s, 3, line->sent_only);
+}
+
+/* Lets go of the row and of what was bound. */
+static void done(sqlite3_stmt *s)
+{
+	(void)sqlite3_reset(s);
+	(void)sqlite3_clear_bindings(s);
+}
+
+/* 1: a row (done() it), 0: none, -errno; for the last two the statement is done. */
+static int step(struct ledger *l, sqlite3_stmt *s, struct err *err)
+{
+	int rc = l->unbound ? SQLITE_NOMEM : sqlite3_step(s);
+
+	if (rc == SQLITE_ROW)
+		return 1;
+	if (rc != SQLITE_DONE)
+		rc = fail(l, rc, err);
+	else
+		rc = 0;
+	done(s);
+	return rc;
+}
+
+/* A change: exactly the rows it was meant for. */
+static int change(struct ledger *l, sqlite3_stmt *s, struct err *err)
+{
+	int rc = step(l, s, err);
+
+	BUG_ON(rc > 0);
+	return rc;
+}
+
+static int change_one(struct ledger *l, sqlite3_stmt *s, struct err *err)
+{
+	int rc = change(l, s, err);
+
+	if (rc == 0 && sqlite3_changes(l->db) != 1)
+		return err_set(err, ERR_INPUT, EBADMSG, "ledger %s: a row has disappeared", l->path);
+	return rc;
+}
+
+/* Every change comes through here first. */
+static int begin(struct ledger *l, struct err *err)
+{
+	int rc;
+
+	if (l->open && sqlite3_get_autocommit(l->db))
+		return err_set(err, ERR_SYSTEM, EIO, "ledger %s: SQLite has given up the transaction", l->path);
+	if (l->open)
+		return 0;
+	rc = change(l, use(l, Q_BEGIN), err);
+	if (rc == 0)
+		l->open = true;
+	return rc;
+}
+
+/* ---- reading columns: nothing is believed ---- */
+
+struct columns {
+	sqlite3_stmt *s;
+	const char *bad; /* name of the first column that cannot be */
+};
+
+static void refuse(struct columns *c, int i)
+{
+	if (!c->bad)
+		c->bad = sqlite3_column_name(c->s, i);
+	if (!c->bad)
+		c->bad = "?";
+}
+
+static int64_t get_i64(struct columns *c, int i, int64_t min)
+{
+	int64_t v = sqlite3_column_int64(c->s, i);
+
+	if (sqlite3_column_type(c->s, i) == SQLITE_INTEGER && v >= min)
+		return v;
+	refuse(c, i);
+	return min > 0 ? min : 0;
+}
+
+/* 0 for NULL */
+static int64_t get_id_or_null(struct columns *c, int i)
+{
+	return sqlite3_column_type(c->s, i) == SQLITE_NULL ? 0 : get_i64(c, i, 1);
+}
+
+/* Text or blob without NUL, shorter than room; borrowed until done(). */
+static const char *get_bytes(struct columns *c, int i, size_t room, size_t *ret_len)
+{
+	int type = sqlite3_column_type(c->s, i);
+	const char *p = sqlite3_column_blob(c->s, i);
+	size_t n = (size_t)sqlite3_column_bytes(c->s, i);
+
+	*ret_len = 0;
+	if ((type != SQLITE_TEXT && type != SQLITE_BLOB) || n >= room || (n > 0 && (!p || memchr(p, '\0', n)))) {
+		refuse(c, i);
+		return "";
+	}
+	*ret_len = n;
+	return n > 0 ? p : "";
+}
+
+static void get_text(struct columns *c, int i, char *out, size_t room)
+{
+	size_t n;
+	const char *p = get_bytes(c, i, room, &n);
+
+	memcpy(out, p, n);
+	out[n] = '\0';
+}
+
+static char *get_copy(struct columns *c, int i, size_t room)
+{
+	size_t n;
+	const char *p = get_bytes(c, i, room, &n);
+
+	return mem_strndup(p, n);
+}
+
+static bool is_hex(const char *s)
+{
+	for (; *s; s++)
+		if (!((*s >= '0' && *s <= '9') || (*s >= 'a' && *s <= 'f')))
+			return false;
+	return true;
+}
+
+/* Exactly room - 1 digits, or nothing. */
+static void get_hex(struct columns *c, int i, char *out, size_t room)
+{
+	get_text(c, i, out, room);
+	if (out[0] && (strlen(out) != room - 1 || !is_hex(out)))
+		refuse(c, i);
+}
+
+static enum ledger_state get_state(struct columns *c, int i)
+{
+	char name[LEDGER_WORD_BYTES];
+
+	get_text(c, i, name, sizeof(name));
+	for (int state = 0; state < LEDGER_STATES; state++)
+		if (strcmp(name, state_names[state]) == 0)
+			return (enum ledger_state)state;
+	refuse(c, i);
+	return LEDGER_FAILED;
+}
+
+/* Ends reading one row: 1, or -EBADMSG. */
+static int finish(struct ledger *l, struct columns *c, struct err *err)
+{
+	int rc = 1;
+
+	if (c->bad)
+		rc = err_set(err, ERR_INPUT, EBADMSG, "ledger %s is damaged: column %s of row %" PRId64, l->path, c->bad,
+			(int64_t)sqlite3_column_int64(c->s, 0));
+	done(c->s);
+	return rc;
+}
+
+/* One integer from one row. */
+static int get_one(struct ledger *l, sqlite3_stmt *s, int64_t min, int64_t *ret, struct err *err)
+{
+	struct columns c = {.s = s};
+	int rc = step(l, s, err);
+	int64_t v;
+
+	if (rc <= 0)
+		return rc;
+	v = get_i64(&c, 0, min);
+	rc = finish(l, &c, err);
+	if (rc > 0)
+		*ret = v;
+	return rc;
+}
+
+/* The first column of at most n rows. */
+static int get_ids(struct ledger *l, sqlite3_stmt *s, int64_t *ids, int n, struct err *err)
+{
+	struct columns c = {.s = s};
+	int have = 0, rc;
+
+	while ((rc = step(l, s, err)) > 0) {
+		BUG_ON(have == n); /* LIMIT */
+		ids[have++] = get_i64(&c, 0, 1);
+		if (c.bad)
+			return finish(l, &c, err);
+	}
+	return rc < 0 ? rc : have;
+}
+
+/* ---- opening ---- */
+
+static int exec(struct ledger *l, const char *sql, struct err *err)
+{
+	int rc = sqlite3_exec(l->db, sql, NULL, NULL, NULL);
+
+	return rc == SQLITE_OK ? 0 : fail(l, rc, err);
+}
+
+/* An integer PRAGMA. */
+static int get_pragma(struct ledger *l, const char *sql, int64_t *ret, struct err *err)
+{
+	sqlite3_stmt *s;
+	int rc = sqlite3_prepare_v2(l->db, sql, -1, &s, NULL);
+
+	if (rc == SQLITE_OK) {
+		rc = sqlite3_step(s);
+		if (rc == SQLITE_ROW)
+			*ret = sqlite3_column_int64(s, 0);
+		sqlite3_finalize(s);
+	}
+	return rc == SQLITE_ROW ? 0 : fail(l, rc, err);
+}
+
+static int create_schema(struct ledger *l, struct err *err)
+{
+	CLEANUP_FREE char *sql = mem_printf("BEGIN IMMEDIATE; %s PRAGMA application_id = %d; PRAGMA user_version = %d; COMMIT",
+		schema_sql, LEDGER_APPLICATION_ID, LEDGER_SCHEMA);
+
+	return exec(l, sql, err);
+}
+
+/* What this file is: 1 a ledger that fits, 0 empty, -errno. */
+static int check_schema(struct ledger *l, struct err *err)
+{
+	int64_t application = 0, version = 0, tables = 0;
+
+	if (get_pragma(l, "PRAGMA application_id", &application, err) < 0 ||
+		get_pragma(l, "PRAGMA user_version", &version, err) < 0 ||
+		get_pragma(l, "SELECT count(*) FROM sqlite_master", &tables, err) < 0)
+		return err ? -err->code : -EIO;
+	if (tables == 0 && version == 0)
+		return 0;
+	if (application != LEDGER_APPLICATION_ID)
+		return err_set(err, ERR_CONF, EBADMSG, "%s is not a ledger of brickwatch", l->path);
+	if (version > LEDGER_SCHEMA)
+		return err_set(err, ERR_CONF, EBADMSG,
+			"ledger %s was written by a newer brickwatch (schema %" PRId64 ", this one knows %d): install that again",
+			l->path, version, LEDGER_SCHEMA);
+	if (version != LEDGER_SCHEMA)
+		return err_set(err, ERR_CONF, EBADMSG, "ledger %s has the unknown schema %" PRId64, l->path, version);
+	return 1;
+}
+
+static int prepare(struct ledger *l, struct err *err)
+{
+	for (int q = 0; q < QUERIES; q++) {
+		int rc = sqlite3_prepare_v3(l->db, query_sql[q], -1, SQLITE_PREPARE_PERSISTENT, &l->stmts[q], NULL);
+
+		if (rc != SQLITE_OK)
+			return fail(l, rc, err);
+	}
+	return 0;
+}
+
+static int set_up(struct ledger *l, const char *pragmas, bool may_create, struct err *err)
+{
+	int rc;
+
+	(void)sqlite3_extended_result_codes(l->db, 1);
+	(void)sqlite3_busy_timeout(l->db, LEDGER_BUSY_MS);
+	(void)sqlite3_db_config(l->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+	(void)sqlite3_db_config(l->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
+	rc = check_schema(l, err);
+	if (rc < 0)
+		return rc;
+	if (rc == 0 && !may_create)
+		return err_set(err, ERR_SYSTEM, ENOENT, "ledger %s is empty", l->path);
+	if (exec(l, pragmas, err) < 0 || (rc == 0 && create_schema(l, err) < 0))
+		return err ? -err->code : -EIO;
+	return prepare(l, err);
+}
+
+/* A file that SQLite cannot read stays so however often it is tried. */
+static int tell_damage(int rc, struct err *err)
+{
+	if (rc == -EBADMSG && err && err->class == ERR_INPUT) {
+		err->class = ERR_CONF;
+		(void)err_prefix(err, "the ledger is damaged and must be set aside");
+	}
+	return rc;
+}
+
+static int open_database(const char *path, const char *uri, int flags, const char *pragmas, bool may_create,
+	struct ledger **ret, struct err *err)
+{
+	struct ledger *l = mem_alloc(sizeof(*l));
+	int rc;
+
+	l->path = mem_strdup(path);
+	rc = sqlite3_open_v2(uri, &l->db, flags | SQLITE_OPEN_NOMUTEX, NULL);
+	rc = rc == SQLITE_OK ? set_up(l, pragmas, may_create, err) : fail(l, rc, err);
+	if (rc < 0) {
+		ledger_close(l);
+		return tell_damage(rc, err);
+	}
+	*ret = l;
+	return 0;
+}
+
+/* SQLite would make it for everybody to read, and follow a link. */
+static int create_file(const char *path, struct err *err)
+{
+	CLEANUP_FD int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK, 0600);
+	struct stat st;
+
+	if (fd < 0)
+		return err_errno(err, errno, "cannot open the ledger %s", path);
+	if (fstat(fd, &st) < 0)
+		return err_errno(err, errno, "cannot look at the ledger %s", path);
+	if (!S_ISREG(st.st_mode))
+		return err_set(err, ERR_CONF, EBADMSG, "the ledger %s is not a regular file", path);
+	return st.st_size > 0 ? 0 : fs_sync_parent(path, err);
+}
+
+/* A file: URI with everything but the plainest characters escaped. */
+static char *make_uri(const char *path, const char *options)
+{
+	CLEANUP_BUF struct buf b = BUF_INIT(4 * WIRE_PATH_BYTES);
+
+	(void)buf_adds(&b, "file:");
+	for (const char *p = path; *p; p++) {
+		if ((*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') || (*p >= '0' && *p <= '9') || strchr("/._-", *p))
+			(void)buf_addc(&b, *p);
+		else
+			(void)buf_addf(&b, "%%%02X", (unsigned)(unsigned char)*p);
+	}
+	(void)buf_adds(&b, options);
+	return mem_strdup(b.failed ? "" : buf_str(&b));
+}
+
+const char *ledger_state_name(enum ledger_state state)
+{
+	BUG_ON((unsigned)state >= LEDGER_STATES);
+	return state_names[state];
+}
+
+int ledger_open(const char *directory, bool power, struct ledger **ret, struct err *err)
+{
+	CLEANUP_FREE char *path = fs_join(directory, LEDGER_FILE);
+	CLEANUP_FREE char *pragmas = mem_printf("PRAGMA journal_mode = WAL; PRAGMA synchronous = %s;"
+						"PRAGMA journal_size_limit = 16777216; PRAGMA temp_store = MEMORY;",
+		power ? "FULL" : "NORMAL");
+	int rc = create_file(path, err);
+
+	if (rc < 0)
+		return rc;
+	return open_database(path, path, SQLITE_OPEN_READWRITE, pragmas, true, ret, err);
+}
+
+int ledger_open_read_only(const char *directory, struct ledger **ret, struct err *err)
+{
+	CLEANUP_FREE char *path = fs_join(directory, LEDGER_FILE);
+	CLEANUP_FREE char *wal = mem_printf("%s-wal", path);
+	struct stat st;
+	/* without a log beside it nobody has it open; SQLite would make one only to read */
+	CLEANUP_FREE char *uri = make_uri(path, stat(wal, &st) == 0 ? "?mode=ro" : "?mode=ro&immutable=1");
+
+	if (stat(path, &st) < 0)
+		return err_errno(err, errno, "cannot look at the ledger %s", path);
+	return open_database(path, uri, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI, "PRAGMA query_only = 1", false, ret, err);
+}
+
+int ledger_open_memory(struct ledger **ret, struct err *err)
+{
+	return open_database(":memory:", ":memory:", SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, "PRAGMA temp_store = MEMORY",
+		true, ret, err);
+}
+
+void ledger_close(struct ledger *l)
+{
+	if (!l)
+		return;
+	if (l->open)
+		ledger_rollback(l);
+	for (int q = 0; q < QUERIES; q++)
+		(void)sqlite3_finalize(l->stmts[q]);
+	(void)sqlite3_close(l->db);
+	free(l->path);
+	free(l);
+}
+
+bool ledger_is_open(const struct ledger *l)
+{
+	return l->open;
+}
+
+int ledger_commit(struct ledger *l, struct err *err)
+{
+	int rc;
+
+	if (!l->open)
+		return 0;
+	rc = begin(l, err); /* is it still there? */
+	if (rc == 0)
+		rc = change(l, use(l, Q_COMMIT), err);
+	if (rc < 0) {
+		ledger_rollback(l);
+		return rc;
+	}
+	l->open = false;
+	return 0;
+}
+
+void ledger_rollback(struct ledger *l)
+{
+	l->open = false;
+	if (!sqlite3_get_autocommit(l->db))
+		(void)change(l, use(l, Q_ROLLBACK), NULL);
+}
+
+/* ---- versions ---- */
+
+int ledger_root(struct ledger *l, const char *root, bool create, int64_t *ret_id, struct err *err)
+{
+	sqlite3_stmt *s = use(l, Q_ROOT);
+	int rc;
+
+	bind_path(l, s, 1, root);
+	rc = get_one(l, s, 1, ret_id, err);
+	if (rc != 0 || !create)
+		return rc;
+	rc = begin(l, err);
+	if (rc < 0)
+		return rc;
+	s = use(l, Q_ROOT_ADD);
+	bind_path(l, s, 1, root);
+	rc = change(l, s, err);
+	if (rc < 0)
+		return rc;
+	*ret_id = sqlite3_last_insert_rowid(l->db);
+	return 1;
+}
+
+int ledger_newest(struct ledger *l, const struct ledger_key *key, struct ledger_known *ret, struct err *err)
+{
+	sqlite3_stmt *s = use(l, Q_NEWEST);
+	struct columns c = {.s = s};
+	struct ledger_known k;
+	int rc;
+
+	bind_key(l, s, key);
+	rc = step(l, s, err);
+	if (rc <= 0)
+		return rc;
+	k.id = get_i64(&c, 0, 1);
+	k.state = get_state(&c, 1);
+	k.version.size = get_i64(&c, 2, 0);
+	k.version.mtime_ns = get_i64(&c, 3, INT64_MIN);
+	k.version.ino = (uint64_t)get_i64(&c, 4, INT64_MIN);
+	get_hex(&c, 5, k.version.ends, sizeof(k.version.ends));
+	k.generation = get_i64(&c, 6, 0);
+	get_text(&c, 7, k.rules_hash, sizeof(k.rules_hash));
+	rc = finish(l, &c, err);
+	if (rc > 0)
+		*ret = k;
+	return rc;
+}
+
+int ledger_last_run(struct ledger *l, const struct ledger_key *key, int64_t *ret_run_id, struct err *err)
+{
+	sqlite3_stmt *s = use(l, Q_LAST_RUN);
+
+	bind_key(l, s, key);
+	return get_one(l, s, 1, ret_run_id, err);
+}
+
+int ledger_find_token(
+	struct ledger *l, const char *token, const char *relpath, struct ledger_owner *ret, struct err *err)
+{
+	sqlite3_stmt *s = use(l, Q_TOKEN);
+	struct columns c = {.s = s};
+	struct ledger_owner o;
+	int rc;
+
+	bind_text(l, s, 1, token);
+	bind_path(l, s, 2, relpath);
+	rc = step(l, s, err);
+	if (rc <= 0)
+		return rc;
+	o.id = get_i64(&c, 0, 1);
+	o.root_id = get_i64(&c, 1, 1);
+	get_text(&c, 2, o.watch, sizeof(o.watch));
+	o.same_relpath = get_i64(&c, 3, 0) != 0;
+	rc = finish(l, &c, err);
+	if (rc > 0)
+		*ret = o;
+	return rc;
+}
+
+static void bind_new(struct ledger *l, sqlite3_stmt *s, const struct ledger_new *v)
+{
+	bind_key(l, s, &v->key);
+	bind_i64(l, s, 4, v->version.size);
+	bind_i64(l, s, 5, v->version.mtime_ns);
+	bind_i64(l, s, 6, (int64_t)v->version.ino);
+	bind_text(l, s, 7, v->version.ends);
+	bind_i64(l, s, 8, v->owner);
+	bind_text(l, s, 9, v->mime);
+	bind_text(l, s, 10, v->evidence);
+	bind_i64(l, s, 11, v->first_seen_us);
+	bind_i64(l, s, 12, v->completed_us);
+	bind_text(l, s, 13, state_names[v->state]);
+	bind_text(l, s, 14, v->reason);
+	bind_text(l, s, 15, v->detail);
+	bind_text(l, s, 16, v->rules_hash);
+	bind_i64(l, s, 17, v->now_us);
+	if (v->token[0])
+		bind_text(l, s, 18, v->token);
+	bind_i64(l, s, 19, v->generation);
+	bind_text(l, s, 20, v->workspace);
+	bind_text(l, s, 21, v->host);
+	bind_i64(l, s, 22, v->job_id);
+	bind_path(l, s, 23, v->uri);
+	if (v->request_len > 0)
+		bind_bytes(l, s, 24, v->request, v->request_len);
+	if (v->previous_run_id > 0)
+		bind_i64(l, s, 25, v->previous_run_id);
+	bind_i64(l, s, 26, v->failures);
+}
+
+int ledger_insert(struct ledger *l, const struct ledger_new *v, int64_t *ret_id, struct err *err)
+{
+	sqlite3_stmt *s;
+	int rc = begin(l, err);
+
+	if (rc < 0)
+		return rc;
+	s = use(l, Q_INSERT);
+	bind_new(l, s, v);
+	rc = change(l, s, err);
+	if (rc < 0)
+		return rc;
+	*ret_id = sqlite3_last_insert_rowid(l->db);
+	return 0;
+}
+
+int ledger_set_seen(struct ledger *l, int64_t id, int64_t mtime_ns, uint64_t ino, struct err *err)
+{
+	sqlite3_stmt *s;
+	int rc = begin(l, err);
+
+	if (rc < 0)
+		return rc;
+	s = use(l, Q_SEEN);
+	bind_i64(l, s, 1, id);
+	bind_i64(l, s, 2, mtime_ns);
+	bind_i64(l, s, 3, (int64_t)ino);
+	return change_one(l, s, err);
+}
+
+int ledger_set_state(struct ledger *l, int64_t id, enum ledger_state state, const char *reason, const char *detail,
+	const char *rules_hash, int64_t now_us, struct err *err)
+{
+	sqlite3_stmt *s;
+	int rc = begin(l, err);
+
+	if (rc < 0)
+		return rc;
+	s = use(l, Q_STATE);
+	bind_i64(l, s, 1, id);
+	bind_text(l, s, 2, ledger_state_name(state));
+	bind_text(l, s, 3, reason);
+	bind_text(l, s, 4, detail);
+	bind_text(l, s, 5, rules_hash);
+	bind_i64(l, s, 6, now_us);
+	return change_one(l, s, err);
+}
+
+int ledger_move_key(struct ledger *l, const struct ledger_key *key, const char *to_watch, struct err *err)
+{
+	sqlite3_stmt *s;
+	int rc = begin(l, err);
+
+	if (rc < 0)
+		return rc;
+	s = use(l, Q_MOVE);
+	bind_key(l, s, key);
+	bind_text(l, s, 4, to_watch);
+	return change(l, s, err);
+}
+
+void ledger_row_done(struct ledger_row *r)
+{
+	free(r->watch);
+	free(r->root);
+	free(r->relpath);
+	free(r->uri);
+	free(r->mime);
+	free(r->workspace);
+	free(r->host);
+	*r = (struct ledger_row){.id = 0};
+}
+
+static void get_row(struct columns *c, struct ledger_row *r)
+{
+	r->id = get_i64(c, 0, 1);
+	r->watch = get_copy(c, 1, LEDGER_WORD_BYTES);
+	r->root = get_copy(c, 2, WIRE_PATH_BYTES);
+	r->relpath = get_copy(c, 3, WIRE_PATH_BYTES);
+	r->uri = get_copy(c, 4, LEDGER_URI_BYTES);
+	r->mime = get_copy(c, 5, FILETYPE_MIME_BYTES);
+	r->version.size = get_i64(c, 6, 0);
+	r->version.mtime_ns = get_i64(c, 7, INT64_MIN);
+	r->version.ino = (uint64_t)get_i64(c, 8, INT64_MIN);
+	get_hex(c, 9, r->version.ends, sizeof(r->version.ends));
+	r->owner = get_i64(c, 10, INT64_MIN);
+	r->first_seen_us = get_i64(c, 11, INT64_MIN);
+	r->completed_us = get_i64(c, 12, INT64_MIN);
+	r->state = get_state(c, 13);
+	if (sqlite3_column_type(c->s, 14) != SQLITE_NULL)
+		get_hex(c, 14, r->token, sizeof(r->token));
+	r->generation = get_i64(c, 15, 0);
+	r->workspace = get_copy(c, 16, LEDGER_WORD_BYTES);
+	r->host = get_copy(c, 17, WIRE_PATH_BYTES);
+	r->job_id = get_i64(c, 18, 0);
+	r->run_id = get_id_or_null(c, 19);
+	r->previous_run_id = get_id_or_null(c, 20);
+	r->sent = get_i64(c, 21, 0) != 0;
+	r->attempts = get_i64(c, 22, 0);
+	r->first_failed_us = get_i64(c, 23, 0);
+	r->last_failed_us = get_i64(c, 24, 0);
+	r->next_attempt_us = get_i64(c, 25, 0);
+	r->tried_us = get_i64(c, 26, 0);
+	r->retryings = get_i64(c, 27, 0);
+	r->failures = get_i64(c, 28, 0);
+}
+
+int ledger_row(struct ledger *l, int64_t id, struct ledger_row *ret, struct err *err)
+{
+	sqlite3_stmt *s = use(l, Q_ROW);
+	struct columns c = {.s = s};
+	struct ledger_row r = {.id = 0};
+	int rc;
+
+	bind_i64(l, s, 1, id);
+	rc = step(l, s, err);
+	if (rc <= 0)
+		return rc;
+	get_row(&c, &r);
+	rc = finish(l, &c, err);
+	if (rc > 0)
+		*ret = r;
+	else
+		ledger_row_done(&r);
+	return rc;
+}
+
+int ledger_request(struct ledger *l, int64_t id, struct buf *b, struct err *err)
+{
+	sqlite3_stmt *s = use(l, Q_REQUEST);
+	struct columns c = {.s = s};
+	const char *p;
+	size_t n;
+	int rc;
+
+	bind_i64(l, s, 1, id);
+	rc = step(l, s, err);
+	if (rc <= 0)
+		return rc;
+	p = get_bytes(&c, 0, REQUEST_BODY_BYTES + 1, &n);
+	buf_reset(b);
+	if (buf_add(b, p, n) < 0)
+		refuse(&c, 0);
+	if (c.bad) {
+		done(s);
+		return err_set(err, ERR_INPUT, EBADMSG, "ledger %s is damaged: request of row %" PRId64, l->path, id);
+	}
+	return finish(l, &c, err);
+}
+
+/* ---- sending ---- */
+
+int ledger_each_line(struct ledger *l, int (*fn)(const char *watch, const char *host, int64_t rows, void *arg), void *arg,
+	struct err *err)
+{
+	sqlite3_stmt *s = use(l, Q_LINES);
+	struct columns c = {.s = s};
+	int rc;
+
+	while ((rc = step(l, s, err)) > 0) {
+		CLEANUP_FREE char *watch = get_copy(&c, 0, LEDGER_WORD_BYTES);
+		CLEANUP_FREE char *host = get_copy(&c, 1, WIRE_PATH_BYTES);
+		int64_t rows = get_i64(&c, 2, 1);
+
+		if (c.bad)
+			return finish(l, &c, err);
+		rc = fn(watch, host, rows, arg);
+		if (rc < 0) {
+			done(s);
+			return rc;
+		}
+	}
+	return rc;
+}
+
+int ledger_fresh(struct ledger *l, const struct ledger_line *line, int64_t after, int64_t *ids, int n, struct err *err)
+{
+	sqlite3_stmt *s = use(l, Q_FRESH);
+
+	bind_line(l, s, line);
+	bind_i64(l, s, 4, after);
+	bind_i64(l, s, 5, n);
+	return get_ids(l, s, ids, n, err);
+}
+
+int ledger_due(struct ledger *l, const struct ledger_line *line, int64_t now_us, int64_t *ids, int n, struct err *err)
+{
+	sqlite3_stmt *s = use(l, Q_DUE);
+
+	bind_line(l, s, line);
+	bind_i64(l, s, 4, now_us);
+	bind_i64(l, s, 5, n);
+	return get_ids(l, s, ids, n, err);
+}
+
+int ledger_next_due(
+	struct ledger *l, const struct ledger_line *line, int64_t now_us, int64_t *ret_us, struct err *err)
+{
+	sqlite3_stmt *s = use(l, Q_NEXT_DUE);
+
+	bind_line(l, s, line);
+	bind_i64(l, s, 4, now_us);
+	return get_one(l, s, 0, ret_us, err);
+}
+
+int ledger_clamp_due(struct ledger *l, const struct ledger_line *line, int64_t latest_us, struct err *err)
+{
+	int64_t there;
+	sqlite3_stmt *s;
+	int rc = ledger_next_due(l, line, latest_us, &there, err);
+
+	if (rc <= 0)
+		return rc;
+	rc = begin(l, err);
+	if (rc < 0)
+		return rc;
+	s = use(l, Q_CLAMP);
+	bind_line(l, s, line);
+	bind_i64(l, s, 4, latest_us);
+	return change(l, s, err);
+}
+
+int ledger_mark_sent(struct ledger *l, int64_t id, struct err *err)
+{
+	sqlite3_stmt *s;
+	int rc = begin(l, err);
+
+	if (rc < 0)
+		return rc;
+	s = use(l, Q_SENT);
+	bind_i64(l, s, 1, id);
+	return change_one(l, s, err);
+}
+
+int ledger_set_started(struct ledger *l, int64_t id, int64_t run_id, int64_t attempts, const char *principal,
+	int64_t now_us, struct err *err)
+{
+	sqlite3_stmt *s;
+	int rc = begin(l, err);
+
+	if (rc < 0)
+		return rc;
+	s = use(l, Q_STARTED);
+	bind_i64(l, s, 1, id);
+	bind_i64(l, s, 2, run_id);
+	bind_i64(l, s, 3, attempts);
+	bind_text(l, s, 4, principal);
+	bind_i64(l, s, 5, now_us);
+	return change_one(l, s, err);
+}
+
+int ledger_set_retry(struct ledger *l, const struct ledger_row *r, struct err *err)
+{
+	sqlite3_stmt *s;
+	int rc = begin(l, err);
+
+	if (rc < 0)
+		return rc;
+	s = use(l, Q_RETRY);
+	bind_i64(l, s, 1, r->id);
+	bind_i64(l, s, 2, r->sent);
+	bind_i64(l, s, 3, r->attempts);
+	bind_i64(l, s, 4, r->first_failed_us);
+	bind_i64(l, s, 5, r->last_failed_us);
+	bind_i64(l, s, 6, r->next_attempt_us);
+	bind_i64(l, s, 7, r->tried_us);
+	bind_i64(l, s, 8, r->retryings);
+	return change_one(l, s, err);
+}
+
+int ledger_set_failed(struct ledger *l, const struct ledger_row *r, const char *reason, const char *detail,
+	int64_t now_us, struct err *err)
+{
+	sqlite3_stmt *s;
+	int rc = begin(l, err);
+
+	if (rc < 0)
+		return rc;
+	s = use(l, Q_FAILED);
+	bind_i64(l, s, 1, r->id);
+	bind_i64(l, s, 2, r->attempts);
+	bind_i64(l, s, 3, r->failures);
+	bind_text(l, s, 4, reason);
+	bind_text(l, s, 5, detail);
+	bind_i64(l, s, 6, now_us);
+	return change_one(l, s, err);
+}
+
+/* ---- the outbox ---- */
+
+int ledger_outbox_add(struct ledger *l, const char *event_id, const char *line, size_t len, struct err *err)
+{
+	sqlite3_stmt *s;
+	int rc = begin(l, err);
+
+	if (rc < 0)
+		return rc;
+	s = use(l, Q_OUT_ADD);
+	bind_text(l, s, 1, event_id);
+	bind_bytes(l, s, 2, line, len);
+	return change(l, s, err);
+}
+
+int ledger_outbox_next(struct ledger *l, int64_t after, int64_t *ret_seq, struct buf *line, struct err *err)
+{
+	sqlite3_stmt *s = use(l, Q_OUT_NEXT);
+	struct columns c = {.s = s};
+	const char *p;
+	int64_t seq;
+	size_t n;
+	int rc;
+
+	bind_i64(l, s, 1, after);
+	rc = step(l, s, err);
+	if (rc <= 0)
+		return rc;
+	seq = get_i64(&c, 0, 1);
+	p = get_bytes(&c, 1, LEDGER_LINE_BYTES, &n);
+	if (n == 0 || p[n - 1] != '\n')
+		refuse(&c, 1);
+	buf_reset(line);
+	if (buf_add(line, p, n) < 0)
+		refuse(&c, 1);
+	rc = finish(l, &c, err);
+	if (rc > 0)
+		*ret_seq = seq;
+	return rc;
+}
+
+int ledger_outbox_find(struct ledger *l, const char *line, size_t len, int64_t *ret_seq, struct err *err)
+{
+	sqlite3_stmt *s = use(l, Q_OUT_FIND);
+
+	bind_bytes(l, s, 1, line, len);
+	return get_one(l, s, 1, ret_seq, err);
+}
+
+int ledger_outbox_delete(struct ledger *l, int64_t seq, struct err *err)
+{
+	sqlite3_stmt *s;
+	int rc = begin(l, err);
+
+	if (rc < 0)
+		return rc;
+	s = use(l, Q_OUT_DELETE);
+	bind_i64(l, s, 1, seq);
+	return change(l, s, err);
+}
+
+/* ---- baselines ---- */
+
+int ledger_baseline(struct ledger *l, const char *watch, int64_t root_id, struct err *err)
+{
+	sqlite3_stmt *s = use(l, Q_BASELINE);
+	int64_t one;
+
+	bind_text(l, s, 1, watch);
+	bind_i64(l, s, 2, root_id);
+	return get_one(l, s, 1, &one, err);
+}
+
+int ledger_close_baseline(struct ledger *l, const char *watch, int64_t root_id, const char *fs_type, const char *mode,
+	int64_t now_us, struct err *err)
+{
+	sqlite3_stmt *s;
+	int rc = begin(l, err);
+
+	if (rc < 0)
+		return rc;
+	s = use(l, Q_BASELINE_CLOSE);
+	bind_text(l, s, 1, watch);
+	bind_i64(l, s, 2, root_id);
+	bind_text(l, s, 3, fs_type);
+	bind_text(l, s, 4, mode);
+	bind_i64(l, s, 5, now_us);
+	return change(l, s, err);
+}
+
+int ledger_count(struct ledger *l, enum ledger_state state, int64_t *ret, struct err *err)
+{
+	sqlite3_stmt *s = use(l, state == LEDGER_PENDING ? Q_COUNT_PENDING : Q_COUNT);
+	int rc;
+
+	if (state != LEDGER_PENDING)
+		bind_text(l, s, 1, ledger_state_name(state));
+	rc = get_one(l, s, 0, ret, err);
+	return rc < 0 ? rc : 0;
+}

@@ -1,0 +1,1017 @@
+/*
+ * sender: a row's way is chosen -> (commit) -> out -> answered -> (commit) -> gone. A `slot` is a row on that way; there
+ * are at most as many as requests may be on their way.
+ *
+ * Waiting has three levels. A row waits by itself after an answer that promises nothing for others (5xx, lost answers).
+ * A lane (workspace) waits when nobody can be reached or the credential is refused; a line waits when its job cannot be
+ * started. While a lane or line waits, one request at a time probes it, and after an error it is the same row again,
+ * so that an outage of hours costs one row its attempts and not all.
+ *
+ * Time: rows keep the wall-clock time of their next try. To stay independent of somebody setting the clock, "now" is
+ * the wall clock of the start plus what the monotonic clock has counted since.
+ *
+ * How long a row was tried (retry_for) is the sum of the pauses that were really waited for, so neither being stopped
+ * nor an outage of the network eats it up.
+ */
+#include "dispatch/sender.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include "base/clock.h"
+#include "base/list.h"
+#include "base/log.h"
+#include "base/map.h"
+#include "base/mem.h"
+#include "base/text.h"
+#include "core/backoff.h"
+#include "core/rate.h"
+#include "core/request.h"
+#include "dispatch/jobs.h"
+
+#define PAGE_ROWS 64
+#define GIVE_UP_AFTER 3 /* probes without success: enough for a scan to end */
+#define SHOWN_BYTES 1024
+#define WORDS_BYTES 512
+
+/* Why a lane or line waits. */
+struct pause {
+	unsigned failures;  /* in a row; 0: it does not wait */
+	int64_t since_us;   /* monotonic: when the last failure was answered */
+	int64_t until_us;   /* monotonic */
+	bool told;
+	enum outcome_kind told_kind;
+};
+
+struct lane { /* a workspace */
+	const struct conf_workspace *conf;
+	struct jobs *jobs;
+	struct rate rate;
+	struct pause pause;
+	struct list lines; /* the next one to serve is at the front */
+	int64_t out;
+};
+
+struct line { /* a watch at a host */
+	struct list in_lane;
+	struct lane *lane;
+	char *watch;
+	const struct conf_watch *conf; /* NULL: no longer configured; then only what may be out already is sent */
+	struct rate rate;
+	int64_t max_out;
+	struct pause pause;
+	int64_t out;
+	int64_t pending; /* of a configured watch */
+	int64_t ids[PAGE_ROWS]; /* fetched, not yet served */
+	int n, pos;
+	int64_t after;          /* rows never tried were fetched up to this one */
+	bool look;              /* the ledger may have more */
+	int64_t due_us;         /* monotonic: when to look again; INT64_MAX: never */
+};
+
+enum slot_state { SLOT_CHOSEN, SLOT_OUT, SLOT_ANSWERED };
+
+struct slot { /* a row on its way */
+	struct list in;
+	struct sender *sender;
+	enum slot_state state;
+	struct line *line;
+	int64_t id;
+	bool was_sent; /* before: an earlier attempt may have made a run */
+	char *body;
+	size_t len;
+	int64_t out_us; /* monotonic */
+	/* the answer */
+	struct outcome outcome;
+	int64_t run_id;
+	int http_status;
+	char *error_code, *message, *principal;
+	int64_t retry_after_us, answered_us; /* monotonic */
+	/* what the answer made of the row, for after the commit */
+	bool gone; /* no longer pending */
+	enum log_level level;
+	char *say;
+};
+
+struct sender {
+	struct loop *loop;
+	const struct conf *conf;
+	struct ledger *ledger;
+	struct scribe *scribe;
+	int64_t wall_us, mono_us; /* of the start */
+	struct lane **lanes;
+	size_t lanes_n;
+	struct line **lines;
+	size_t lines_n;
+	struct list slots;
+	struct map *by_id; /* slots */
+	size_t answered;
+	bool stopping;
+	int64_t started, failed;
+	struct loop_timer *timer;
+	struct buf body;
+};
+
+/* ---- time ---- */
+
+static int64_t steady_wall_us(const struct sender *s, int64_t mono_us)
+{
+	return s->wall_us + (mono_us - s->mono_us);
+}
+
+static int64_t mono_of(const struct sender *s, int64_t wall_us)
+{
+	return s->mono_us + (wall_us - s->wall_us);
+}
+
+static uint64_t random_bits(void)
+{
+	uint64_t v;
+
+	BUG_ON(getrandom(&v, sizeof(v), 0) != (ssize_t)sizeof(v));
+	return v;
+}
+
+/* ---- waiting of lanes and lines ---- */
+
+static bool is_waiting(const struct pause *p, int64_t now_us)
+{
+	return p->failures > 0 && now_us < p->until_us;
+}
+
+/* One more failure, unless this attempt went out before the last one was known. */
+static void pause_longer(struct pause *p, const struct slot *slot)
+{
+	if (p->failures > 0 && slot->out_us < p->since_us)
+		return;
+	p->failures++;
+	p->since_us = slot->answered_us;
+	p->until_us = slot->answered_us + backoff_ceiling_us(p->failures);
+}
+
+static bool pause_end(struct pause *p)
+{
+	bool told = p->told;
+
+	*p = (struct pause){.failures = 0};
+	return told;
+}
+
+static const char *lane_name(const struct lane *lane)
+{
+	return lane->conf->name[0] ? lane->conf->name : lane->conf->host_token;
+}
+
+static void tell_lane(struct lane *lane, const struct slot *slot)
+{
+	char words[WORDS_BYTES];
+
+	if (lane->pause.told && lane->pause.told_kind == slot->outcome.kind)
+		return;
+	lane->pause.told = true;
+	lane->pause.told_kind = slot->outcome.kind;
+	text_printable(slot->message, strlen(slot->message), words, sizeof(words));
+	log_error("workspace %s %s: %s; its files wait, trying again every minute at the latest", lane_name(lane),
+		slot->outcome.kind == OUTCOME_CREDENTIAL ? "refuses the credential" : "cannot be reached", words);
+}
+
+static void tell_line(struct line *line, const struct slot *slot)
+{
+	char words[WORDS_BYTES];
+
+	if (line->pause.told)
+		return;
+	line->pause.told = true;
+	text_printable(slot->message, strlen(slot->message), words, sizeof(words));
+	log_error("watch %s: its job cannot be started: %s; its files wait, trying again every minute at the latest",
+		line->watch, words);
+}
+
+/* What was fetched is forgotten; rows on their way are recognised by their slots. */
+static void line_restart(struct line *line)
+{
+	line->n = line->pos = 0;
+	line->after = 0;
+	line->look = true;
+}
+
+/* The server asks for a pause, and speaks for the whole workspace. */
+static void pause_lane(struct lane *lane, const struct slot *slot)
+{
+	int64_t wait_us = slot->retry_after_us < BACKOFF_RETRY_AFTER_MAX_US ? slot->retry_after_us : BACKOFF_RETRY_AFTER_MAX_US;
+
+	if (lane->pause.failures == 0)
+		lane->pause.failures = 1;
+	lane->pause.since_us = slot->answered_us;
+	lane->pause.until_us = slot->answered_us + wait_us;
+}
+
+/* What an answer says about the lane and the line. */
+static void learn(struct slot *slot)
+{
+	struct line *line = slot->line;
+	struct lane *lane = line->lane;
+	enum outcome_kind kind = slot->outcome.kind;
+
+	if (kind == OUTCOME_UNREACHABLE || kind == OUTCOME_CREDENTIAL) {
+		pause_longer(&lane->pause, slot);
+		tell_lane(lane, slot);
+		line_restart(line); /* so that this row is the one to probe with */
+		return;
+	}
+	if (kind == OUTCOME_RETRY && slot->retry_after_us > 0) {
+		pause_lane(lane, slot);
+		return;
+	}
+	if (slot->http_status > 0 && pause_end(&lane->pause))
+		log_info("workspace %s answers again", lane_name(lane));
+	if (kind == OUTCOME_JOB) {
+		pause_longer(&line->pause, slot);
+		tell_line(line, slot);
+		line_restart(line);
+	} else if (kind == OUTCOME_STARTED && pause_end(&line->pause)) {
+		log_info("watch %s: its job can be started again", line->watch);
+	}
+}
+
+/* ---- slots ---- */
+
+static void slot_free(struct slot *slot)
+{
+	struct sender *s = slot->sender;
+
+	list_remove(&slot->in);
+	(void)map_remove_u64(s->by_id, (uint64_t)slot->id);
+	slot->line->out--;
+	slot->line->lane->out--;
+	slot->line->look = true;
+	if (slot->state == SLOT_ANSWERED)
+		s->answered--;
+	free(slot->body);
+	free(slot->error_code);
+	free(slot->message);
+	free(slot->principal);
+	free(slot->say);
+	free(slot);
+}
+
+static void slot_new(struct sender *s, struct line *line, const struct ledger_row *row)
+{
+	struct slot *slot = mem_alloc(sizeof(*slot));
+
+	slot->sender = s;
+	slot->line = line;
+	slot->id = row->id;
+	slot->was_sent = row->sent;
+	slot->body = mem_dup(buf_str(&s->body), s->body.len);
+	slot->len = s->body.len;
+	list_add_tail(&s->slots, &slot->in);
+	(void)map_put_u64(s->by_id, (uint64_t)row->id, slot);
+	line->out++;
+	line->lane->out++;
+}
+
+static void take_answer(struct slot *slot, const struct jobs_answer *a)
+{
+	slot->outcome = a->outcome;
+	slot->run_id = a->run_id;
+	slot->http_status = a->http_status;
+	slot->error_code = mem_strdup(a->error_code);
+	slot->message = mem_strdup(a->message);
+	slot->principal = mem_strdup(a->principal);
+	slot->retry_after_us = a->retry_after_us;
+	slot->answered_us = clock_mono_us();
+	slot->state = SLOT_ANSWERED;
+	slot->sender->answered++;
+	learn(slot);
+}
+
+static void on_answer(void *tag, const struct jobs_answer *a, void *arg)
+{
+	struct slot *slot = tag;
+
+	(void)arg;
+	BUG_ON(slot->state != SLOT_OUT);
+	take_answer(slot, a);
+}
+
+/* ---- what an answer makes of its row ---- */
+
+static void slot_say(struct slot *slot, enum log_level level, char *text)
+{
+	free(slot->say);
+	slot->say = text;
+	slot->level = level;
+}
+
+static char *show_row(const struct ledger_row *row, char out[SHOWN_BYTES])
+{
+	CLEANUP_FREE char *path = mem_printf("%s/%s", row->root, row->relpath);
+
+	(void)text_printable(path, strlen(path), out, SHOWN_BYTES);
+	return out;
+}
+
+static int apply_started(struct slot *slot, struct ledger_row *row, int64_t now_us, struct err *err)
+{
+	struct sender *s = slot->sender;
+	char path[SHOWN_BYTES];
+	int rc = ledger_set_started(s->ledger, row->id, slot->run_id, row->attempts, slot->principal, now_us, err);
+
+	if (rc == 0)
+		rc = scribe_run_started(s->scribe, row, row->attempts, slot->principal, slot->run_id, now_us, err);
+	if (rc < 0)
+		return rc;
+	slot->gone = true;
+	slot_say(slot, LOG_LEVEL_INFO,
+		mem_printf("started: run %" PRId64 " of job %" PRId64 " for %s", slot->run_id, row->job_id, show_row(row, path)));
+	return 0;
+}
+
+static struct event_failure failure_of(const struct slot *slot, const struct ledger_row *row, const char *reason)
+{
+	return (struct event_failure){
+		.reason = reason,
+		.http_status = slot->http_status,
+		.error_code = slot->error_code,
+		.message = slot->message,
+		.attempts = row->attempts,
+		.next_attempt_us = row->next_attempt_us,
+	};
+}
+
+static int apply_failed(struct slot *slot, struct ledger_row *row, const char *reason, int64_t now_us, struct err *err)
+{
+	struct sender *s = slot->sender;
+	struct event_failure x = failure_of(slot, row, reason);
+	struct event_file f = scribe_file_of(row);
+	char path[SHOWN_BYTES], words[WORDS_BYTES];
+	int rc;
+
+	row->failures++;
+	rc = ledger_set_failed(s->ledger, row, reason, slot->message, now_us, err);
+	if (rc == 0)
+		rc = scribe_start(s->scribe, EVENT_START_FAILED, row->watch, row->token, row->failures, &f, &x, now_us, err);
+	if (rc < 0)
+		return rc;
+	slot->gone = true;
+	(void)text_printable(slot->message, strlen(slot->message), words, sizeof(words));
+	slot_say(slot, LOG_LEVEL_ERROR, mem_printf("dead letter: %s: %s (%s)", show_row(row, path), reason, words));
+	return 0;
+}
+
+static bool is_power_of_two(int64_t v)
+{
+	return v > 0 && (v & (v - 1)) == 0;
+}
+
+/* When the row may be tried again, monotonic. */
+static int64_t next_try_us(const struct slot *slot, const struct ledger_row *row)
+{
+	const struct line *line = slot->line;
+
+	if (slot->outcome.kind == OUTCOME_UNREACHABLE || slot->outcome.kind == OUTCOME_CREDENTIAL)
+		return line->lane->pause.until_us;
+	if (slot->outcome.kind == OUTCOME_JOB)
+		return line->pause.until_us;
+	return slot->answered_us +
+	       backoff_delay_us(row->attempts < 100 ? (unsigned)row->attempts : 100, slot->retry_after_us, random_bits());
+}
+
+static bool counts_as_tried(const struct slot *slot)
+{
+	return slot->outcome.kind == OUTCOME_RETRY;
+}
+
+/* Adds the pause before this attempt, if it was one for the row's own sake. */
+static void count_tried(const struct slot *slot, struct ledger_row *row)
+{
+	int64_t waited = row->next_attempt_us - row->last_failed_us;
+
+	if (counts_as_tried(slot) && row->last_failed_us > 0 && waited > 0)
+		row->tried_us += waited < BACKOFF_RETRY_AFTER_MAX_US ? waited : BACKOFF_RETRY_AFTER_MAX_US;
+}
+
+static int tell_retrying(struct slot *slot, struct ledger_row *row, int64_t now_us, struct err *err)
+{
+	struct sender *s = slot->sender;
+	struct event_failure x = failure_of(slot, row, slot->outcome.reason);
+	struct event_file f = scribe_file_of(row);
+	char path[SHOWN_BYTES], words[WORDS_BYTES], span[CLOCK_TEXT_BYTES];
+
+	if (slot->outcome.kind == OUTCOME_CREDENTIAL || slot->outcome.kind == OUTCOME_JOB || !is_power_of_two(row->attempts))
+		return 0;
+	row->retryings++;
+	(void)text_printable(slot->message, strlen(slot->message), words, sizeof(words));
+	slot_say(slot, LOG_LEVEL_WARNING,
+		mem_printf("not started yet: %s: %s (%s); trying again in %s", show_row(row, path), slot->outcome.reason,
+			words, clock_format_span(row->next_attempt_us - row->last_failed_us, span)));
+	return scribe_start(s->scribe, EVENT_START_RETRYING, row->watch, row->token, row->retryings, &f, &x, now_us, err);
+}
+
+static int apply_retry(struct slot *slot, struct ledger_row *row, int64_t now_us, struct err *err)
+{
+	struct sender *s = slot->sender;
+	int rc;
+
+	count_tried(slot, row);
+	/* only what cannot have made a run may lose the mark, and only when no earlier attempt may have */
+	row->sent = slot->was_sent || !slot->outcome.sure_not_started;
+	row->last_failed_us = steady_wall_us(s, slot->answered_us);
+	if (row->first_failed_us == 0)
+		row->first_failed_us = row->last_failed_us;
+	if (counts_as_tried(slot) && row->tried_us >= slot->line->lane->conf->retry_for_us)
+		return apply_failed(slot, row, row->sent ? "outcome_unknown" : "retry_for_over", now_us, err);
+	row->next_attempt_us = steady_wall_us(s, next_try_us(slot, row));
+	rc = tell_retrying(slot, row, now_us, err);
+	return rc < 0 ? rc : ledger_set_retry(s->ledger, row, err);
+}
+
+static int apply_dead(struct slot *slot, struct ledger_row *row, int64_t now_us, struct err *err)
+{
+	bool unknown = slot->was_sent || !slot->outcome.sure_not_started;
+
+	return apply_failed(slot, row, unknown ? "outcome_unknown" : slot->outcome.reason, now_us, err);
+}
+
+static int apply_to_row(struct slot *slot, struct ledger_row *row, struct err *err)
+{
+	int64_t now_us = clock_wall_us();
+
+	row->attempts++;
+	switch (slot->outcome.kind) {
+	case OUTCOME_STARTED:
+		return apply_started(slot, row, now_us, err);
+	case OUTCOME_DEAD:
+		return apply_dead(slot, row, now_us, err);
+	case OUTCOME_RETRY:
+	case OUTCOME_CREDENTIAL:
+	case OUTCOME_JOB:
+	case OUTCOME_UNREACHABLE:
+		return apply_retry(slot, row, now_us, err);
+	}
+	BUG_ON(true);
+	return 0;
+}
+
+static int apply_answer(struct slot *slot, struct err *err)
+{
+	struct ledger_row row;
+	int rc = ledger_row(slot->sender->ledger, slot->id, &row, err);
+
+	if (rc == 0)
+		rc = err_set(err, ERR_INPUT, EBADMSG, "row %" PRId64 " has disappeared from the ledger", slot->id);
+	if (rc == -EBADMSG) { /* the others must not wait for this one; after a restart it is sent again */
+		slot_say(slot, LOG_LEVEL_ERROR, mem_printf("%s; its answer cannot be recorded", err->text));
+		return 0;
+	}
+	if (rc < 0)
+		return rc;
+	rc = apply_to_row(slot, &row, err);
+	ledger_row_done(&row);
+	return rc;
+}
+
+static int apply_answers(struct sender *s, struct err *err)
+{
+	LIST_FOREACH(it, &s->slots)
+	{
+		struct slot *slot = LIST_OF(it, struct slot, in);
+		int rc = slot->state == SLOT_ANSWERED ? apply_answer(slot, err) : 0;
+
+		if (rc < 0)
+			return rc;
+	}
+	return 0;
+}
+
+/* ---- choosing ---- */
+
+static struct ledger_line key_of(const struct line *line)
+{
+	return (struct ledger_line){
+		.watch = line->watch, .host = line->lane->conf->host_token, .sent_only = line->conf == NULL};
+}
+
+/* Drops the rows that are on their way already; a page is filled with others. */
+static int keep_free(const struct sender *s, struct line *line, int64_t *ids, int n)
+{
+	for (int i = 0; i < n && line->n < PAGE_ROWS; i++)
+		if (!map_get_u64(s->by_id, (uint64_t)ids[i]))
+			line->ids[line->n++] = ids[i];
+	return line->n;
+}
+
+/* Fetches the next page of a line. 0 or -errno */
+static int fetch(struct sender *s, struct line *line, int64_t now_us, struct err *err)
+{
+	struct ledger_line key = key_of(line);
+	int room = PAGE_ROWS + (int)line->out; /* rows on their way come along */
+	CLEANUP_FREE int64_t *ids = mem_array((size_t)room, sizeof(*ids));
+	int64_t wall_us = steady_wall_us(s, now_us), due_us;
+	int n;
+
+	line->n = line->pos = 0;
+	n = ledger_due(s->ledger, &key, wall_us, ids, room, err);
+	if (n < 0 || keep_free(s, line, ids, n) > 0)
+		return n < 0 ? n : 0;
+	n = ledger_fresh(s->ledger, &key, line->after, ids, room, err);
+	if (n < 0)
+		return n;
+	if (n > 0)
+		line->after = ids[n < PAGE_ROWS ? n - 1 : PAGE_ROWS - 1];
+	if (keep_free(s, line, ids, n < PAGE_ROWS ? n : PAGE_ROWS) > 0)
+		return 0;
+	line->look = n > 0;
+	n = ledger_next_due(s->ledger, &key, wall_us, &due_us, err);
+	line->due_us = n > 0 ? mono_of(s, due_us) : INT64_MAX;
+	return n < 0 ? n : 0;
+}
+
+static bool is_free(const struct line *line, int64_t now_us)
+{
+	if (is_waiting(&line->pause, now_us) || (line->pause.failures > 0 && line->out > 0))
+		return false;
+	return line->out < line->max_out && rate_next_us(&line->rate, now_us) <= now_us;
+}
+
+static bool has_row(const struct line *line)
+{
+	return line->pos < line->n || line->look;
+}
+
+static bool lane_is_free(const struct lane *lane, int64_t now_us)
+{
+	if (is_waiting(&lane->pause, now_us) || (lane->pause.failures > 0 && lane->out > 0))
+		return false;
+	return lane->out < lane->conf->max_requests && rate_next_us(&lane->rate, now_us) <= now_us;
+}
+
+/* Makes a slot of a row. 1 or -errno */
+static int choose_loaded(struct sender *s, struct line *line, const struct ledger_row *row, struct err *err)
+{
+	int rc = ledger_request(s->ledger, row->id, &s->body, err);
+
+	if (rc == 0 || !row->token[0])
+		return err_set(err, ERR_INPUT, EBADMSG, "row %" PRId64 " of the ledger waits without a request", row->id);
+	if (rc > 0 && !row->sent)
+		rc = ledger_mark_sent(s->ledger, row->id, err);
+	if (rc < 0)
+		return rc;
+	slot_new(s, line, row);
+	return 1;
+}
+
+/* Loads the row and makes a slot of it. 1, 0 (not this one), -errno */
+static int choose_row(struct sender *s, struct line *line, int64_t id, struct err *err)
+{
+	struct ledger_row row;
+	int rc;
+
+	if (map_get_u64(s->by_id, (uint64_t)id))
+		return 0;
+	rc = ledger_row(s->ledger, id, &row, err);
+	if (rc > 0) {
+		rc = row.state == LEDGER_PENDING ? choose_loaded(s, line, &row, err) : 0;
+		ledger_row_done(&row);
+	}
+	if (rc != -EBADMSG)
+		return rc;
+	log_error("%s; it is left out", err->text); /* the others must not wait for it */
+	return 0;
+}
+
+/* 1: chose one, 0: there is none, -errno */
+static int choose_from_line(struct sender *s, struct line *line, int64_t now_us, struct err *err)
+{
+	while (has_row(line)) {
+		int rc = 0;
+
+		if (line->pos == line->n)
+			rc = fetch(s, line, now_us, err);
+		else
+			rc = choose_row(s, line, line->ids[line->pos++], err);
+		if (rc != 0)
+			return rc;
+	}
+	return 0;
+}
+
+/* Takes from the lines of a lane in turn. 1, 0, -errno */
+static int choose_from_lane(struct sender *s, struct lane *lane, int64_t now_us, struct err *err)
+{
+	LIST_FOREACH_SAFE(it, &lane->lines)
+	{
+		struct line *line = LIST_OF(it, struct line, in_lane);
+		int rc = is_free(line, now_us) ? choose_from_line(s, line, now_us, err) : 0;
+
+		if (rc == 0)
+			continue;
+		if (rc > 0) {
+			(void)rate_take(&line->rate, now_us);
+			(void)rate_take(&lane->rate, now_us);
+			list_remove(&line->in_lane);
+			list_add_tail(&lane->lines, &line->in_lane);
+		}
+		return rc;
+	}
+	return 0;
+}
+
+static int choose(struct sender *s, int64_t now_us, struct err *err)
+{
+	for (size_t i = 0; i < s->lanes_n && !s->stopping; i++) {
+		int rc = 1;
+
+		while (rc > 0 && lane_is_free(s->lanes[i], now_us))
+			rc = choose_from_lane(s, s->lanes[i], now_us, err);
+		if (rc < 0)
+			return rc;
+	}
+	return 0;
+}
+
+/* ---- waking up in time ---- */
+
+static int64_t later_of(int64_t a, int64_t b)
+{
+	return a > b ? a : b;
+}
+
+static int64_t sooner_of(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
+static int64_t pause_until(const struct pause *p)
+{
+	return p->failures > 0 ? p->until_us : 0;
+}
+
+/* When something may be chosen from this line; INT64_MAX: only after something else happens. */
+static int64_t line_time(const struct line *line, int64_t now_us)
+{
+	const struct lane *lane = line->lane;
+	int64_t at_us = has_row(line) ? now_us : line->due_us;
+
+	if (at_us == INT64_MAX || line->out >= line->max_out || lane->out >= lane->conf->max_requests ||
+		(line->out > 0 && line->pause.failures > 0) || (lane->out > 0 && lane->pause.failures > 0))
+		return INT64_MAX;
+	at_us = later_of(at_us, later_of(pause_until(&line->pause), pause_until(&lane->pause)));
+	return later_of(at_us, later_of(rate_next_us(&line->rate, now_us), rate_next_us(&lane->rate, now_us)));
+}
+
+static void set_timer(struct sender *s)
+{
+	int64_t now_us = clock_mono_us(), at_us = INT64_MAX;
+
+	for (size_t i = 0; i < s->lines_n && !s->stopping; i++)
+		at_us = sooner_of(at_us, line_time(s->lines[i], now_us));
+	if (at_us == INT64_MAX)
+		loop_timer_clear(s->timer);
+	else
+		loop_timer_set(s->timer, at_us);
+}
+
+static void on_timer(struct loop_timer *t, void *arg)
+{
+	(void)t;
+	(void)arg; /* the round that it starts is what it is for */
+}
+
+/* ---- making ---- */
+
+static struct lane *find_lane(const struct sender *s, const char *host)
+{
+	for (size_t i = 0; i < s->lanes_n; i++)
+		if (strcmp(s->lanes[i]->conf->host_token, host) == 0)
+			return s->lanes[i];
+	return NULL;
+}
+
+static struct lane *lane_of(const struct sender *s, const struct conf_workspace *conf)
+{
+	for (size_t i = 0; i < s->lanes_n; i++)
+		if (s->lanes[i]->conf == conf)
+			return s->lanes[i];
+	return NULL;
+}
+
+static int add_lane(struct sender *s, const struct conf_workspace *conf, struct err *err)
+{
+	struct lane *lane = mem_alloc(sizeof(*lane));
+
+	lane->conf = conf;
+	list_init(&lane->lines);
+	rate_init(&lane->rate, conf->rate.count, conf->rate.per_us, conf->burst, s->mono_us);
+	s->lanes = mem_resize(s->lanes, s->lanes_n + 1, sizeof(struct lane *));
+	s->lanes[s->lanes_n++] = lane;
+	lane->jobs = jobs_new(s->loop, conf, on_answer, s, err);
+	if (lane->jobs)
+		return 0;
+	return err_prefix(err, "workspace %s", lane_name(lane));
+}
+
+static struct line *find_line(const struct sender *s, const char *watch, const struct lane *lane)
+{
+	for (size_t i = 0; i < s->lines_n; i++)
+		if (s->lines[i]->lane == lane && strcmp(s->lines[i]->watch, watch) == 0)
+			return s->lines[i];
+	return NULL;
+}
+
+static struct line *add_line(struct sender *s, const char *watch, const struct conf_watch *conf, struct lane *lane)
+{
+	struct line *line = mem_alloc(sizeof(*line));
+
+	line->lane = lane;
+	line->watch = mem_strdup(watch);
+	line->conf = conf;
+	line->look = true;
+	line->due_us = INT64_MAX;
+	line->max_out = conf && conf->max_requests > 0 ? conf->max_requests : INT64_MAX;
+	rate_init(&line->rate, conf ? conf->rate.count : 0, conf ? conf->rate.per_us : 1, 1, s->mono_us);
+	list_add_tail(&lane->lines, &line->in_lane);
+	s->lines = mem_resize(s->lines, s->lines_n + 1, sizeof(struct line *));
+	s->lines[s->lines_n++] = line;
+	return line;
+}
+
+static bool is_chosen_watch(const struct sender_options *o, const char *watch)
+{
+	return o->only_watch[0] == '\0' || strcmp(o->only_watch, watch) == 0;
+}
+
+static int add_watches(struct sender *s, const struct sender_options *o, struct err *err)
+{
+	for (size_t i = 0; i < o->conf->watches_n; i++) {
+		const struct conf_watch *w = o->conf->watches[i];
+
+		if (!is_chosen_watch(o, w->name))
+			continue;
+		if (!lane_of(s, w->workspace)) {
+			int rc = add_lane(s, w->workspace, err);
+
+			if (rc < 0)
+				return rc;
+		}
+		(void)add_line(s, w->name, w, lane_of(s, w->workspace));
+	}
+	return 0;
+}
+
+struct lining {
+	struct sender *s;
+	const struct sender_options *o;
+};
+
+/* The lane to a host, also of a workspace that no watch uses any more. */
+static struct lane *lane_to(struct sender *s, const char *host)
+{
+	struct lane *lane = find_lane(s, host);
+	struct err err = ERR_INIT;
+
+	for (size_t i = 0; !lane && i < s->conf->workspaces_n; i++) {
+		const struct conf_workspace *ws = s->conf->workspaces[i];
+
+		if (!ws->host_token || strcmp(ws->host_token, host) != 0)
+			continue;
+		if (add_lane(s, ws, &err) == 0)
+			return find_lane(s, host);
+		log_warning("%s", err.text);
+		s->lanes_n--;
+		free(s->lanes[s->lanes_n]);
+		break;
+	}
+	return lane;
+}
+
+/* Rows that wait since before the start. */
+static int line_up(const char *watch, const char *host, int64_t rows, void *arg)
+{
+	const struct lining *x = arg;
+	const struct conf_watch *conf = conf_watch_find(x->o->conf, watch);
+	struct lane *lane;
+	struct line *line;
+
+	if (!is_chosen_watch(x->o, watch))
+		return 0;
+	if (conf && conf->workspace && strcmp(conf->workspace->host_token, host) == 0)
+		lane = lane_of(x->s, conf->workspace);
+	else
+		lane = lane_to(x->s, host);
+	if (!lane) {
+		log_warning("watch %s: %" PRId64 " files wait for the workspace %s, which is not configured any more", watch,
+			rows, host);
+		return 0;
+	}
+	line = find_line(x->s, watch, lane);
+	if (!line) { /* a watch or workspace of former days: what may be out must be asked for, the rest waits */
+		log_warning("watch %s is not configured for the workspace %s any more: of its %" PRId64
+			    " waiting files only those are sent that may have been sent before",
+			watch, host, rows);
+		line = add_line(x->s, watch, NULL, lane);
+		return 0;
+	}
+	line->pending = rows;
+	return 0;
+}
+
+static int clamp_due(struct sender *s, struct err *err)
+{
+	for (size_t i = 0; i < s->lines_n; i++) {
+		struct ledger_line key = key_of(s->lines[i]);
+		int rc = ledger_clamp_due(s->ledger, &key, s->wall_us + BACKOFF_RETRY_AFTER_MAX_US, err);
+
+		if (rc < 0)
+			return rc;
+	}
+	return ledger_commit(s->ledger, err);
+}
+
+struct sender *sender_new(const struct sender_options *o, struct err *err)
+{
+	struct sender *s = mem_alloc(sizeof(*s));
+	struct lining lining = {.s = s, .o = o};
+
+	s->loop = o->loop;
+	s->conf = o->conf;
+	s->ledger = o->ledger;
+	s->scribe = o->scribe;
+	s->wall_us = clock_wall_us();
+	s->mono_us = clock_mono_us();
+	list_init(&s->slots);
+	s->by_id = map_new();
+	s->timer = loop_timer_add(o->loop, on_timer, s);
+	buf_init(&s->body, REQUEST_BODY_BYTES);
+	if (add_watches(s, o, err) < 0 || ledger_each_line(o->ledger, line_up, &lining, err) < 0 || clamp_due(s, err) < 0) {
+		sender_free(s);
+		return NULL;
+	}
+	set_timer(s);
+	return s;
+}
+
+void sender_free(struct sender *s)
+{
+	if (!s)
+		return;
+	for (size_t i = 0; i < s->lanes_n; i++)
+		jobs_free(s->lanes[i]->jobs);
+	LIST_FOREACH_SAFE(it, &s->slots)
+	slot_free(LIST_OF(it, struct slot, in));
+	for (size_t i = 0; i < s->lanes_n; i++)
+		free(s->lanes[i]);
+	for (size_t i = 0; i < s->lines_n; i++) {
+		free(s->lines[i]->watch);
+		free(s->lines[i]);
+	}
+	free(s->lanes);
+	free(s->lines);
+	map_free(s->by_id);
+	loop_timer_remove(s->timer);
+	buf_done(&s->body);
+	free(s);
+}
+
+void sender_accepted(struct sender *s, const char *watch)
+{
+	for (size_t i = 0; i < s->lines_n; i++) {
+		struct line *line = s->lines[i];
+
+		if (!line->conf || strcmp(line->watch, watch) != 0)
+			continue;
+		line->look = true;
+		line->pending++;
+	}
+	set_timer(s);
+}
+
+bool sender_has_work(struct sender *s)
+{
+	int64_t now_us = clock_mono_us();
+
+	if (s->answered > 0)
+		return true;
+	for (size_t i = 0; i < s->lines_n && !s->stopping; i++)
+		if (line_time(s->lines[i], now_us) <= now_us)
+			return true;
+	set_timer(s);
+	return false;
+}
+
+int sender_apply(struct sender *s, struct err *err)
+{
+	int64_t now_us = clock_mono_us();
+	int rc = apply_answers(s, err);
+
+	if (rc < 0)
+		return rc;
+	for (size_t i = 0; i < s->lines_n; i++)
+		if (s->lines[i]->due_us <= now_us)
+			s->lines[i]->look = true;
+	return choose(s, now_us, err);
+}
+
+/* It could not even be tried to send it: as an answer that promises nothing. */
+static void fail_to_send(struct slot *slot, const struct err *err)
+{
+	struct jobs_answer a = {
+		.outcome = {.kind = OUTCOME_RETRY, .sure_not_started = true, .reason = "not_sent"},
+		.error_code = "",
+		.message = err->text,
+		.principal = "",
+	};
+
+	take_answer(slot, &a);
+}
+
+static void send_out(struct slot *slot)
+{
+	struct err err = ERR_INIT;
+	int rc;
+
+	slot->state = SLOT_OUT;
+	slot->out_us = clock_mono_us();
+	rc = jobs_run_now(slot->line->lane->jobs, slot->body, slot->len, slot, &err);
+	free(slot->body);
+	slot->body = NULL;
+	if (rc < 0)
+		fail_to_send(slot, &err);
+}
+
+static void tell_answer(const struct slot *slot)
+{
+	if (!slot->say)
+		return;
+	if (slot->level == LOG_LEVEL_INFO)
+		log_info("%s", slot->say);
+	else if (slot->level == LOG_LEVEL_WARNING)
+		log_warning("%s", slot->say);
+	else
+		log_error("%s", slot->say);
+}
+
+static void close_slot(struct sender *s, struct slot *slot)
+{
+	tell_answer(slot);
+	if (slot->gone) {
+		if (slot->line->conf)
+			slot->line->pending--;
+		if (slot->outcome.kind == OUTCOME_STARTED)
+			s->started++;
+		else
+			s->failed++;
+	}
+	slot_free(slot);
+}
+
+void sender_committed(struct sender *s)
+{
+	LIST_FOREACH_SAFE(it, &s->slots)
+	{
+		struct slot *slot = LIST_OF(it, struct slot, in);
+
+		if (slot->state == SLOT_ANSWERED)
+			close_slot(s, slot);
+		else if (slot->state == SLOT_CHOSEN)
+			send_out(slot);
+	}
+	set_timer(s);
+}
+
+void sender_undo(struct sender *s)
+{
+	LIST_FOREACH_SAFE(it, &s->slots)
+	{
+		struct slot *slot = LIST_OF(it, struct slot, in);
+
+		slot->gone = false;
+		if (slot->state == SLOT_CHOSEN)
+			slot_free(slot);
+	}
+	for (size_t i = 0; i < s->lines_n; i++)
+		line_restart(s->lines[i]);
+}
+
+void sender_stop(struct sender *s)
+{
+	s->stopping = true;
+	loop_timer_clear(s->timer);
+}
+
+struct sender_counts sender_counts(const struct sender *s)
+{
+	struct sender_counts c = {.started = s->started, .failed = s->failed};
+
+	for (size_t i = 0; i < s->lines_n; i++) {
+		const struct line *line = s->lines[i];
+
+		c.pending += line->pending;
+		c.in_flight += line->out;
+		if (line->pause.failures >= GIVE_UP_AFTER || line->lane->pause.failures >= GIVE_UP_AFTER)
+			c.given_up += line->pending;
+	}
+	return c;
+}

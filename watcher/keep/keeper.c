@@ -1,0 +1,519 @@
+/*
+ * keeper: supervision.
+ *
+ * Children are told to stop by a message, in this order: watchers, then the dispatcher (so that what they still said is recorded). Who does not end in
+ * time is killed. A watcher that ends by itself is started again, at once the first time, then with a growing pause. When the dispatcher is lost, the
+ * watchers end too (their socket closes) and all are started anew: the ledger and the folders hold everything.
+ */
+#include "keep/keeper.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include "base/clock.h"
+#include "base/fs.h"
+#include "base/log.h"
+#include "base/loop.h"
+#include "base/mem.h"
+#include "base/sock.h"
+#include "confine/limits.h"
+#include "keep/notify.h"
+#include "keep/process.h"
+
+#define KEEPER_AGAIN_FIRST_US (100 * US_PER_MS)
+#define KEEPER_AGAIN_MOST_US (30 * US_PER_S)
+#define KEEPER_LIVED_WELL_US (60 * US_PER_S) /* who lived that long starts again at once */
+#define KEEPER_STOP_WATCHERS_US (3 * US_PER_S)
+#define KEEPER_STOP_DISPATCHER_US (10 * US_PER_S)
+#define KEEPER_GIVE_UP_US (2 * US_PER_S) /* after SIGKILL: a process in an uninterruptible call is left behind */
+
+enum keeper_phase { KEEPER_RUNNING, KEEPER_STOPPING_WATCHERS, KEEPER_STOPPING_DISPATCHER };
+
+struct keeper_child {
+	pid_t pid; /* 0: not running */
+	int fd;    /* our end of its socket */
+	struct loop_io *io;
+	int64_t started_us, again_us; /* again_us: the pause before the next start */
+	int64_t starts;
+	struct loop_timer *again;
+};
+
+struct keeper_watch {
+	struct keeper *k;
+	const struct conf_watch *conf;
+	struct keeper_child child;
+};
+
+struct keeper {
+	const struct conf *conf;
+	const struct keeper_options *options;
+	struct loop *loop;
+	char hash[65];
+	enum keeper_phase phase;
+	struct keeper_child dispatcher;
+	struct wire_page *page; /* the dispatcher's */
+	struct keeper_watch *watches;
+	size_t watches_n;
+	struct loop_timer *deadline;
+	bool killed;  /* the phase's children have been sent SIGKILL */
+	bool ready;   /* everything was up once */
+	int status;   /* of the whole program */
+	struct wire_message in;
+};
+
+static void keeper_start_all(struct keeper *k);
+
+struct keeper_sending {
+	int fd;
+	int rc;
+};
+
+static int keeper_send_entry(const struct conf_entry *e, void *arg)
+{
+	const struct keeper_sending *to = arg;
+	const struct wire_configure m = {
+		.section = e->section, .key = e->key, .value = e->value, .file = e->file ? e->file : "", .line = e->line};
+
+	return wire_send_wait(to->fd, WIRE_CONFIGURE, &m, NULL, 0);
+}
+
+int keeper_send_configuration(
+	int fd, const struct conf *conf, const char *only_watch, const struct wire_configured *last, struct err *err)
+{
+	struct keeper_sending to = {.fd = fd};
+	int rc = conf_each_entry(conf, only_watch, keeper_send_entry, &to);
+
+	if (rc == 0)
+		rc = wire_send_wait(fd, WIRE_CONFIGURED, last, NULL, 0);
+	return rc < 0 ? err_errno(err, -rc, "cannot hand on the configuration") : 0;
+}
+
+/* ---- children --------------------------------------------------------------------------------------------------- */
+
+static void keeper_child_forget(struct keeper_child *c)
+{
+	loop_io_remove(c->io);
+	c->io = NULL;
+	fs_close(&c->fd);
+	c->pid = 0;
+}
+
+/* When may it be started again? */
+static int64_t keeper_child_pause(struct keeper_child *c)
+{
+	int64_t pause = c->again_us;
+
+	if (clock_mono_us() - c->started_us > KEEPER_LIVED_WELL_US)
+		pause = 0;
+	c->again_us = pause == 0 ? KEEPER_AGAIN_FIRST_US : pause * 2;
+	if (c->again_us > KEEPER_AGAIN_MOST_US)
+		c->again_us = KEEPER_AGAIN_MOST_US;
+	return pause == 0 ? KEEPER_AGAIN_FIRST_US : pause;
+}
+
+static void keeper_child_started(struct keeper_child *c, pid_t pid, int fd)
+{
+	c->pid = pid;
+	c->fd = fd;
+	c->starts++;
+	c->started_us = clock_mono_us();
+}
+
+static void keeper_on_state(struct keeper *k, const struct wire_state *m)
+{
+	char text[512];
+
+	(void)snprintf(text, sizeof(text), "%sSTATUS=%.400s", m->ready && !k->ready ? "READY=1\n" : "", m->status);
+	for (char *p = strstr(text, "STATUS="); *p; p++)
+		if (*p == '\n')
+			*p = ' ';
+	notify_systemd(text);
+	k->ready |= m->ready != 0;
+}
+
+static void keeper_on_dispatcher(struct loop_io *io, uint32_t events, void *arg)
+{
+	struct keeper *k = arg;
+	struct err err = ERR_INIT;
+	int rc = wire_recv(k->dispatcher.fd, &k->in, &err);
+
+	(void)events;
+	if (rc == -EAGAIN)
+		return;
+	if (rc == 1 && k->in.type == WIRE_STATE) {
+		keeper_on_state(k, &k->in.as.state);
+		wire_message_close(&k->in);
+		return;
+	}
+	if (rc == 1)
+		log_error("unexpected message \"%s\" from the dispatcher; ignored", wire_type_name(k->in.type));
+	else
+		(void)loop_io_set(io, 0); /* it is ending; SIGCHLD tells the rest */
+	wire_message_close(&k->in);
+}
+
+static int keeper_start_dispatcher(struct keeper *k, struct err *err)
+{
+	const char *const argv[] = {"bw-dispatch", k->options->journal ? "--journal" : "--plain", NULL};
+	const struct wire_configured last = {
+		.mode = k->options->mode,
+		.dry_run = k->options->dry_run,
+		.watches = (int64_t)k->watches_n,
+		.wait_us = k->options->wait_us,
+		.only_watch = k->options->only_watch ? k->options->only_watch : "",
+		.hash = k->hash,
+	};
+	CLEANUP_FD int page_fd = wire_page_new(err);
+	int pair[2], rc;
+	pid_t pid;
+
+	if (page_fd < 0)
+		return page_fd;
+	wire_page_unmap(k->page);
+	k->page = wire_page_map(page_fd, false, err);
+	if (!k->page)
+		return -err->code;
+	rc = sock_pair(pair, err);
+	if (rc < 0)
+		return rc;
+	pid = process_start(argv, (const int[]){pair[1], page_fd}, 2, true, err);
+	close(pair[1]);
+	if (pid < 0) {
+		close(pair[0]);
+		return (int)pid;
+	}
+	keeper_child_started(&k->dispatcher, pid, pair[0]);
+	rc = keeper_send_configuration(pair[0], k->conf, NULL, &last, err);
+	if (rc < 0)
+		return rc;
+	k->dispatcher.io = loop_io_add(k->loop, pair[0], LOOP_IN, keeper_on_dispatcher, k, err);
+	return k->dispatcher.io ? 0 : -err->code;
+}
+
+/* The watcher, its socket to the dispatcher and its page. */
+static int keeper_attach(struct keeper_watch *w, int socket_fd, int page_fd, struct err *err)
+{
+	const struct wire_attach m = {.name = w->conf->name, .pid = w->child.pid, .start = w->child.starts};
+	int rc = wire_send_wait(w->k->dispatcher.fd, WIRE_ATTACH, &m, (const int[]){socket_fd, page_fd}, 2);
+
+	return rc < 0 ? err_errno(err, -rc, "cannot tell the dispatcher of watch %s", w->conf->name) : 0;
+}
+
+static int keeper_start_watch_with(struct keeper_watch *w, const int control[2], const int data[2], struct err *err)
+{
+	const char *const argv[] = {"bw-watch", w->k->options->journal ? "--journal" : "--plain", w->conf->name, NULL};
+	const struct wire_configured last = {
+		.mode = w->k->options->mode, .dry_run = w->k->options->dry_run, .only_watch = "", .hash = w->k->hash};
+	CLEANUP_FD int page_fd = wire_page_new(err);
+	pid_t pid;
+	int rc;
+
+	if (page_fd < 0)
+		return page_fd;
+	pid = process_start(argv, (const int[]){control[1], data[1], page_fd}, 3, false, err);
+	if (pid < 0)
+		return (int)pid;
+	keeper_child_started(&w->child, pid, control[0]);
+	rc = keeper_send_configuration(control[0], w->k->conf, w->conf->name, &last, err);
+	return rc < 0 ? rc : keeper_attach(w, data[0], page_fd, err);
+}
+
+static int keeper_start_watch(struct keeper_watch *w, struct err *err)
+{
+	int control[2], data[2], rc;
+
+	rc = sock_pair(control, err);
+	if (rc < 0)
+		return rc;
+	rc = sock_pair(data, err);
+	if (rc < 0) {
+		close(control[0]);
+		close(control[1]);
+		return rc;
+	}
+	rc = keeper_start_watch_with(w, control, data, err);
+	close(control[1]);
+	close(data[0]);
+	close(data[1]);
+	if (w->child.pid == 0)
+		close(control[0]);
+	return rc;
+}
+
+static void keeper_watch_again(struct keeper_watch *w)
+{
+	loop_timer_set(w->child.again, clock_mono_us() + keeper_child_pause(&w->child));
+}
+
+static void keeper_on_watch_again(struct loop_timer *t, void *arg)
+{
+	struct keeper_watch *w = arg;
+	struct err err = ERR_INIT;
+
+	(void)t;
+	if (w->k->phase != KEEPER_RUNNING || w->k->dispatcher.pid == 0 || w->child.pid != 0)
+		return;
+	if (keeper_start_watch(w, &err) == 0)
+		return;
+	log_error("watch %s: %s; trying again", w->conf->name, err.text);
+	if (w->child.pid != 0)
+		(void)kill(w->child.pid, SIGKILL); /* half started: reaped and started again */
+	else
+		keeper_watch_again(w);
+}
+
+static void keeper_on_dispatcher_again(struct loop_timer *t, void *arg)
+{
+	struct keeper *k = arg;
+
+	(void)t;
+	if (k->phase == KEEPER_RUNNING)
+		keeper_start_all(k);
+}
+
+static void keeper_start_all(struct keeper *k)
+{
+	struct err err = ERR_INIT;
+
+	if (keeper_start_dispatcher(k, &err) < 0) {
+		log_error("%s; trying again", err.text);
+		if (k->dispatcher.pid != 0)
+			(void)kill(k->dispatcher.pid, SIGKILL);
+		else
+			loop_timer_set(k->dispatcher.again, clock_mono_us() + keeper_child_pause(&k->dispatcher));
+		return;
+	}
+	for (size_t i = 0; i < k->watches_n; i++)
+		if (k->watches[i].child.pid == 0)
+			keeper_on_watch_again(NULL, &k->watches[i]);
+}
+
+/* ---- the end ---------------------------------------------------------------------------------------------------- */
+
+static bool keeper_any_watch_runs(const struct keeper *k)
+{
+	for (size_t i = 0; i < k->watches_n; i++)
+		if (k->watches[i].child.pid != 0)
+			return true;
+	return false;
+}
+
+static void keeper_tell(const struct keeper_child *c, enum wire_type type)
+{
+	const struct wire_empty m = {0};
+
+	if (c->pid != 0 && wire_send(c->fd, type, &m, NULL, 0) < 0)
+		log_debug("process %d does not listen any more", (int)c->pid);
+}
+
+static void keeper_stop_dispatcher(struct keeper *k)
+{
+	k->phase = KEEPER_STOPPING_DISPATCHER;
+	k->killed = false;
+	if (k->dispatcher.pid == 0) {
+		loop_stop(k->loop, 0);
+		return;
+	}
+	keeper_tell(&k->dispatcher, WIRE_STOP);
+	loop_timer_set(k->deadline, clock_mono_us() + KEEPER_STOP_DISPATCHER_US);
+}
+
+static void keeper_stop(struct keeper *k)
+{
+	if (k->phase != KEEPER_RUNNING)
+		return;
+	notify_systemd("STOPPING=1");
+	k->phase = KEEPER_STOPPING_WATCHERS;
+	k->killed = false;
+	for (size_t i = 0; i < k->watches_n; i++)
+		keeper_tell(&k->watches[i].child, WIRE_STOP);
+	if (keeper_any_watch_runs(k))
+		loop_timer_set(k->deadline, clock_mono_us() + KEEPER_STOP_WATCHERS_US);
+	else
+		keeper_stop_dispatcher(k);
+}
+
+static void keeper_kill_watches(struct keeper *k)
+{
+	for (size_t i = 0; i < k->watches_n; i++) {
+		if (k->watches[i].child.pid == 0)
+			continue;
+		log_warning("watch %s does not end; killed", k->watches[i].conf->name);
+		(void)kill(k->watches[i].child.pid, SIGKILL);
+	}
+}
+
+static void keeper_on_deadline(struct loop_timer *t, void *arg)
+{
+	struct keeper *k = arg;
+
+	if (k->killed) {
+		log_warning("a process does not even end when killed (it hangs in a system call); leaving it behind");
+		if (k->phase == KEEPER_STOPPING_WATCHERS)
+			keeper_stop_dispatcher(k);
+		else
+			loop_stop(k->loop, 0);
+		return;
+	}
+	k->killed = true;
+	if (k->phase == KEEPER_STOPPING_WATCHERS)
+		keeper_kill_watches(k);
+	else if (k->dispatcher.pid != 0)
+		(void)kill(k->dispatcher.pid, SIGKILL);
+	loop_timer_set(t, clock_mono_us() + KEEPER_GIVE_UP_US);
+}
+
+/* ---- reaping ---------------------------------------------------------------------------------------------------- */
+
+static void keeper_watch_ended(struct keeper_watch *w, int wait_status)
+{
+	char text[64];
+	const struct wire_detach m = {.name = w->conf->name, .why = process_describe_end(wait_status, text)};
+	struct keeper *k = w->k;
+
+	keeper_child_forget(&w->child);
+	if (k->phase != KEEPER_RUNNING) {
+		if (k->phase == KEEPER_STOPPING_WATCHERS && !keeper_any_watch_runs(k))
+			keeper_stop_dispatcher(k);
+		return;
+	}
+	if (k->dispatcher.pid == 0)
+		return; /* started with the dispatcher */
+	if (wire_send(k->dispatcher.fd, WIRE_DETACH, &m, NULL, 0) < 0)
+		log_debug("the dispatcher does not listen any more");
+	keeper_watch_again(w);
+	log_warning("watch %s %s; starting it again", w->conf->name, text);
+}
+
+/* Did it refuse to work, in a way that another start would not change? */
+static bool keeper_is_refusal(const struct keeper *k, int wait_status)
+{
+	return WIFEXITED(wait_status) && (k->options->mode == WIRE_MODE_SCAN || WEXITSTATUS(wait_status) == 78 || !k->ready);
+}
+
+static void keeper_dispatcher_ended(struct keeper *k, int wait_status)
+{
+	char text[64];
+
+	keeper_child_forget(&k->dispatcher);
+	if (k->phase == KEEPER_STOPPING_DISPATCHER) {
+		if (WIFEXITED(wait_status) && k->status == 0)
+			k->status = WEXITSTATUS(wait_status);
+		loop_stop(k->loop, 0);
+		return;
+	}
+	if (k->phase == KEEPER_RUNNING && keeper_is_refusal(k, wait_status)) {
+		k->status = WEXITSTATUS(wait_status);
+		keeper_stop(k);
+		return;
+	}
+	log_error("the dispatcher %s; starting it and all watches again", process_describe_end(wait_status, text));
+	loop_timer_set(k->dispatcher.again, clock_mono_us() + keeper_child_pause(&k->dispatcher));
+}
+
+static void keeper_reap(struct keeper *k)
+{
+	int wait_status;
+	pid_t pid;
+
+	while ((pid = waitpid(-1, &wait_status, WNOHANG)) > 0) {
+		if (pid == k->dispatcher.pid)
+			keeper_dispatcher_ended(k, wait_status);
+		for (size_t i = 0; i < k->watches_n; i++)
+			if (pid == k->watches[i].child.pid)
+				keeper_watch_ended(&k->watches[i], wait_status);
+	}
+}
+
+static void keeper_on_signal(int signo, void *arg)
+{
+	struct keeper *k = arg;
+
+	if (signo == SIGCHLD)
+		keeper_reap(k);
+	else if (signo == SIGHUP)
+		keeper_tell(&k->dispatcher, WIRE_REOPEN);
+	else
+		keeper_stop(k);
+}
+
+/* ---- the whole -------------------------------------------------------------------------------------------------- */
+
+static bool keeper_takes(const struct keeper *k, const struct conf_watch *w)
+{
+	return !k->options->only_watch || strcmp(k->options->only_watch, w->name) == 0;
+}
+
+static void keeper_make_watches(struct keeper *k)
+{
+	k->watches = mem_array(k->conf->watches_n, sizeof(*k->watches));
+	for (size_t i = 0; i < k->conf->watches_n; i++) {
+		struct keeper_watch *w = &k->watches[k->watches_n];
+
+		if (!keeper_takes(k, k->conf->watches[i]))
+			continue;
+		k->watches_n++;
+		w->k = k;
+		w->conf = k->conf->watches[i];
+		w->child.fd = -1;
+		w->child.again = loop_timer_add(k->loop, keeper_on_watch_again, w);
+	}
+}
+
+static int keeper_begin(struct keeper *k, struct err *err)
+{
+	sigset_t set;
+	int rc;
+
+	k->loop = loop_new(err);
+	if (!k->loop)
+		return -err->code;
+	(void)sigemptyset(&set);
+	(void)sigaddset(&set, SIGTERM);
+	(void)sigaddset(&set, SIGINT);
+	(void)sigaddset(&set, SIGHUP);
+	(void)sigaddset(&set, SIGCHLD);
+	rc = loop_signals(k->loop, &set, keeper_on_signal, k, err);
+	if (rc < 0)
+		return rc;
+	k->deadline = loop_timer_add(k->loop, keeper_on_deadline, k);
+	k->dispatcher.fd = -1;
+	k->dispatcher.again = loop_timer_add(k->loop, keeper_on_dispatcher_again, k);
+	keeper_make_watches(k);
+	conf_hash(k->conf, k->hash);
+	return limits_apply(LIMITS_KEEPER, err);
+}
+
+static void keeper_end(struct keeper *k)
+{
+	keeper_child_forget(&k->dispatcher);
+	for (size_t i = 0; i < k->watches_n; i++)
+		keeper_child_forget(&k->watches[i].child);
+	wire_page_unmap(k->page);
+	loop_free(k->loop);
+	free(k->watches);
+	free(k);
+}
+
+int keeper_run(const struct conf *conf, const struct keeper_options *options)
+{
+	struct keeper *k = mem_alloc(sizeof(*k));
+	struct err err = ERR_INIT;
+	int rc, status;
+
+	k->conf = conf;
+	k->options = options;
+	(void)signal(SIGPIPE, SIG_IGN);
+	rc = keeper_begin(k, &err);
+	if (rc == 0) {
+		keeper_start_all(k);
+		rc = loop_run(k->loop, &err);
+	}
+	if (rc < 0)
+		log_error("%s; ending", err.text);
+	status = rc < 0 ? 1 : k->status;
+	keeper_end(k);
+	return status;
+}

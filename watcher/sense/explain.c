@@ -1,0 +1,242 @@
+/*
+ * explain: the same questions as judge asks, each answered in words. It runs in a watcher process of its own, so that `explain` needs no more trust than
+ * watching does, and nobody but a watcher touches a drop folder.
+ */
+#include "sense/explain.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include "base/clock.h"
+#include "base/fs.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/num.h"
+#include "core/filetype.h"
+#include "core/rules.h"
+#include "sense/probe.h"
+
+struct explain {
+	struct sense *s;
+	int fd;
+	int file_fd;
+	size_t root;
+	char relpath[WIRE_PATH_BYTES];
+	struct probe_stat st;
+	struct probe_bytes bytes;
+	struct filetype type;
+	enum rules_verdict verdict;
+	char why[RULES_WHY_BYTES];
+	void (*done)(void *arg);
+	void *arg;
+};
+
+static void explain_step(struct explain *x, const char *step, int ok, const char *fmt, ...) PRINTF_LIKE(4, 5);
+static void explain_step(struct explain *x, const char *step, int ok, const char *fmt, ...)
+{
+	char text[4096];
+	struct wire_explained m = {.step = step, .ok = ok, .text = text};
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	if (wire_send_wait(x->fd, WIRE_EXPLAINED, &m, NULL, 0) < 0)
+		log_debug("nobody reads the explanation any more");
+}
+
+static void explain_end(struct explain *x, const char *ends, int64_t size)
+{
+	const struct sense *s = x->s;
+	struct wire_file m = {
+		.root = s->roots[x->root].path,
+		.relpath = x->relpath,
+		.size = size,
+		.mtime_ns = x->st.look.mtime_ns,
+		.ino = (int64_t)x->st.look.ino,
+		.owner = x->st.owner,
+		.ends = ends,
+		.mime = x->type.mime,
+		.groups = x->type.groups,
+		.by_listing = 1,
+		.first_seen_us = clock_wall_us(),
+		.completed_us = clock_wall_us(),
+		.evidence = "",
+		.rule = x->verdict == RULES_ACCEPT ? "" : rules_verdict_word(x->verdict),
+		.detail = x->why,
+		.dead_letter = rules_verdict_is_dead_letter(x->verdict),
+		.rules_hash = s->rules_hash,
+	};
+
+	fs_close(&x->file_fd);
+	if (wire_send_wait(x->fd, WIRE_EXPLAINED_FILE, &m, NULL, 0) < 0)
+		log_debug("nobody reads the explanation any more");
+	x->done(x->arg);
+}
+
+static bool explain_find_root(struct explain *x, const char *path)
+{
+	const struct sense *s = x->s;
+	size_t best = 0;
+	bool found = false;
+
+	for (size_t i = 0; i < s->roots_n; i++) {
+		size_t n = strlen(s->roots[i].path);
+
+		if (!fs_is_beneath(s->roots[i].path, path) || (found && n <= best))
+			continue;
+		best = n;
+		x->root = i;
+		found = true;
+		(void)snprintf(x->relpath, sizeof(x->relpath), "%s", path[n] == '/' ? path + n + 1 : "");
+	}
+	return found && x->relpath[0] != '\0';
+}
+
+static bool explain_name(struct explain *x)
+{
+	const struct sense *s = x->s;
+	char why[RULES_WHY_BYTES] = "";
+	enum rules_name name = rules_judge_name(s->watch, x->relpath, why);
+
+	if (!s->watch->recursive && strchr(x->relpath, '/')) {
+		explain_step(x, "name", 0, "lies in a subdirectory, and recursive = no");
+		return false;
+	}
+	explain_step(x, "name", name == RULES_LOOK, "%s",
+		name == RULES_LOOK ? (why[0] ? why : "not hidden, not ignored, not excluded, included") : why);
+	return name == RULES_LOOK;
+}
+
+/* What can be said about completeness without having watched the file. */
+static void explain_completeness(struct explain *x, enum settle_lease lease)
+{
+	const struct sense *s = x->s;
+	static const char *const words[] = {
+		[SETTLE_LEASE_UNKNOWN] = "nobody can tell whether a writer has it open (the read lease is not permitted here: give the "
+					 "service CAP_LEASE, or the file system does not know)",
+		[SETTLE_LEASE_FREE] = "no writer has it open (read lease granted)",
+		[SETTLE_LEASE_OPEN] = "a writer has it open (read lease refused): it waits for the close",
+	};
+	char closed[CLOCK_TEXT_BYTES], quiet[CLOCK_TEXT_BYTES];
+
+	explain_step(x, "open", lease == SETTLE_LEASE_OPEN ? 0 : lease == SETTLE_LEASE_FREE ? 1 : 2, "%s", words[lease]);
+	explain_step(x, "settle", 2, "complete when unchanged for %s after its writer's close was seen, otherwise for %s",
+		clock_format_span(s->policy.closed_us, closed), clock_format_span(s->policy.quiet_us, quiet));
+}
+
+static bool explain_open(struct explain *x)
+{
+	struct sense *s = x->s;
+	int root_fd = sense_root_fd(s, x->root);
+
+	if (root_fd < 0) {
+		explain_step(x, "file", 0, "the watched directory cannot be opened: %s", strerror(-root_fd));
+		return false;
+	}
+	x->file_fd = probe_open(root_fd, x->relpath, s->page);
+	if (x->file_fd < 0) {
+		int code = -x->file_fd;
+
+		x->file_fd = -1;
+		explain_step(x, "file", 0, "%s",
+			code == ENOENT  ? "there is no such file (yet)"
+			: code == ELOOP ? "it is a symbolic link, or lies behind one: never followed"
+					: strerror(code));
+		return false;
+	}
+	if (probe_fd(x->file_fd, x->relpath, s->page, &x->st) < 0 || !x->st.is_regular) {
+		explain_step(x, "file", 0, "not a regular file: never looked at");
+		return false;
+	}
+	return true;
+}
+
+static void explain_verdict(struct explain *x)
+{
+	const struct sense *s = x->s;
+	char ends[VERSION_ENDS_HEX] = "";
+
+	if (s->watch->ends && probe_ends(x->file_fd, x->st.look.size, x->relpath, s->page, ends) < 0)
+		ends[0] = '\0';
+	explain_end(x, ends, x->st.look.size);
+}
+
+void explain_path(struct sense *s, int fd, const char *path, void (*done)(void *arg), void *arg)
+{
+	struct explain *x = mem_alloc(sizeof(*x));
+	char mtime[CLOCK_TEXT_BYTES];
+	struct err err = ERR_INIT;
+
+	BUG_ON(s->explain); /* one question a process */
+	x->s = s;
+	x->fd = fd;
+	x->file_fd = -1;
+	x->done = done;
+	x->arg = arg;
+	s->explain = x;
+	rules_hash(s->watch, s->ask ? ask_libmagic_version(s->ask) : "", s->rules_hash);
+	if (!explain_find_root(x, path)) {
+		explain_step(x, "watch", 0, "this path is not below a directory of the watch");
+		explain_end(x, "", -1);
+		return;
+	}
+	if (!explain_name(x) || !explain_open(x)) {
+		explain_end(x, "", -1);
+		return;
+	}
+	explain_step(x, "file", 1, "%lld bytes, changed %s, inode %llu, owner %lld", (long long)x->st.look.size,
+		clock_format_ns(x->st.look.mtime_ns, mtime), (unsigned long long)x->st.look.ino, (long long)x->st.owner);
+	explain_completeness(x, probe_lease(x->file_fd, s->roots[x->root].lease_trusted));
+	x->verdict = rules_judge_file(s->watch, x->relpath, x->st.look.size, x->why);
+	explain_step(x, "size", x->verdict == RULES_ACCEPT, "%s",
+		x->verdict == RULES_ACCEPT ? "size and characters of the name are accepted" : x->why);
+	if (x->verdict != RULES_ACCEPT || !s->ask) {
+		if (!s->ask)
+			explain_step(x, "type", 1, "not asked for (no types, no exclude_types, no ${type})");
+		explain_verdict(x);
+		return;
+	}
+	if (probe_bytes(x->file_fd, x->st.look.size, x->relpath, s->page, &x->bytes) == 0 &&
+		ask_start(s->ask, x->file_fd, x->relpath, 1, &err) == 0)
+		return; /* explain_answer goes on */
+	explain_step(x, "type", 0, "the file cannot be read: %s", err.text[0] ? err.text : "it changes");
+	explain_end(x, "", -1);
+}
+
+void explain_answer(struct sense *s, const struct ask_result *r)
+{
+	CLEANUP_BUF struct buf text = BUF_INIT(3000);
+	struct explain *x = s->explain;
+	const char *slash = strrchr(x->relpath, '/');
+	const struct filetype_voices v = {
+		.mime = r->mime,
+		.name = slash ? slash + 1 : x->relpath,
+		.head = x->bytes.head,
+		.head_len = x->bytes.head_len,
+		.tail = x->bytes.tail,
+		.tail_len = x->bytes.tail_len,
+		.size = x->st.look.size,
+	};
+
+	rules_hash(s->watch, ask_libmagic_version(s->ask), s->rules_hash);
+	filetype_explain(&v, &text);
+	explain_step(x, "voices", 2, "%s", buf_str(&text));
+	if (r->reason != ASK_OK)
+		explain_step(x, "voices", 2, "%s", r->text);
+	filetype_decide(&v, &x->type);
+	buf_reset(&text);
+	filetype_add_groups(&text, x->type.groups);
+	x->verdict = filetype_judge(s->watch, &x->type, x->why);
+	explain_step(x, "type", x->verdict == RULES_ACCEPT, "%s%s%s%s%s", x->type.known ? x->type.mime : "nobody can tell",
+		text.len > 0 ? " " : "", buf_str(&text), x->why[0] ? ": " : "", x->why);
+	explain_verdict(x);
+}
+
+void explain_free(struct explain *x)
+{
+	if (!x)
+		return;
+	fs_close(&x->file_fd);
+	free(x);
+}

@@ -1,0 +1,156 @@
+/*
+ * inotify: the mask leaves out what would flood the queue (MODIFY, ATTRIB: stat and lease answer the same question when the file is due) and what our
+ * own reading would cause (OPEN, ACCESS, CLOSE_NOWRITE). Directories are watched through their open descriptor (/proc/self/fd/N), so that what was
+ * opened beneath the root is what is watched, whatever happens to the names meanwhile.
+ */
+#include "sense/inotify.h"
+
+#include <stdio.h>
+#include <sys/inotify.h>
+#include <unistd.h>
+#include "base/mem.h"
+
+#define INOTIFY_MASK                                                                                                   \
+	(IN_CREATE | IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_DELETE_SELF | IN_MOVE_SELF |        \
+		IN_EXCL_UNLINK | IN_ONLYDIR)
+#define INOTIFY_READ_BYTES (64 * 1024)
+#define INOTIFY_DRAIN_READS 32 /* more than the default queue of 16384 events of short names */
+
+struct inotify {
+	int fd;
+	bool paused;
+	struct loop_io *io;
+	inotify_fn fn;
+	void *arg;
+	bool freed; /* inotify_free came from inside fn */
+	bool reading;
+	_Alignas(struct inotify_event) char bytes[INOTIFY_READ_BYTES];
+};
+
+static const struct {
+	uint32_t bit;
+	enum inotify_kind kind;
+} inotify_kinds[] = {
+	{IN_Q_OVERFLOW, INOTIFY_OVERFLOW}, /* before any look-up of the number: it is -1 */
+	{IN_IGNORED, INOTIFY_IGNORED},
+	{IN_UNMOUNT, INOTIFY_SELF_GONE},
+	{IN_DELETE_SELF, INOTIFY_SELF_GONE},
+	{IN_MOVE_SELF, INOTIFY_SELF_GONE},
+	{IN_CREATE, INOTIFY_CREATED},
+	{IN_CLOSE_WRITE, INOTIFY_CLOSED},
+	{IN_MOVED_FROM, INOTIFY_MOVED_FROM},
+	{IN_MOVED_TO, INOTIFY_MOVED_TO},
+	{IN_DELETE, INOTIFY_DELETED},
+};
+
+static void inotify_tell(struct inotify *in, const struct inotify_event *ev)
+{
+	struct inotify_note note = {
+		.wd = ev->wd,
+		.is_directory = (ev->mask & IN_ISDIR) != 0,
+		.cookie = ev->cookie,
+		.name = ev->len > 0 ? ev->name : "",
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(inotify_kinds); i++) {
+		if (!(ev->mask & inotify_kinds[i].bit))
+			continue;
+		note.kind = inotify_kinds[i].kind;
+		in->fn(&note, in->arg);
+		return;
+	}
+}
+
+/* One read(2) and its events. Returns bytes read, 0 when the queue is empty, or -errno. */
+static ssize_t inotify_read_once(struct inotify *in)
+{
+	ssize_t n;
+
+	do
+		n = read(in->fd, in->bytes, sizeof(in->bytes));
+	while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return errno == EAGAIN ? 0 : -errno;
+	for (ssize_t at = 0; at < n && !in->freed;) {
+		const struct inotify_event *ev = (const void *)(in->bytes + at);
+
+		inotify_tell(in, ev);
+		at += (ssize_t)(sizeof(*ev) + ev->len);
+	}
+	return n;
+}
+
+int inotify_drain(struct inotify *in)
+{
+	ssize_t n = 1;
+
+	if (in->reading || in->paused)
+		return 0;
+	in->reading = true;
+	for (int i = 0; i < INOTIFY_DRAIN_READS && n > 0 && !in->freed && !in->paused; i++)
+		n = inotify_read_once(in);
+	in->reading = false;
+	if (in->freed)
+		free(in);
+	return n < 0 ? (int)n : 0;
+}
+
+static void inotify_on_io(struct loop_io *io, uint32_t events, void *arg)
+{
+	(void)io;
+	(void)events;
+	(void)inotify_drain(arg);
+}
+
+struct inotify *inotify_new(struct loop *loop, inotify_fn fn, void *arg, struct err *err)
+{
+	struct inotify *in = mem_alloc(sizeof(*in));
+
+	in->fn = fn;
+	in->arg = arg;
+	in->fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+	if (in->fd < 0) {
+		(void)err_errno(err, errno, "cannot make an inotify instance (limit: sysctl fs.inotify.max_user_instances)");
+		free(in);
+		return NULL;
+	}
+	in->io = loop_io_add(loop, in->fd, LOOP_IN, inotify_on_io, in, err);
+	if (!in->io) {
+		close(in->fd);
+		free(in);
+		return NULL;
+	}
+	return in;
+}
+
+void inotify_free(struct inotify *in)
+{
+	if (!in)
+		return;
+	loop_io_remove(in->io);
+	close(in->fd);
+	in->freed = true;
+	if (!in->reading)
+		free(in);
+}
+
+int inotify_watch(struct inotify *in, int fd)
+{
+	char path[32];
+	int wd;
+
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	wd = inotify_add_watch(in->fd, path, INOTIFY_MASK);
+	return wd < 0 ? -errno : wd;
+}
+
+void inotify_unwatch(struct inotify *in, int wd)
+{
+	(void)inotify_rm_watch(in->fd, wd); /* gone already: nothing to do */
+}
+
+void inotify_pause(struct inotify *in, bool pause)
+{
+	in->paused = pause;
+	(void)loop_io_set(in->io, pause ? 0 : LOOP_IN);
+}

@@ -1,0 +1,347 @@
+/*
+ * judge: the life of one due file, all on one open descriptor:
+ *
+ *   open, stat, lease -> settle says wait, or complete -> name class and size -> (bytes and libmagic) -> ends -> stat again, and does the name still mean
+ *   this inode? -> ready or rejected
+ *
+ * Before each file the kernel's queue is emptied, so that a hint that has already happened is known; while libmagic works the loop runs, and a hint
+ * that comes meanwhile sends the file back to settling.
+ */
+#include "sense/judge.h"
+
+#include <string.h>
+#include <unistd.h>
+#include "base/clock.h"
+#include "base/fs.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "core/filetype.h"
+#include "core/rules.h"
+#include "sense/probe.h"
+#include "sense/walk.h"
+
+#define JUDGE_FILES_A_ROUND 32
+
+struct judge {
+	struct sense *s;
+	struct loop_timer *timer;
+	struct unsettled_file *current; /* the one being judged; NULL when it vanished meanwhile */
+	bool busy;
+	int fd; /* of current */
+	struct probe_stat st;
+	struct probe_bytes bytes;
+	struct buf path, evidence;
+	uint64_t tag;
+	bool io_said;
+};
+
+/* What is reported about current. */
+struct judge_report {
+	enum rules_verdict verdict;
+	char why[RULES_WHY_BYTES];
+	char ends[VERSION_ENDS_HEX];
+	struct filetype type;
+	bool typed;
+};
+
+static void judge_due(struct judge *j);
+
+static void judge_on_timer(struct loop_timer *t, void *arg)
+{
+	(void)t;
+	judge_due(arg);
+}
+
+struct judge *judge_new(struct sense *s)
+{
+	struct judge *j = mem_alloc(sizeof(*j));
+
+	j->s = s;
+	j->fd = -1;
+	buf_init(&j->path, 2 * WIRE_PATH_BYTES);
+	buf_init(&j->evidence, 512);
+	j->timer = loop_timer_add(s->loop, judge_on_timer, j);
+	return j;
+}
+
+void judge_free(struct judge *j)
+{
+	if (!j)
+		return;
+	loop_timer_remove(j->timer);
+	fs_close(&j->fd);
+	buf_done(&j->path);
+	buf_done(&j->evidence);
+	free(j);
+}
+
+bool judge_is_busy(const struct judge *j)
+{
+	return j->busy;
+}
+
+static void judge_rearm(struct judge *j)
+{
+	const struct unsettled_file *f = unsettled_first(j->s->unsettled);
+
+	if (f && !j->busy)
+		loop_timer_set(j->timer, f->settle.due_us);
+	else
+		loop_timer_clear(j->timer);
+}
+
+void judge_schedule(struct judge *j, struct unsettled_file *f)
+{
+	f->unreadable = false;
+	if (f == j->current)
+		return;
+	unsettled_schedule(j->s->unsettled, f);
+	if (unsettled_first(j->s->unsettled) == f)
+		judge_rearm(j);
+}
+
+void judge_forget(struct judge *j, const struct unsettled_file *f)
+{
+	if (f == j->current)
+		j->current = NULL;
+}
+
+void judge_kick(struct judge *j)
+{
+	judge_rearm(j);
+}
+
+/* The file is finished with, or waits again. */
+static void judge_end(struct judge *j)
+{
+	fs_close(&j->fd);
+	j->current = NULL;
+	j->busy = false;
+}
+
+static void judge_wait_again(struct judge *j)
+{
+	struct unsettled_file *f = j->current;
+
+	judge_end(j);
+	if (f)
+		judge_schedule(j, f);
+}
+
+static void judge_drop(struct judge *j)
+{
+	struct unsettled_file *f = j->current;
+
+	judge_end(j);
+	if (f)
+		unsettled_drop(j->s->unsettled, f);
+}
+
+static void judge_send(struct judge *j, const struct judge_report *r)
+{
+	struct unsettled_file *f = j->current;
+	int64_t now_us = clock_mono_us();
+	struct wire_file m = {
+		.root = j->s->roots[f->dir->root].path,
+		.relpath = buf_str(&j->path),
+		.size = j->st.look.size,
+		.mtime_ns = j->st.look.mtime_ns,
+		.ino = (int64_t)j->st.look.ino,
+		.owner = j->st.owner,
+		.ends = r->ends,
+		.mime = r->typed ? r->type.mime : "",
+		.groups = r->type.groups,
+		.by_listing = !f->settle.by_event,
+		.first_seen_us = f->first_seen_us,
+		.completed_us = clock_wall_us(),
+		.rule = "",
+		.detail = "",
+		.rules_hash = j->s->rules_hash,
+	};
+
+	buf_reset(&j->evidence);
+	(void)settle_add_evidence(&f->settle, now_us, &j->evidence);
+	m.evidence = buf_str(&j->evidence);
+	if (r->verdict != RULES_ACCEPT) {
+		m.rule = rules_verdict_word(r->verdict);
+		m.detail = r->why;
+		m.dead_letter = rules_verdict_is_dead_letter(r->verdict);
+	}
+	outlet_send(j->s->outlet, r->verdict == RULES_ACCEPT ? WIRE_READY : WIRE_REJECTED, &m);
+}
+
+/* Is what was judged still what the name means, and did nobody touch it meanwhile? */
+static bool judge_is_unchanged(struct judge *j)
+{
+	struct probe_stat now, named;
+	int root_fd = sense_root_fd(j->s, j->current->dir->root);
+
+	if (j->current->settle.noted || root_fd < 0)
+		return false;
+	if (probe_fd(j->fd, buf_str(&j->path), j->s->page, &now) < 0 || now.look.size != j->st.look.size ||
+		now.look.mtime_ns != j->st.look.mtime_ns)
+		return false;
+	return probe_name(root_fd, buf_str(&j->path), j->s->page, &named) == 0 && named.look.ino == j->st.look.ino;
+}
+
+static void judge_finish(struct judge *j, struct judge_report *r)
+{
+	struct settle *settle = &j->current->settle;
+	int rc = 0;
+
+	if (j->s->watch->ends)
+		rc = probe_ends(j->fd, j->st.look.size, buf_str(&j->path), j->s->page, r->ends);
+	if (rc < 0 && rc != -ESTALE) {
+		settle_unlooked(settle, &j->s->policy, clock_mono_us());
+		judge_wait_again(j);
+		return;
+	}
+	if (rc < 0 || !judge_is_unchanged(j)) {
+		if (!settle->noted)
+			settle_changed(settle, &j->s->policy, clock_mono_us());
+		judge_wait_again(j);
+		return;
+	}
+	judge_send(j, r);
+	judge_drop(j);
+}
+
+static void judge_by_type(struct judge *j, const char *mime)
+{
+	struct judge_report r = {.typed = true};
+	const struct filetype_voices v = {
+		.mime = mime,
+		.name = j->current->name,
+		.head = j->bytes.head,
+		.head_len = j->bytes.head_len,
+		.tail = j->bytes.tail,
+		.tail_len = j->bytes.tail_len,
+		.size = j->st.look.size,
+	};
+
+	filetype_decide(&v, &r.type);
+	r.verdict = filetype_judge(j->s->watch, &r.type, r.why);
+	judge_finish(j, &r);
+}
+
+void judge_answer(struct judge *j, const struct ask_result *a)
+{
+	if (!j->busy || a->tag != j->tag)
+		return;
+	if (!j->current) {
+		judge_end(j);
+	} else if (a->reason == ASK_ERROR) {
+		log_warning("%s: its type could not be read (%s); it is looked at again", buf_str(&j->path), a->text);
+		settle_unlooked(&j->current->settle, &j->s->policy, clock_mono_us());
+		judge_wait_again(j);
+	} else {
+		if (a->reason != ASK_OK)
+			log_warning("%s: %s; going by its bytes and name", buf_str(&j->path), a->text);
+		judge_by_type(j, a->mime);
+	}
+	judge_rearm(j);
+}
+
+/* The file is complete: what do the rules say? */
+static void judge_complete(struct judge *j)
+{
+	const struct conf_watch *watch = j->s->watch;
+	struct judge_report r = {.verdict = RULES_ACCEPT};
+	struct err err = ERR_INIT;
+
+	r.verdict = rules_judge_file(watch, buf_str(&j->path), j->st.look.size, r.why);
+	if (r.verdict != RULES_ACCEPT || !j->s->ask) {
+		judge_finish(j, &r);
+		return;
+	}
+	if (probe_bytes(j->fd, j->st.look.size, buf_str(&j->path), j->s->page, &j->bytes) < 0 ||
+		ask_start(j->s->ask, j->fd, buf_str(&j->path), ++j->tag, &err) < 0) {
+		settle_unlooked(&j->current->settle, &j->s->policy, clock_mono_us());
+		judge_wait_again(j);
+	}
+}
+
+/* Opening was refused. */
+static void judge_unopened(struct judge *j, struct unsettled_file *f, int code)
+{
+	CLEANUP_BUF struct buf absolute = BUF_INIT(2 * WIRE_PATH_BYTES);
+
+	switch (code) {
+	case ENOENT:
+	case ENOTDIR:
+	case ELOOP: /* a symbolic link: not followed */
+	case EXDEV:
+	case ENXIO: /* a socket */
+	case ENODEV:
+		judge_drop(j);
+		return;
+	case EACCES:
+	case EPERM:
+		sense_absolute(j->s, f->dir->root, buf_str(&j->path), &absolute);
+		log_warning("%s: cannot be read (%s): it waits, and is tried again at each listing; let the service's user read it",
+			buf_str(&absolute), strerror(code));
+		f->unreadable = true;
+		judge_end(j);
+		return;
+	default:
+		break;
+	}
+	if (code != EAGAIN && code != EBUSY && code != ETXTBSY && !j->io_said) {
+		j->io_said = true;
+		sense_absolute(j->s, f->dir->root, buf_str(&j->path), &absolute);
+		sense_trouble(j->s, "io", buf_str(&absolute), 0, "cannot open this file (%s); trying again", strerror(code));
+	}
+	settle_unlooked(&f->settle, &j->s->policy, clock_mono_us());
+	judge_wait_again(j);
+}
+
+static void judge_look(struct judge *j, struct unsettled_file *f)
+{
+	const struct sense_root *root = &j->s->roots[f->dir->root];
+	int root_fd = sense_root_fd(j->s, f->dir->root);
+
+	unsettled_unschedule(j->s->unsettled, f);
+	j->busy = true;
+	j->current = f;
+	tree_path_of(f->dir, f->name, &j->path);
+	j->fd = root_fd < 0 ? root_fd : probe_open(root_fd, buf_str(&j->path), j->s->page);
+	if (j->fd < 0) {
+		int code = -j->fd;
+
+		j->fd = -1;
+		judge_unopened(j, f, code);
+		return;
+	}
+	if (probe_fd(j->fd, buf_str(&j->path), j->s->page, &j->st) < 0) {
+		settle_unlooked(&f->settle, &j->s->policy, clock_mono_us());
+		judge_wait_again(j);
+		return;
+	}
+	if (!j->st.is_regular) {
+		judge_drop(j);
+		return;
+	}
+	f->inode = j->st.inode;
+	j->st.look.lease = probe_lease(j->fd, root->lease_trusted);
+	if (settle_look(&f->settle, &j->s->policy, &j->st.look, clock_mono_us()) == SETTLE_COMPLETE)
+		judge_complete(j);
+	else
+		judge_wait_again(j);
+}
+
+static void judge_due(struct judge *j)
+{
+	for (int i = 0; i < JUDGE_FILES_A_ROUND; i++) {
+		struct unsettled_file *f;
+
+		if (j->busy || outlet_is_blocked(j->s->outlet))
+			break;
+		(void)inotify_drain(j->s->inotify);
+		f = unsettled_first(j->s->unsettled);
+		if (!f || f->settle.due_us > clock_mono_us())
+			break;
+		judge_look(j, f);
+	}
+	if (!outlet_is_blocked(j->s->outlet))
+		judge_rearm(j);
+}

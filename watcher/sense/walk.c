@@ -1,0 +1,478 @@
+/*
+ * walk: a queue of directories, one of them open, and one batch of candidates being filled while another may be out for an answer.
+ *
+ * A pass lists every directory. Directories that a listing of their parent no longer shows are dropped, unless an event made them meanwhile: each
+ * directory carries the serial of the listing that met it last.
+ */
+#include "sense/walk.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include "base/clock.h"
+#include "base/fs.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/num.h"
+#include "core/rules.h"
+#include "sense/judge.h"
+#include "sense/probe.h"
+
+#define WALK_ENTRIES_A_STEP 512
+
+struct walk {
+	struct sense *s;
+	struct list queue; /* of tree_dir.queued */
+	struct tree_dir *current;
+	DIR *dir; /* of current */
+	uint64_t serial;
+	/* the pass */
+	const char *why;       /* of the pass under way; NULL: none */
+	const char *again;     /* another was asked for meanwhile */
+	int64_t passes, began_us, files, directories;
+	bool complete;
+	/* candidates */
+	struct buf batch, sent;
+	size_t batch_n, batch_root, sent_root;
+	int64_t seq;
+	bool outstanding;
+	bool limit_said;
+	bool stepping; /* a step is deferred */
+	bool stopped;  /* for lack of room in the table or the socket */
+	struct buf path;
+};
+
+static void walk_step(void *arg);
+
+struct walk *walk_new(struct sense *s)
+{
+	struct walk *w = mem_alloc(sizeof(*w));
+
+	w->s = s;
+	list_init(&w->queue);
+	buf_init(&w->batch, WIRE_CANDIDATES_BYTES);
+	buf_init(&w->sent, WIRE_CANDIDATES_BYTES);
+	buf_init(&w->path, 2 * WIRE_PATH_BYTES);
+	return w;
+}
+
+static void walk_close_current(struct walk *w)
+{
+	if (w->dir)
+		closedir(w->dir);
+	w->dir = NULL;
+	w->current = NULL;
+}
+
+void walk_free(struct walk *w)
+{
+	if (!w)
+		return;
+	loop_defer_cancel(w->s->loop, walk_step, w);
+	walk_close_current(w);
+	buf_done(&w->batch);
+	buf_done(&w->sent);
+	buf_done(&w->path);
+	free(w);
+}
+
+uint64_t walk_serial(const struct walk *w)
+{
+	return w->serial;
+}
+
+bool walk_is_idle(const struct walk *w)
+{
+	return w->passes > 0 && !w->why && !w->again && !w->current && list_is_empty(&w->queue) && w->batch_n == 0 &&
+	       !w->outstanding;
+}
+
+static void walk_kick(struct walk *w)
+{
+	if (w->stepping)
+		return;
+	w->stepping = true;
+	loop_defer(w->s->loop, walk_step, w);
+}
+
+void walk_resume(struct walk *w)
+{
+	if (!w->stopped || outlet_is_blocked(w->s->outlet) || unsettled_is_full(w->s->unsettled))
+		return;
+	w->stopped = false;
+	walk_kick(w);
+}
+
+void walk_directory(struct walk *w, struct tree_dir *d)
+{
+	if (d == w->current)
+		walk_close_current(w); /* from the beginning */
+	if (!list_is_linked(&d->queued))
+		list_add_tail(&w->queue, &d->queued);
+	walk_kick(w);
+}
+
+void walk_forget(struct walk *w, const struct tree_dir *d)
+{
+	if (d == w->current)
+		walk_close_current(w);
+}
+
+static void walk_begin_pass(struct walk *w, const char *why)
+{
+	w->why = why;
+	w->passes++;
+	w->began_us = clock_mono_us();
+	w->files = w->directories = 0;
+	w->complete = true;
+	for (size_t i = 0; i < w->s->roots_n; i++) {
+		if (w->s->roots[i].dir)
+			walk_directory(w, w->s->roots[i].dir);
+		else
+			w->complete = false;
+	}
+	walk_kick(w);
+}
+
+void walk_pass(struct walk *w, const char *why)
+{
+	if (w->why)
+		w->again = why;
+	else
+		walk_begin_pass(w, why);
+}
+
+static void walk_end_pass(struct walk *w)
+{
+	struct wire_scanned m = {
+		.pass = w->passes,
+		.directories = w->directories,
+		.files = w->files,
+		.unsettled = (int64_t)unsettled_count(w->s->unsettled),
+		.took_us = clock_mono_us() - w->began_us,
+		.complete = w->complete,
+		.why = w->why,
+	};
+	const char *again = w->again;
+
+	outlet_send(w->s->outlet, WIRE_SCANNED, &m);
+	w->why = NULL;
+	w->again = NULL;
+	if (again)
+		walk_begin_pass(w, again);
+}
+
+/* Sends the batch when it may be sent. False: it must wait for an answer or for room. */
+static bool walk_flush(struct walk *w)
+{
+	struct wire_candidates m;
+	struct buf swap;
+
+	if (w->batch_n == 0)
+		return true;
+	if (outlet_is_blocked(w->s->outlet))
+		w->stopped = true;
+	if (w->outstanding || w->stopped)
+		return false;
+	swap = w->sent;
+	w->sent = w->batch;
+	w->batch = swap;
+	buf_reset(&w->batch);
+	w->batch_n = 0;
+	w->sent_root = w->batch_root;
+	w->outstanding = true;
+	m = (struct wire_candidates){
+		.seq = ++w->seq,
+		.root = w->s->roots[w->sent_root].path,
+		.rules_hash = w->s->rules_hash,
+		.items = w->sent.data,
+		.items_len = w->sent.len,
+	};
+	outlet_send(w->s->outlet, WIRE_CANDIDATES, &m);
+	return true;
+}
+
+/* A file that the ledger does not know in this version. */
+static void walk_take(struct walk *w, struct tree_dir *root, const struct wire_candidate *c)
+{
+	const char *slash = strrchr(c->relpath, '/');
+	const char *name = slash ? slash + 1 : c->relpath;
+	struct tree_dir *d = tree_resolve(w->s->tree, root, c->relpath, slash ? (size_t)(slash - c->relpath) : 0);
+	struct settle_look look = {.size = c->size, .mtime_ns = c->mtime_ns, .ino = (uint64_t)c->ino};
+	struct unsettled_file *f;
+
+	if (!d || unsettled_find(w->s->unsettled, d, name))
+		return;
+	f = unsettled_add(w->s->unsettled, d, name);
+	f->first_seen_us = clock_wall_us();
+	f->inode.ino = look.ino;
+	settle_begin(&f->settle, &w->s->policy, SETTLE_LISTED, clock_mono_us());
+	settle_listed(&f->settle, &look);
+	judge_schedule(w->s->judge, f);
+}
+
+void walk_wanted(struct walk *w, const struct wire_wanted *m)
+{
+	struct wire_candidates sent = {.items = w->sent.data, .items_len = w->sent.len};
+	struct tree_dir *root = w->s->roots[w->sent_root].dir;
+	const uint8_t *bits = m->bits;
+	struct wire_candidate c;
+	size_t pos = 0;
+
+	if (!w->outstanding || m->seq != w->seq)
+		return;
+	w->outstanding = false;
+	for (size_t i = 0; root && wire_candidates_next(&sent, &pos, &c) > 0; i++)
+		if (i / 8 < m->bits_len && bits[i / 8] & (1u << i % 8))
+			walk_take(w, root, &c);
+	walk_kick(w);
+}
+
+static void walk_say_limit(struct walk *w)
+{
+	CLEANUP_BUF struct buf text = BUF_INIT(64);
+	int64_t limit = 0;
+
+	if (w->limit_said)
+		return;
+	w->limit_said = true;
+	if (fs_read_file("/proc/sys/fs/inotify/max_user_watches", 63, &text, NULL) == 0 && text.len > 0) {
+		text.data[text.len - 1] = '\0';
+		if (num_parse_i64(text.data, &limit) < 0)
+			limit = 0;
+	}
+	sense_trouble(w->s, "watch_limit", buf_str(&w->path), (int64_t)tree_count(w->s->tree),
+		"no inotify watch left: this directory and others are only seen by the listing every `rescan`; raise the "
+		"limit with: sysctl fs.inotify.max_user_watches=%" PRId64,
+		limit > 0 ? 2 * limit : 524288);
+}
+
+static void walk_watch(struct walk *w, struct tree_dir *d, int fd)
+{
+	int wd = inotify_watch(w->s->inotify, fd);
+
+	if (wd >= 0) {
+		tree_set_wd(w->s->tree, d, wd);
+		return;
+	}
+	tree_set_wd(w->s->tree, d, TREE_NO_WD);
+	if (wd == -ENOSPC)
+		walk_say_limit(w);
+	else
+		sense_trouble(w->s, "degraded", buf_str(&w->path), 0,
+			"cannot watch this directory (%s): it is only seen by the listing every `rescan`", strerror(-wd));
+}
+
+static void walk_unopened(struct walk *w, struct tree_dir *d, int code)
+{
+	bool gone = code == ENOENT || code == ENOTDIR || code == ELOOP || code == EXDEV;
+
+	if (gone && d->parent) {
+		sense_drop_directory(w->s, d);
+		return;
+	}
+	w->complete = false;
+	if (gone) {
+		sense_root_lost(w->s, d->root, strerror(code));
+		return;
+	}
+	if (!d->unreadable)
+		sense_trouble(w->s, code == EACCES ? "unreadable" : "io", buf_str(&w->path), 0,
+			"cannot list this directory (%s); tried again at each listing", strerror(code));
+	d->unreadable = true;
+}
+
+/* Opens, watches and begins to list the next directory of the queue. */
+static void walk_open_next(struct walk *w)
+{
+	struct tree_dir *d = LIST_OF(w->queue.next, struct tree_dir, queued);
+	int root_fd, fd;
+
+	list_remove(&d->queued);
+	tree_path(d, &w->path);
+	root_fd = sense_root_fd(w->s, d->root);
+	if (root_fd < 0) {
+		walk_unopened(w, d, -root_fd);
+		return;
+	}
+	wire_page_enter(w->s->page, "open", buf_str(&w->path));
+	fd = fs_open_beneath(root_fd, buf_str(&w->path), O_RDONLY | O_DIRECTORY, false);
+	wire_page_leave(w->s->page);
+	if (fd < 0) {
+		walk_unopened(w, d, -fd);
+		return;
+	}
+	d->unreadable = false;
+	walk_watch(w, d, fd);
+	w->dir = fdopendir(fd);
+	if (!w->dir) {
+		int code = errno;
+
+		close(fd);
+		walk_unopened(w, d, code);
+		return;
+	}
+	w->current = d;
+	w->directories++;
+	w->serial++;
+	d->met = w->serial;
+}
+
+/* Children that this listing did not show are gone; their DELETE may have been lost. */
+static void walk_drop_unmet(struct walk *w, struct tree_dir *d, uint64_t serial)
+{
+	struct list *it = d->children.next;
+
+	while (it != &d->children) {
+		struct tree_dir *child = LIST_OF(it, struct tree_dir, sibling);
+
+		it = it->next;
+		if (child->met < serial)
+			sense_drop_directory(w->s, child);
+	}
+}
+
+static void walk_close_done(struct walk *w)
+{
+	struct tree_dir *d = w->current;
+
+	walk_close_current(w);
+	walk_drop_unmet(w, d, d->met);
+}
+
+static void walk_subdirectory(struct walk *w, const char *name)
+{
+	struct tree_dir *child;
+	bool is_new;
+
+	tree_path_of(w->current, name, &w->path);
+	if (!w->s->watch->recursive || w->path.failed || w->path.len >= WIRE_PATH_BYTES ||
+		!rules_enter_directory(w->s->watch, buf_str(&w->path), NULL))
+		return;
+	child = tree_add(w->s->tree, w->current, name, &is_new);
+	child->met = w->serial;
+	if (is_new || w->why)
+		walk_directory(w, child);
+}
+
+static void walk_file(struct walk *w, const char *name)
+{
+	struct unsettled_file *f;
+	struct wire_candidate c;
+	struct probe_stat st;
+	int root_fd;
+
+	tree_path_of(w->current, name, &w->path);
+	if (w->path.len >= WIRE_PATH_BYTES || rules_judge_name(w->s->watch, buf_str(&w->path), NULL) != RULES_LOOK)
+		return;
+	w->files++;
+	f = unsettled_find(w->s->unsettled, w->current, name);
+	if (f) {
+		if (f->unreadable)
+			judge_schedule(w->s->judge, f);
+		return;
+	}
+	root_fd = sense_root_fd(w->s, w->current->root);
+	if (root_fd < 0 || probe_name(root_fd, buf_str(&w->path), w->s->page, &st) < 0 || !st.is_regular)
+		return; /* gone again, or nothing for us */
+	c = (struct wire_candidate){.relpath = buf_str(&w->path),
+		.size = st.look.size,
+		.mtime_ns = st.look.mtime_ns,
+		.ino = (int64_t)st.look.ino};
+	w->batch_root = w->current->root;
+	if (wire_candidates_add(&w->batch, &c) == 0)
+		w->batch_n++;
+}
+
+static void walk_entry(struct walk *w, const struct dirent *e)
+{
+	struct probe_stat st;
+	int root_fd;
+
+	if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
+		return;
+	if (e->d_type == DT_DIR) {
+		walk_subdirectory(w, e->d_name);
+	} else if (e->d_type == DT_REG) {
+		walk_file(w, e->d_name);
+	} else if (e->d_type == DT_UNKNOWN) {
+		tree_path_of(w->current, e->d_name, &w->path);
+		root_fd = sense_root_fd(w->s, w->current->root);
+		if (root_fd < 0 || probe_name(root_fd, buf_str(&w->path), w->s->page, &st) < 0)
+			return;
+		if (st.is_directory)
+			walk_subdirectory(w, e->d_name);
+		else if (st.is_regular)
+			walk_file(w, e->d_name);
+	}
+}
+
+/* Room for one more candidate of this directory? Sends the batch when not. */
+static bool walk_has_room(struct walk *w)
+{
+	if (outlet_is_blocked(w->s->outlet) || unsettled_is_full(w->s->unsettled)) {
+		w->stopped = true;
+		return false;
+	}
+	if (w->batch_n == 0)
+		return true;
+	if (w->batch_n < WIRE_CANDIDATES_MAX && w->batch.len + WIRE_PATH_BYTES + 64 < WIRE_CANDIDATES_BYTES &&
+		(!w->current || w->current->root == w->batch_root))
+		return true;
+	return walk_flush(w);
+}
+
+/* Reads entries of the current directory. False: no room, stop for now. */
+static bool walk_list_current(struct walk *w)
+{
+	for (int i = 0; i < WALK_ENTRIES_A_STEP && w->current; i++) {
+		const struct dirent *e;
+
+		if (!walk_has_room(w))
+			return false;
+		wire_page_enter(w->s->page, "getdents", w->current->name);
+		errno = 0;
+		e = readdir(w->dir);
+		wire_page_leave(w->s->page);
+		if (e) {
+			walk_entry(w, e);
+			continue;
+		}
+		if (errno != 0) {
+			struct tree_dir *d = w->current;
+			int code = errno;
+
+			tree_path(d, &w->path);
+			walk_close_current(w);
+			walk_unopened(w, d, code);
+		} else {
+			walk_close_done(w);
+		}
+	}
+	return true;
+}
+
+static void walk_step(void *arg)
+{
+	struct walk *w = arg;
+
+	w->stepping = false;
+	if (!w->current && !list_is_empty(&w->queue)) {
+		if (!walk_has_room(w))
+			return;
+		walk_open_next(w);
+	}
+	if (w->current && !walk_list_current(w))
+		return; /* resumed when there is room, or by the answer */
+	if (w->current || !list_is_empty(&w->queue)) {
+		walk_kick(w);
+		return;
+	}
+	if (!walk_flush(w) || w->outstanding)
+		return;
+	if (w->why)
+		walk_end_pass(w);
+}

@@ -1,0 +1,838 @@
+/*
+ * watcher: ties events, listing and judging together.
+ *
+ * An event is only a hint to look. What it says about one name goes to that file's settle machine; what it says about a directory makes the walk list
+ * it; whatever was lost (overflow, a watch that vanished) is healed by listing. A renamed directory is dropped and listed anew under its new name, with the
+ * evidence of closes carried by inode.
+ */
+#include "sense/watcher.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+#include "base/clock.h"
+#include "base/fs.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/text.h"
+#include "confine/limits.h"
+#include "core/filetype.h"
+#include "core/rules.h"
+#include "sense/explain.h"
+#include "sense/judge.h"
+#include "sense/probe.h"
+#include "sense/walk.h"
+
+#define WATCHER_CONFIGURE_MS 30000
+#define WATCHER_ROOT_RETRY_FIRST_US US_PER_S
+#define WATCHER_ROOT_RETRY_MOST_US (10 * US_PER_S)
+#define WATCHER_RECENT_LINKS 8
+
+struct watcher {
+	struct sense s;
+	int keeper_fd;
+	struct loop_io *keeper_io;
+	struct loop_timer *root_timer, *rescan_timer;
+	int64_t root_retry_us;
+	bool started;    /* the first pass has been asked for */
+	bool done_said;  /* scan: counts with done = 1 are out */
+	/* Files that came by CREATE alone, newest last: one of them may be the other half of a link + unlink rename. */
+	struct unsettled_file *recent_links[WATCHER_RECENT_LINKS];
+	size_t next_link;
+	struct buf path;
+	struct wire_message in;
+};
+
+/* ---- roots ------------------------------------------------------------------------------------------------------ */
+
+int sense_root_fd(struct sense *s, size_t root)
+{
+	struct sense_root *r = &s->roots[root];
+	int fd;
+
+	if (r->fd >= 0)
+		return r->fd;
+	wire_page_enter(s->page, "open", r->path);
+	fd = open(r->path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	wire_page_leave(s->page);
+	if (fd < 0)
+		return -errno;
+	r->fd = fd;
+	return fd;
+}
+
+void sense_roots_close(struct sense *s)
+{
+	for (size_t i = 0; i < s->roots_n; i++)
+		fs_close(&s->roots[i].fd);
+}
+
+void sense_absolute(const struct sense *s, size_t root, const char *relpath, struct buf *b)
+{
+	buf_reset(b);
+	(void)buf_adds(b, s->roots[root].path);
+	if (relpath[0] != '\0')
+		(void)buf_addf(b, "/%s", relpath);
+}
+
+void sense_trouble(struct sense *s, const char *kind, const char *path, int64_t count, const char *fmt, ...)
+{
+	char detail[1024];
+	struct wire_trouble m = {.kind = kind, .path = path, .detail = detail, .count = count};
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)vsnprintf(detail, sizeof(detail), fmt, ap);
+	va_end(ap);
+	if (s->outlet && !outlet_is_blocked(s->outlet))
+		outlet_send(s->outlet, WIRE_TROUBLE, &m);
+	else
+		log_warning("%s: %s", path, detail);
+}
+
+static void watcher_remember_closed(struct unsettled_file *f, void *arg)
+{
+	struct sense *s = arg;
+
+	if (f->settle.closed)
+		closes_add(s->closes, &f->inode);
+}
+
+
+static void watcher_directory_gone(struct tree_dir *d, int wd, void *arg)
+{
+	struct sense *s = arg;
+
+	unsettled_drop_directory(s->unsettled, d);
+	walk_forget(s->walk, d);
+	if (wd != TREE_NO_WD)
+		inotify_unwatch(s->inotify, wd);
+}
+
+void sense_drop_directory(struct sense *s, struct tree_dir *d)
+{
+	tree_remove(s->tree, d, watcher_directory_gone, s);
+}
+
+static void watcher_retry_roots(struct watcher *w)
+{
+	if (!loop_timer_is_set(w->root_timer))
+		loop_timer_set(w->root_timer, clock_mono_us() + w->root_retry_us);
+}
+
+void sense_root_lost(struct sense *s, size_t root, const char *why)
+{
+	struct watcher *w = LIST_OF(s, struct watcher, s);
+	struct sense_root *r = &s->roots[root];
+
+	if (r->dir) {
+		sense_drop_directory(s, r->dir);
+		r->dir = NULL;
+	}
+	fs_close(&r->fd);
+	if (!r->said_lost)
+		sense_trouble(s, "lost", r->path, 0, "%s; nothing is forgotten, and it is looked for again every few seconds", why);
+	r->said_lost = true;
+	w->root_retry_us = WATCHER_ROOT_RETRY_FIRST_US;
+	watcher_retry_roots(w);
+}
+
+static void watcher_say_hello(struct watcher *w, const struct sense_root *r)
+{
+	struct wire_hello m = {
+		.method = "inotify",
+		.file_system = r->file_system,
+		.inodes_stable = r->lease_trusted,
+		.pid = getpid(),
+		.limits = "",
+	};
+
+	outlet_send(w->s.outlet, WIRE_HELLO, &m);
+}
+
+/* What the file system of a root can be trusted with. */
+static void watcher_know_file_system(struct watcher *w, struct sense_root *r, int fd)
+{
+	struct statfs fs;
+	char text[24];
+
+	if (fstatfs(fd, &fs) < 0)
+		return;
+	(void)snprintf(r->file_system, sizeof(r->file_system), "%s", fs_type_name((int64_t)fs.f_type, text));
+	r->lease_trusted = !fs_type_is_remote((int64_t)fs.f_type) && strcmp(r->file_system, "overlay") != 0;
+	if (fs_type_is_remote((int64_t)fs.f_type) && w->s.mode != WIRE_MODE_EXPLAIN)
+		sense_trouble(&w->s, "degraded", r->path, 0,
+			"this is on %s: what other hosts write is not announced here, and only seen by the listing every `rescan`",
+			r->file_system);
+}
+
+static void watcher_know_file_systems(struct watcher *w)
+{
+	for (size_t i = 0; i < w->s.roots_n; i++) {
+		int fd = sense_root_fd(&w->s, i);
+
+		if (fd >= 0)
+			watcher_know_file_system(w, &w->s.roots[i], fd);
+	}
+}
+
+/* Opens a root that is missing. True when it is there. */
+static bool watcher_open_root(struct watcher *w, size_t root)
+{
+	struct sense_root *r = &w->s.roots[root];
+	int fd = sense_root_fd(&w->s, root);
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) < 0) {
+		sense_root_lost(&w->s, root, fd < 0 ? strerror(-fd) : strerror(errno));
+		return false;
+	}
+	r->dev = st.st_dev;
+	r->ino = st.st_ino;
+	watcher_know_file_system(w, r, fd);
+	r->dir = tree_add_root(w->s.tree, root);
+	if (r->said_lost)
+		sense_trouble(&w->s, "back", r->path, 0, "it is there again; listing it");
+	r->said_lost = false;
+	return true;
+}
+
+static void watcher_on_root_timer(struct loop_timer *t, void *arg)
+{
+	struct watcher *w = arg;
+	bool back = false, missing = false;
+
+	(void)t;
+	for (size_t i = 0; i < w->s.roots_n; i++) {
+		if (w->s.roots[i].dir)
+			continue;
+		if (watcher_open_root(w, i))
+			back = true;
+		else
+			missing = true;
+	}
+	w->root_retry_us = w->root_retry_us * 2 > WATCHER_ROOT_RETRY_MOST_US ? WATCHER_ROOT_RETRY_MOST_US : w->root_retry_us * 2;
+	if (missing)
+		loop_timer_set(w->root_timer, clock_mono_us() + w->root_retry_us);
+	if (back)
+		walk_pass(w->s.walk, "back");
+}
+
+/* Is the path of each root still the directory that is watched? (A renamed parent, a mount on top: no event tells.) */
+static void watcher_check_roots(struct watcher *w)
+{
+	for (size_t i = 0; i < w->s.roots_n; i++) {
+		struct sense_root *r = &w->s.roots[i];
+		struct stat st;
+		int fd;
+
+		if (!r->dir)
+			continue;
+		fd = sense_root_fd(&w->s, i);
+		if (fd < 0)
+			sense_root_lost(&w->s, i, strerror(-fd));
+		else if (fstat(fd, &st) < 0 || st.st_dev != r->dev || st.st_ino != r->ino)
+			sense_root_lost(&w->s, i, "another directory has taken its place");
+	}
+}
+
+static void watcher_on_rescan(struct loop_timer *t, void *arg)
+{
+	struct watcher *w = arg;
+
+	watcher_check_roots(w);
+	walk_pass(w->s.walk, "rescan");
+	loop_timer_set(t, clock_mono_us() + w->s.watch->rescan_us);
+}
+
+/* ---- events ----------------------------------------------------------------------------------------------------- */
+
+/* One event about one name of one directory. */
+struct watcher_event {
+	struct watcher *w;
+	const struct inotify_note *note;
+	struct tree_dir *dir;
+	const char *relpath;
+	bool looked_at; /* by its name */
+	struct probe_stat st;
+	bool exists;
+};
+
+static void watcher_event_probe(struct watcher_event *e)
+{
+	int fd = sense_root_fd(&e->w->s, e->dir->root);
+
+	e->exists = fd >= 0 && probe_name(fd, e->relpath, e->w->s.page, &e->st) == 0;
+	if (!e->exists)
+		e->st = (struct probe_stat){0};
+}
+
+/* Temporary names are known by directory and name. */
+static struct closes_name *watcher_temporary(struct watcher_event *e, bool make)
+{
+	CLEANUP_BUF struct buf key = BUF_INIT(WIRE_PATH_BYTES);
+
+	(void)buf_add(&key, &e->dir, sizeof(struct tree_dir *));
+	(void)buf_adds(&key, e->note->name);
+	return closes_name(e->w->s.closes, key.data, key.len, make);
+}
+
+static void watcher_temporary_forget(struct watcher_event *e)
+{
+	CLEANUP_BUF struct buf key = BUF_INIT(WIRE_PATH_BYTES);
+
+	(void)buf_add(&key, &e->dir, sizeof(struct tree_dir *));
+	(void)buf_adds(&key, e->note->name);
+	closes_name_forget(e->w->s.closes, key.data, key.len);
+}
+
+static struct unsettled_file *watcher_find(const struct watcher_event *e)
+{
+	return unsettled_find(e->w->s.unsettled, e->dir, e->note->name);
+}
+
+/* Takes a hint for a name that is looked at. */
+static struct unsettled_file *watcher_hint(struct watcher_event *e, enum settle_hint hint)
+{
+	struct sense *s = &e->w->s;
+	struct unsettled_file *f = watcher_find(e);
+	int64_t now_us = clock_mono_us();
+
+	if (f) {
+		settle_note(&f->settle, &s->policy, hint, now_us);
+	} else {
+		f = unsettled_add(s->unsettled, e->dir, e->note->name);
+		f->first_seen_us = clock_wall_us();
+		settle_begin(&f->settle, &s->policy, hint, now_us);
+	}
+	if (e->exists)
+		f->inode = e->st.inode;
+	f->began = hint == SETTLE_CREATED || hint == SETTLE_MOVED_OPEN;
+	judge_schedule(s->judge, f);
+	return f;
+}
+
+/* A name whose writer closed it has gone, and nobody could ask for its inode in time. If a name just came by CREATE alone, the two are the halves of
+ * OpenSSH's rename (link, then unlink). */
+static void watcher_carry_to_link(struct watcher *w)
+{
+	for (size_t i = 0; i < WATCHER_RECENT_LINKS; i++) {
+		size_t at = (w->next_link + WATCHER_RECENT_LINKS - 1 - i) % WATCHER_RECENT_LINKS;
+		struct unsettled_file *f = w->recent_links[at];
+
+		w->recent_links[at] = NULL;
+		if (!f || f->settle.closed)
+			continue;
+		settle_note(&f->settle, &w->s.policy, SETTLE_CARRIED, clock_mono_us());
+		f->began = false;
+		judge_schedule(w->s.judge, f);
+		return;
+	}
+}
+
+static void watcher_created(struct watcher_event *e)
+{
+	struct watcher *w = e->w;
+	struct unsettled_file *f;
+	enum settle_hint hint;
+
+	watcher_event_probe(e);
+	if (e->exists && !e->st.is_regular)
+		return;
+	if (!e->looked_at) {
+		watcher_temporary(e, true)->inode = e->st.inode;
+		return;
+	}
+	hint = closes_has(w->s.closes, &e->st.inode) ? SETTLE_CARRIED : SETTLE_CREATED;
+	f = watcher_hint(e, hint);
+	if (hint == SETTLE_CREATED) {
+		w->recent_links[w->next_link] = f;
+		w->next_link = (w->next_link + 1) % WATCHER_RECENT_LINKS;
+	}
+}
+
+static void watcher_closed(struct watcher_event *e)
+{
+	struct closes_name *n;
+
+	watcher_event_probe(e);
+	if (e->looked_at) {
+		(void)watcher_hint(e, SETTLE_CLOSED);
+	} else {
+		n = watcher_temporary(e, true);
+		n->closed = true;
+		if (e->exists)
+			n->inode = e->st.inode;
+		closes_add(e->w->s.closes, &n->inode);
+		return;
+	}
+	closes_add(e->w->s.closes, &e->st.inode);
+}
+
+static void watcher_moved_from(struct watcher_event *e)
+{
+	struct closes_move m = {.cookie = e->note->cookie};
+	struct unsettled_file *f = e->looked_at ? watcher_find(e) : NULL;
+	const struct closes_name *n = e->looked_at ? NULL : watcher_temporary(e, false);
+
+	if (f) {
+		m.inode = f->inode;
+		m.closed = f->settle.closed;
+		m.open = f->began;
+		unsettled_drop(e->w->s.unsettled, f);
+	} else if (n) {
+		m.inode = n->inode;
+		m.closed = n->closed;
+		m.open = !n->closed;
+		watcher_temporary_forget(e);
+	}
+	closes_moved_from(e->w->s.closes, &m);
+}
+
+static void watcher_moved_to(struct watcher_event *e)
+{
+	struct closes_move m = {0};
+	bool known = closes_moved_to(e->w->s.closes, e->note->cookie, &m);
+	enum settle_hint hint = SETTLE_MOVED_IN;
+	struct closes_name *n;
+
+	watcher_event_probe(e);
+	if (e->exists && !e->st.is_regular)
+		return;
+	if ((known && m.closed) || closes_has(e->w->s.closes, &e->st.inode))
+		hint = SETTLE_CARRIED;
+	else if (known && m.open)
+		hint = SETTLE_MOVED_OPEN;
+	if (e->looked_at) {
+		(void)watcher_hint(e, hint);
+		return;
+	}
+	n = watcher_temporary(e, true);
+	n->inode = e->exists ? e->st.inode : m.inode;
+	n->closed = hint == SETTLE_CARRIED;
+}
+
+static void watcher_deleted(struct watcher_event *e)
+{
+	struct unsettled_file *f = e->looked_at ? watcher_find(e) : NULL;
+	const struct closes_name *n = e->looked_at ? NULL : watcher_temporary(e, false);
+	bool orphan = (f && f->settle.closed && f->inode.ino == 0) || (n && n->closed && n->inode.ino == 0);
+
+	if (f)
+		unsettled_drop(e->w->s.unsettled, f);
+	if (n)
+		watcher_temporary_forget(e);
+	if (orphan)
+		watcher_carry_to_link(e->w);
+}
+
+static void watcher_on_file(struct watcher *w, struct tree_dir *dir, const struct inotify_note *note)
+{
+	struct watcher_event e = {.w = w, .note = note, .dir = dir};
+
+	tree_path_of(dir, note->name, &w->path);
+	if (w->path.failed || w->path.len >= WIRE_PATH_BYTES)
+		return;
+	e.relpath = buf_str(&w->path);
+	e.looked_at = rules_judge_name(w->s.watch, e.relpath, NULL) == RULES_LOOK;
+	switch (note->kind) {
+	case INOTIFY_CREATED:
+		watcher_created(&e);
+		break;
+	case INOTIFY_CLOSED:
+		watcher_closed(&e);
+		break;
+	case INOTIFY_MOVED_FROM:
+		watcher_moved_from(&e);
+		break;
+	case INOTIFY_MOVED_TO:
+		watcher_moved_to(&e);
+		break;
+	case INOTIFY_DELETED:
+		watcher_deleted(&e);
+		break;
+	case INOTIFY_SELF_GONE:
+	case INOTIFY_IGNORED:
+	case INOTIFY_OVERFLOW:
+		break;
+	}
+}
+
+static void watcher_on_subdirectory(struct watcher *w, struct tree_dir *dir, const struct inotify_note *note)
+{
+	struct tree_dir *child = tree_child(w->s.tree, dir, note->name);
+	bool is_new;
+
+	if (child)
+		sense_drop_directory(&w->s, child);
+	if (note->kind != INOTIFY_CREATED && note->kind != INOTIFY_MOVED_TO)
+		return;
+	tree_path_of(dir, note->name, &w->path);
+	if (!w->s.watch->recursive || w->path.failed || w->path.len >= WIRE_PATH_BYTES ||
+		!rules_enter_directory(w->s.watch, buf_str(&w->path), NULL))
+		return;
+	child = tree_add(w->s.tree, dir, note->name, &is_new);
+	child->met = walk_serial(w->s.walk) + 1; /* also for the listing of dir that may begin next */
+	walk_directory(w->s.walk, child);
+}
+
+static void watcher_on_self(struct watcher *w, struct tree_dir *dir, enum inotify_kind kind)
+{
+	if (kind == INOTIFY_IGNORED) {
+		tree_set_wd(w->s.tree, dir, TREE_NO_WD);
+		walk_directory(w->s.walk, dir); /* watched again, or found to be gone */
+	} else if (!dir->parent) {
+		sense_root_lost(&w->s, dir->root, "it was deleted, renamed or unmounted");
+	} else {
+		sense_drop_directory(&w->s, dir);
+	}
+}
+
+static void watcher_overflow(struct watcher *w)
+{
+	sense_trouble(&w->s, "overflow", w->s.roots[0].path, (int64_t)tree_count(w->s.tree),
+		"the kernel's event queue was full and events were lost; listing everything");
+	walk_pass(w->s.walk, "overflow");
+}
+
+static void watcher_on_note(const struct inotify_note *note, void *arg)
+{
+	struct watcher *w = arg;
+	struct tree_dir *d, *next;
+
+	if (note->kind == INOTIFY_OVERFLOW) {
+		watcher_overflow(w);
+		return;
+	}
+	for (d = tree_by_wd(w->s.tree, note->wd); d; d = next) {
+		next = d->same;
+		if (note->kind == INOTIFY_SELF_GONE || note->kind == INOTIFY_IGNORED)
+			watcher_on_self(w, d, note->kind);
+		else if (note->is_directory)
+			watcher_on_subdirectory(w, d, note);
+		else
+			watcher_on_file(w, d, note);
+	}
+	if (unsettled_is_full(w->s.unsettled))
+		inotify_pause(w->s.inotify, true);
+}
+
+/* ---- room ------------------------------------------------------------------------------------------------------- */
+
+/* Everything that makes messages stops when they cannot be sent, and the events wait in the kernel. */
+static void watcher_throttle(struct watcher *w)
+{
+	bool stop = outlet_is_blocked(w->s.outlet) || unsettled_is_full(w->s.unsettled);
+
+	inotify_pause(w->s.inotify, stop);
+}
+
+static void watcher_on_drop(struct unsettled_file *f, void *arg)
+{
+	struct watcher *w = arg;
+
+	for (size_t i = 0; i < WATCHER_RECENT_LINKS; i++)
+		if (w->recent_links[i] == f)
+			w->recent_links[i] = NULL;
+	watcher_remember_closed(f, &w->s);
+	judge_forget(w->s.judge, f);
+}
+
+static void watcher_on_room(void *arg)
+{
+	struct watcher *w = arg;
+
+	if (w->started)
+		judge_kick(w->s.judge);
+}
+
+static void watcher_on_lost(void *arg, const char *why)
+{
+	struct watcher *w = arg;
+
+	log_debug("the dispatcher is gone: %s", why);
+	loop_stop(w->s.loop, 0); /* the keeper starts us anew */
+}
+
+static void watcher_on_message(void *arg, struct wire_message *m)
+{
+	struct watcher *w = arg;
+
+	if (m->type == WIRE_WANTED) {
+		walk_wanted(w->s.walk, &m->as.wanted);
+	} else if (m->type == WIRE_RESCAN) {
+		watcher_check_roots(w);
+		walk_pass(w->s.walk, "rescan");
+	} else {
+		log_error("unexpected message \"%s\" from the dispatcher; ignored", wire_type_name(m->type));
+	}
+}
+
+struct watcher_left {
+	int64_t open, unreadable, waiting;
+};
+
+static void watcher_count_one(struct unsettled_file *f, void *arg)
+{
+	struct watcher_left *left = arg;
+
+	if (f->unreadable)
+		left->unreadable++;
+	else if (f->settle.open_since_us != 0)
+		left->open++;
+	else
+		left->waiting++;
+}
+
+/* scan: nothing is left that will become complete by waiting. */
+static void watcher_say_done(struct watcher *w)
+{
+	struct watcher_left left = {0};
+	struct wire_counts m = {.done = 1, .directories = (int64_t)tree_count(w->s.tree)};
+
+	if (w->done_said || !w->started || judge_is_busy(w->s.judge) || outlet_is_blocked(w->s.outlet))
+		return;
+	if (!walk_is_idle(w->s.walk))
+		return;
+	unsettled_each(w->s.unsettled, watcher_count_one, &left);
+	if (left.waiting > 0)
+		return;
+	m.unsettled = left.open + left.unreadable;
+	outlet_send(w->s.outlet, WIRE_COUNTS, &m);
+	w->done_said = true;
+}
+
+static void watcher_prepare(void *arg)
+{
+	struct watcher *w = arg;
+
+	watcher_throttle(w);
+	walk_resume(w->s.walk);
+	if (w->s.mode == WIRE_MODE_SCAN)
+		watcher_say_done(w);
+	sense_roots_close(&w->s);
+}
+
+/* ---- start and stop --------------------------------------------------------------------------------------------- */
+
+static void watcher_start(struct watcher *w)
+{
+	bool missing = false;
+
+	if (w->started)
+		return;
+	w->started = true;
+	rules_hash(w->s.watch, w->s.ask ? ask_libmagic_version(w->s.ask) : "", w->s.rules_hash);
+	for (size_t i = 0; i < w->s.roots_n; i++)
+		missing |= !watcher_open_root(w, i);
+	watcher_say_hello(w, &w->s.roots[0]);
+	walk_pass(w->s.walk, "start");
+	loop_timer_set(w->rescan_timer, clock_mono_us() + w->s.watch->rescan_us);
+	if (missing)
+		watcher_retry_roots(w);
+}
+
+static void watcher_on_answer(struct ask *a, const struct ask_result *r, void *arg)
+{
+	struct watcher *w = arg;
+
+	(void)a;
+	if (w->s.mode == WIRE_MODE_EXPLAIN)
+		explain_answer(&w->s, r);
+	else
+		judge_answer(w->s.judge, r);
+}
+
+static void watcher_on_ask_ready(struct ask *a, const struct err *err, void *arg)
+{
+	struct watcher *w = arg;
+
+	if (w->s.mode == WIRE_MODE_EXPLAIN)
+		return;
+	if (err)
+		sense_trouble(&w->s, "sniffer", w->s.roots[0].path, 0, "%s", err->text);
+	else
+		rules_hash(w->s.watch, ask_libmagic_version(a), w->s.rules_hash);
+	watcher_start(w);
+}
+
+static void watcher_explained(void *arg)
+{
+	struct watcher *w = arg;
+
+	loop_stop(w->s.loop, 0);
+}
+
+static void watcher_on_keeper(struct loop_io *io, uint32_t events, void *arg)
+{
+	struct watcher *w = arg;
+	struct err err = ERR_INIT;
+	int rc = wire_recv(w->keeper_fd, &w->in, &err);
+
+	(void)events;
+	if (rc == -EAGAIN)
+		return;
+	if (rc == 1 && w->in.type == WIRE_EXPLAIN && w->s.mode == WIRE_MODE_EXPLAIN && !w->s.explain) {
+		watcher_know_file_systems(w);
+		explain_path(&w->s, w->keeper_fd, w->in.as.explain.path, watcher_explained, w);
+		return;
+	}
+	if (rc < 0)
+		log_error("from the keeper: %s; ending", err.text);
+	(void)loop_io_set(io, 0);
+	loop_stop(w->s.loop, 0); /* `stop`, or the keeper is gone */
+}
+
+/* Receives the configuration, before the loop runs. */
+static int watcher_configure(struct watcher *w, struct err *err)
+{
+	struct conf_mistakes mistakes = {0};
+	int rc;
+
+	w->s.conf = conf_new();
+	for (;;) {
+		rc = sock_wait(w->keeper_fd, POLLIN, WATCHER_CONFIGURE_MS);
+		if (rc == 0)
+			rc = wire_recv(w->keeper_fd, &w->in, err);
+		if (rc <= 0 && rc != -EAGAIN)
+			return err_set(err, ERR_SYSTEM, EPIPE, "no configuration came from the keeper");
+		if (rc != 1)
+			continue;
+		if (w->in.type == WIRE_CONFIGURED)
+			break;
+		if (w->in.type == WIRE_CONFIGURE)
+			conf_set(w->s.conf, w->in.as.configure.section, w->in.as.configure.key, w->in.as.configure.value,
+				w->in.as.configure.file, (int)w->in.as.configure.line, &mistakes);
+	}
+	w->s.mode = (enum wire_mode)w->in.as.configured.mode;
+	conf_resolve(w->s.conf);
+	rc = mistakes.errors > 0 ? err_set(err, ERR_CONF, EINVAL, "%s", mistakes.items[0].text) : 0;
+	conf_mistakes_done(&mistakes);
+	if (rc == 0 && (w->s.conf->watches_n != 1 || w->s.conf->watches[0]->directory.n == 0))
+		return err_set(err, ERR_CONF, EINVAL, "exactly one watch with a directory is expected");
+	return rc;
+}
+
+static void watcher_take_conf(struct watcher *w)
+{
+	w->s.watch = w->s.conf->watches[0];
+	w->s.policy = (struct settle_policy){
+		.closed_us = w->s.watch->settle_closed_us,
+		.quiet_us = w->s.watch->settle_quiet_us,
+		.need_close = w->s.watch->complete == CONF_COMPLETE_CLOSE,
+	};
+	w->s.roots_n = w->s.watch->directory.n;
+	w->s.roots = mem_array(w->s.roots_n, sizeof(*w->s.roots));
+	for (size_t i = 0; i < w->s.roots_n; i++) {
+		w->s.roots[i].path = w->s.watch->directory.items[i];
+		w->s.roots[i].fd = -1;
+	}
+	log_set_level((enum log_level)w->s.conf->service.log_level);
+}
+
+static int watcher_make_parts(struct watcher *w, int dispatch_fd, struct err *err)
+{
+	static const struct outlet_callbacks callbacks = {
+		.room = watcher_on_room, .lost = watcher_on_lost, .message = watcher_on_message};
+	struct sense *s = &w->s;
+
+	s->tree = tree_new();
+	s->closes = closes_new();
+	s->unsettled = unsettled_new(watcher_on_drop, w);
+	s->judge = judge_new(s);
+	s->walk = walk_new(s);
+	w->root_timer = loop_timer_add(s->loop, watcher_on_root_timer, w);
+	w->rescan_timer = loop_timer_add(s->loop, watcher_on_rescan, w);
+	w->keeper_io = loop_io_add(s->loop, w->keeper_fd, LOOP_IN, watcher_on_keeper, w, err);
+	if (!w->keeper_io)
+		return -err->code;
+	if (filetype_is_needed(s->watch)) {
+		s->ask = ask_new(s->loop, s->page, s->watch->type_bytes, s->watch->type_deadline_us, watcher_on_answer, w, err);
+		if (!s->ask)
+			return -err->code;
+	}
+	if (s->mode == WIRE_MODE_EXPLAIN)
+		return 0;
+	s->inotify = inotify_new(s->loop, watcher_on_note, w, err);
+	s->outlet = s->inotify ? outlet_new(s->loop, dispatch_fd, &callbacks, w, err) : NULL;
+	if (!s->outlet)
+		return -err->code;
+	loop_prepare_add(s->loop, watcher_prepare, w);
+	return 0;
+}
+
+static void watcher_free_parts(struct watcher *w)
+{
+	ask_free(w->s.ask);
+	outlet_free(w->s.outlet);
+	inotify_free(w->s.inotify);
+	judge_free(w->s.judge);
+	walk_free(w->s.walk);
+	explain_free(w->s.explain);
+	unsettled_free(w->s.unsettled);
+	closes_free(w->s.closes);
+	if (w->s.tree)
+		tree_free(w->s.tree);
+	sense_roots_close(&w->s);
+	loop_free(w->s.loop);
+	wire_page_unmap(w->s.page);
+	conf_free(w->s.conf);
+	buf_done(&w->path);
+	free(w->s.roots);
+	free(w);
+}
+
+static int watcher_run(struct watcher *w, int dispatch_fd, int page_fd, struct err *err)
+{
+	int rc = watcher_configure(w, err);
+
+	if (rc < 0)
+		return rc;
+	watcher_take_conf(w);
+	rc = limits_apply(LIMITS_WATCHER, err);
+	if (rc < 0)
+		return rc;
+	w->s.loop = loop_new(err);
+	if (!w->s.loop)
+		return -err->code;
+	if (page_fd >= 0) {
+		w->s.page = wire_page_map(page_fd, true, err);
+		if (!w->s.page)
+			return -err->code;
+	}
+	rc = watcher_make_parts(w, dispatch_fd, err);
+	if (rc < 0)
+		return rc;
+	if (w->s.ask)
+		ask_open(w->s.ask, watcher_on_ask_ready);
+	else if (w->s.mode != WIRE_MODE_EXPLAIN)
+		watcher_start(w);
+	return loop_run(w->s.loop, err);
+}
+
+int watcher_main(int keeper_fd, int dispatch_fd, int page_fd)
+{
+	struct watcher *w = mem_alloc(sizeof(*w));
+	struct err err = ERR_INIT;
+	int rc;
+
+	(void)signal(SIGPIPE, SIG_IGN);
+	(void)signal(SIGIO, SIG_IGN);  /* a broken lease */
+	(void)signal(SIGINT, SIG_IGN); /* the keeper tells us when to stop */
+	(void)signal(SIGTERM, SIG_IGN);
+	(void)signal(SIGHUP, SIG_IGN);
+	w->keeper_fd = keeper_fd;
+	w->root_retry_us = WATCHER_ROOT_RETRY_FIRST_US;
+	buf_init(&w->path, 2 * WIRE_PATH_BYTES);
+	rc = watcher_run(w, dispatch_fd, page_fd, &err);
+	if (rc < 0)
+		log_error("%s; ending, the keeper starts this watch again", err.text);
+	watcher_free_parts(w);
+	return rc < 0 ? 1 : 0;
+}
