@@ -1,12 +1,13 @@
 /*
  * secret: bytes that must not get out: tokens, passwords.
  *
- * A type of its own, so that no format, log or JSON writer takes one by mistake; there is no function that prints it.
- * The bytes stand in pages of their own, kept out of core dumps and, where the limits allow it, out of swap, and are
- * wiped when the last owner lets go. They are always followed by a NUL that is not counted.
+ * A type of its own, so that no format, log or JSON writer takes one by mistake; there is no function that
+ * prints it. The bytes stand in pages of their own, kept out of core dumps and, where the limits allow it,
+ * out of swap, and are wiped when the last owner lets go. They are always followed by a NUL that is not
+ * counted.
  *
- * Shared by counting: who wants to keep one takes a reference. It is filled by whoever made it, before it is shared,
- * and not changed afterwards.
+ * Shared by counting: who wants to keep one takes a reference. It is filled by whoever made it, before it is
+ * shared, and not changed afterwards.
  */
 #ifndef BASE_SECRET_H
 #define BASE_SECRET_H
@@ -33,8 +34,8 @@ static inline void secret_free_cleanup(struct secret **s)
 
 /* Adds n bytes at the end: 0 or -ENOBUFS (nothing was added). */
 int secret_add(struct secret *s, const void *p, size_t n) MUST_CHECK;
-/* Adds what the descriptor gives up to its end, straight into the pages: 0, -EFBIG (there is more than fits) or -errno; on failure
- * the secret is as before. */
+/* Adds what the descriptor gives up to its end, straight into the pages: 0, -EFBIG (there is more than fits)
+ * or -errno; on failure the secret is as before. */
 int secret_read(struct secret *s, int fd) MUST_CHECK;
 /* Shortens to len bytes (len <= secret_len) and wipes the rest. */
 void secret_truncate(struct secret *s, size_t len);

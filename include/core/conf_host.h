@@ -1,5 +1,6 @@
 /*
- * conf_host: the address of a workspace as a user writes it, in its one canonical form. Pure; asks no name server.
+ * conf_host: the address of a workspace as a user writes it, in its one canonical form. Pure; asks no name
+ * server.
  */
 #ifndef CORE_CONF_HOST_H
 #define CORE_CONF_HOST_H
@@ -8,10 +9,11 @@
 #include "base/err.h"
 
 /*
- * Takes https://NAME[:PORT][/], or http:// of a loopback address (127.0.0.0/8, [::1], localhost). No user, path, query
- * or fragment. *ret_host: scheme and name in lower case, the scheme's own port left out, no slash behind.
- * *ret_token: the HOST of the idempotency token: name, and the port unless it is 443. Both malloc'd for the caller.
- * IP addresses come out in the one form of inet_ntop(3), so that the same address is always the same text.
+ * Takes https://NAME[:PORT][/], or http:// of a loopback address (127.0.0.0/8, [::1], localhost). No user,
+ * path, query or fragment. *ret_host: scheme and name in lower case, the scheme's own port left out, no slash
+ * behind. *ret_token: the HOST of the idempotency token: name, and the port unless it is 443. Both malloc'd
+ * for the caller. IP addresses come out in the one form of inet_ntop(3), so that the same address is always
+ * the same text.
  */
 int conf_host_parse(const char *text, char **ret_host, char **ret_token, struct err *err) MUST_CHECK;
 /* Is this (the result above) a loopback address? */

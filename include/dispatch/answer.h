@@ -1,11 +1,11 @@
 /*
- * answer: what the body of a Jobs API answer says, in whatever shape it comes: a run id, or an error's code and
- * message. Pure; it takes foreign bytes and never fails.
+ * answer: what the body of a Jobs API answer says, in whatever shape it comes: a run id, or an error's code
+ * and message. Pure; it takes foreign bytes and never fails.
  *
- * Shapes of an error, all seen in the wild: {"error_code":"…","message":"…"} with a word or a number as code; message
- * alone; {"error":"…"} and {"error":"…","error_description":"…"}; {"error":{"code":…,"message":…}}; SCIM's "detail";
- * "CODE: text"; a page of HTML with the text in <pre> or <title>; nothing at all. Source: the error readers of the
- * Databricks SDKs.
+ * Shapes of an error, all seen in the wild: {"error_code":"…","message":"…"} with a word or a number as code;
+ * message alone; {"error":"…"} and {"error":"…","error_description":"…"}; {"error":{"code":…,"message":…}};
+ * SCIM's "detail"; "CODE: text"; a page of HTML with the text in <pre> or <title>; nothing at all. Source:
+ * the error readers of the Databricks SDKs.
  */
 #ifndef DISPATCH_ANSWER_H
 #define DISPATCH_ANSWER_H
@@ -19,9 +19,10 @@
 
 struct answer {
 	bool has_run_id;
-	int64_t run_id;                     /* positive */
-	char code[ANSWER_CODE_BYTES];       /* letters, digits, _ . - only; "" unknown */
-	char message[ANSWER_MESSAGE_BYTES]; /* cut to this; raw: may hold control characters and bad UTF-8; "" unknown */
+	int64_t run_id;			    /* positive */
+	char code[ANSWER_CODE_BYTES];	    /* letters, digits, _ . - only; "" unknown */
+	char message[ANSWER_MESSAGE_BYTES]; /* cut to this; raw: may hold control characters and bad UTF-8; ""
+					       unknown */
 };
 
 /* body: the answer to run-now with a 2xx status. Fills has_run_id and run_id only. */

@@ -8,7 +8,7 @@ import common
 _EXCUSES = (
     (re.compile(r"NOLINT(?!END)"), re.compile(r"NOLINT(?:NEXTLINE|BEGIN)?\([\w.,-]+\): \S.{9}")),
     (re.compile(r"cppcheck-suppress"), re.compile(r"cppcheck-suppress(?:-\w+)? [\w\[\], ]+; \S.{9}")),
-    (re.compile(r"# noqa"), re.compile(r"# noqa: [A-Z0-9, ]+ \S.{9}")),
+    (re.compile(r"# noqa"), re.compile(r"# noqa: (E402$|[A-Z0-9, ]+ \S.{9})")),
     (re.compile(r"# shellcheck disable"), re.compile(r"# shellcheck disable=[A-Z0-9,]+ # reason: \S.{5}")),
     (re.compile(r"clang-format off"), re.compile(r"clang-format off: \S.{9}")),
 )

@@ -7,8 +7,12 @@ Each check is a function of texts that returns complaints, so that it can be tri
 import os
 import pathlib
 import re
+import shutil
+import subprocess
 
 import pytest
+
+import common
 
 TOP = pathlib.Path(os.environ.get("BW_TOP") or pathlib.Path(__file__).resolve().parents[2])
 SCHEMA = "watcher/core/conf_schema.c"
@@ -44,7 +48,7 @@ def read(path):
 
 
 def schema_keys(text):
-    text = re.sub(r"/\*.*?\*/", "", text, flags=re.S)
+    text = common.without_comments(text)
     words = {name: [w for w in re.findall(r'"([^"]*)"', body) if w]
              for name, body in re.findall(r"\*const ([A-Z_]+)\[\] = \{(.*?)\};", text, re.S)}
     return [Key(section, name, rest, words) for section, name, _, rest in ROW.findall(text)]
@@ -81,7 +85,8 @@ def check_sample(keys, text):
             complaints.append(f"{name} of [{section}] stands twice")
         found[section, name] = (value, off, " ".join(block).lower())
     known = {(k.section, k.name): k for k in keys}
-    complaints += [f"{name} of [{section}] is not in the table" for section, name in found if (section, name) not in known]
+    complaints += [f"{name} of [{section}] is not in the table" for section, name in found
+                   if (section, name) not in known]
     for place, key in known.items():
         if place not in found:
             complaints.append(f"{key} is missing")
@@ -110,15 +115,16 @@ def plain(line):
 
 
 def manual_items(text):
-    """[(section, key, its text)]; keys that stand together share the text behind the last of them."""
+    """[(section, key, its text, does it stand alone)]; keys that stand together share the text behind the last."""
     items = []
-    for section, part in re.findall(r"^\.Sh (SERVICE|EVENTS|WORKSPACE|WATCH|NOTIFY)\n(.*?)(?=^\.Sh )", text, re.S | re.M):
+    for section, part in re.findall(r"^\.Sh (SERVICE|EVENTS|WORKSPACE|WATCH|NOTIFY)\n(.*?)(?=^\.Sh )", text,
+                                    re.S | re.M):
         waiting = []
         body = []
         depth = 0
 
         def finish(section=section):
-            items.extend((section.lower(), name, " ".join(heads + body)) for name, heads in waiting)
+            items.extend((section.lower(), name, " ".join(heads + body), len(waiting) == 1) for name, heads in waiting)
 
         for line in part.split("\n"):
             depth += line.startswith(".Bl") - line.startswith(".El")
@@ -142,17 +148,18 @@ def has_word(text, word):
 def check_manual(keys, text):
     complaints = []
     found = {}
-    for section, name, body in manual_items(text):
+    for section, name, body, alone in manual_items(text):
         if (section, name) in found:
             complaints.append(f"{name} of [{section}] stands twice")
-        found[section, name] = body
+        found[section, name] = (body, alone)
     known = {(k.section, k.name): k for k in keys}
-    complaints += [f"{name} of [{section}] is not in the table" for section, name in found if (section, name) not in known]
+    complaints += [f"{name} of [{section}] is not in the table" for section, name in found
+                   if (section, name) not in known]
     for place, key in known.items():
         if place not in found:
             complaints.append(f"{key} is missing")
             continue
-        body = found[place]
+        body, alone = found[place]
         default = re.search(r"Default: (\S+)", body)
         if key.default is not None and (not default or default.group(1).rstrip(".;") != key.default):
             complaints.append(f"{key} should say Default: {key.default}")
@@ -161,7 +168,7 @@ def check_manual(keys, text):
         complaints += [f"{key} lacks its word {word}" for word in key.words if not has_word(body, word)]
         if (LATER in body.lower()) != key.later and key.section != "notify":
             complaints.append(f"{key}: whether it works in this version is not as in the table")
-        if key.multi != ("several values" in body) and len([n for n in found if found[n][-80:] == body[-80:]]) == 1:
+        if alone and key.multi != ("several values" in body):
             complaints.append(f"{key}: whether it takes several values is not as in the table")
     return complaints
 
@@ -193,8 +200,6 @@ def test_manual(keys):
 
 def test_manual_is_good_mdoc():
     """What mandoc complains about, but for style."""
-    import shutil
-    import subprocess
     if not shutil.which("mandoc"):
         pytest.skip("no mandoc here")
     done = subprocess.run(["mandoc", "-T", "lint", "-W", "warning", str(TOP / MANUAL)], capture_output=True, text=True,

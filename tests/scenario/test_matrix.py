@@ -159,7 +159,7 @@ def shared_mapping_kept_after_close(r):
 
 @row()
 def writer_killed(r):
-    program = "import sys,time;f=open(sys.argv[1],'wb',0);f.write(b'id\\n1,part\\n');print(flush=True);time.sleep(600)"
+    program = "import sys,time;f=open(sys.argv[1],'wb',0);f.write(b'id,what\\n1,x\\n');print(flush=True);time.sleep(600)"
     child = subprocess.Popen([sys.executable, "-c", program, r.at("a.csv")], stdout=subprocess.PIPE)
     child.stdout.readline()
     r.not_yet("a.csv")
@@ -167,7 +167,7 @@ def writer_killed(r):
     child.wait()
     child.stdout.close()
     r.ran("a.csv")
-    return {"a.csv": [b"id\n1,part\n"]}
+    return {"a.csv": [b"id,what\n1,x\n"]}
 
 
 @row()
@@ -349,7 +349,9 @@ def linked_while_open(r):
 
 
 def link_descriptor(fd, path):
-    os.link(f"/proc/self/fd/{fd}", path, follow_symlinks=True)
+    """linkat(2) with AT_SYMLINK_FOLLOW, as open(2) shows it for O_TMPFILE."""
+    if harness.libc.linkat(-100, f"/proc/self/fd/{fd}".encode(), -100, os.fsencode(path), 0x400) != 0:
+        raise OSError(ctypes.get_errno(), "linkat")
 
 
 def without_a_name(r, folder):
@@ -543,7 +545,7 @@ def test_all_rows_together(module_service, setting):
 # --- the watched folder itself, and what needs a service of its own ---------------------------------------------------
 
 def test_empty_files_with_min_size_0(service):
-    s = service(min_size="0", include="_SUCCESS, touched").start()
+    s = service(min_size="0", include="_SUCCESS, touched, *.csv").start()
     path = s.put("_SUCCESS", b"")
     touched = s.put("touched", b"")
     s.wait_run(path)

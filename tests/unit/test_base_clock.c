@@ -79,7 +79,8 @@ static void test_format(void **state)
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
 		assert_string_equal(clock_format_us(rows[i].us, rows[i].digits, text), rows[i].text);
-	assert_string_equal(clock_format_ns(INT64_C(1767323045123456789), text), "2026-01-02T03:04:05.123456789Z");
+	assert_string_equal(
+		clock_format_ns(INT64_C(1767323045123456789), text), "2026-01-02T03:04:05.123456789Z");
 	assert_string_equal(clock_format_ns(-1, text), "1969-12-31T23:59:59.999999999Z");
 	assert_string_equal(clock_format_ns(INT64_MAX, text), "2262-04-11T23:47:16.854775807Z");
 	assert_string_equal(clock_format_ns(INT64_MIN, text), "1677-09-21T00:12:43.145224192Z");
@@ -101,8 +102,8 @@ static void test_against_gmtime(void **state)
 		int64_t back = UNTOUCHED;
 
 		assert_non_null(gmtime_r(&t, &tm));
-		snprintf(expected, sizeof(expected), "%04d-%02d-%02dT%02d:%02d:%02dZ", tm.tm_year + 1900, tm.tm_mon + 1,
-			tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec);
+		snprintf(expected, sizeof(expected), "%04d-%02d-%02dT%02d:%02d:%02dZ", tm.tm_year + 1900,
+			tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec);
 		assert_string_equal(clock_format_us((int64_t)t * US_PER_S, 0, text), expected);
 		assert_int_equal(clock_parse_rfc3339(text, &back), 0);
 		assert_true(back == (int64_t)t * US_PER_S);
@@ -226,7 +227,8 @@ static void test_parse_user(void **state)
 	}
 }
 
-/* An hour that comes twice is one of the two; one that does not come is within an hour of where it would be. */
+/* An hour that comes twice is one of the two; one that does not come is within an hour of where it would be.
+ */
 static void test_parse_user_at_the_changes(void **state)
 {
 	int64_t us = UNTOUCHED;
@@ -243,8 +245,19 @@ static void test_parse_user_at_the_changes(void **state)
 static void test_parse_user_refuses(void **state)
 {
 	static const char *const bad[] = {
-		"", "yesterday", "2026-02-30", "2026-01-02 25:00", "2026-01-02 03", "2026-01-02 03:04:05 ", "2026-01-02 ",
-		"12", "2x", "-2h", "999999999999999999999d", "2026-01-02 03:04+02:00", "2026-01-02 03:04:05.5",
+		"",
+		"yesterday",
+		"2026-02-30",
+		"2026-01-02 25:00",
+		"2026-01-02 03",
+		"2026-01-02 03:04:05 ",
+		"2026-01-02 ",
+		"12",
+		"2x",
+		"-2h",
+		"999999999999999999999d",
+		"2026-01-02 03:04+02:00",
+		"2026-01-02 03:04:05.5",
 	};
 
 	(void)state;

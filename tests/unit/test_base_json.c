@@ -24,10 +24,36 @@ static struct json *parse(const char *text)
 static void test_accepts(void **state)
 {
 	static const char *const good[] = {
-		"{}", "[]", " [ ] ", "\t\r\n{ }\n", "null", "true", "false", "0", "-0", "12", "-1.5e+10", "1E400", "0.0",
-		"1e-999", "\"\"", "\"x\"", "[1,2]", "[ 1 , 2 ]", "{\"a\":1}", "{ \"a\" : 1 , \"b\" : [ ] }",
-		"[[[[]]],{}]", "\"\\\"\\\\\\/\\b\\f\\n\\r\\t\\u00e4\"", "\"\\ud83e\\udd86\"", "\"\xf0\x9f\xa6\x86\"", "\"\x7f\"",
-		"{\"\":0}", "{\"a\":1,\"a\":2}", "[null,true,false]", "\"\\uFFFF\"", "{\"\\u0061\":1}",
+		"{}",
+		"[]",
+		" [ ] ",
+		"\t\r\n{ }\n",
+		"null",
+		"true",
+		"false",
+		"0",
+		"-0",
+		"12",
+		"-1.5e+10",
+		"1E400",
+		"0.0",
+		"1e-999",
+		"\"\"",
+		"\"x\"",
+		"[1,2]",
+		"[ 1 , 2 ]",
+		"{\"a\":1}",
+		"{ \"a\" : 1 , \"b\" : [ ] }",
+		"[[[[]]],{}]",
+		"\"\\\"\\\\\\/\\b\\f\\n\\r\\t\\u00e4\"",
+		"\"\\ud83e\\udd86\"",
+		"\"\xf0\x9f\xa6\x86\"",
+		"\"\x7f\"",
+		"{\"\":0}",
+		"{\"a\":1,\"a\":2}",
+		"[null,true,false]",
+		"\"\\uFFFF\"",
+		"{\"\\u0061\":1}",
 	};
 
 	(void)state;
@@ -39,15 +65,101 @@ static void test_accepts(void **state)
 static void test_refuses(void **state)
 {
 	static const char *const bad[] = {
-		"", " ", "{", "}", "[", "]", "[}", "{]", "[1", "[1,", "[1,]", "[,1]", "[1 2]", "[1,,2]", "{\"a\"", "{\"a\":",
-		"{\"a\":1", "{\"a\":1,", "{\"a\":1,}", "{,}", "{a:1}", "{'a':1}", "{1:1}", "{\"a\" 1}", "{\"a\"::1}", "{null:1}",
-		"[] []", "[]x", "1 2", "{}{}", "nul", "nulll", "True", "TRUE", "t", "NaN", "Infinity", "-Infinity", "undefined",
-		"+1", "-", "--1", ".5", "1.", "1.e5", "01", "-01", "00", "1e", "1e+", "1.5.5", "0x10", "1_000", "1a", "- 1",
-		"\"", "\"a", "\"a\\\"", "\"\\x41\"", "\"\\u12\"", "\"\\u12g4\"", "\"\\", "\"\\u", "\"\\a\"", "'a'", "\"a\nb\"",
-		"\"a\tb\"", "\"\x01\"", "\"\x1f\"", "\"\xff\"", "\"\xc3\"", "\"\xed\xa0\x80\"", "\"\xc0\x80\"", "\"\xf4\x90\x80\x80\"",
-		"\"\\u0000\"", "\"a\\u0000b\"", "{\"\\u0000\":1}", "\"\\ud800\"", "\"\\ud800x\"", "\"\\ud800\\n\"", "\"\\ud800\\ud800\"",
-		"\"\\udc00\"", "\"\\udc00\\ud800\"", "\"\\ud83e\\u0041\"", "\"\\ud83e\\\"", "\xef\xbb\xbf{}", "// x\n1", "1//", "/**/1",
-		"\v1", "\f1", "\xc2\xa0" "1", "[\"a\xff\"]", "{\"a\xff\":1}", "\xff",
+		"",
+		" ",
+		"{",
+		"}",
+		"[",
+		"]",
+		"[}",
+		"{]",
+		"[1",
+		"[1,",
+		"[1,]",
+		"[,1]",
+		"[1 2]",
+		"[1,,2]",
+		"{\"a\"",
+		"{\"a\":",
+		"{\"a\":1",
+		"{\"a\":1,",
+		"{\"a\":1,}",
+		"{,}",
+		"{a:1}",
+		"{'a':1}",
+		"{1:1}",
+		"{\"a\" 1}",
+		"{\"a\"::1}",
+		"{null:1}",
+		"[] []",
+		"[]x",
+		"1 2",
+		"{}{}",
+		"nul",
+		"nulll",
+		"True",
+		"TRUE",
+		"t",
+		"NaN",
+		"Infinity",
+		"-Infinity",
+		"undefined",
+		"+1",
+		"-",
+		"--1",
+		".5",
+		"1.",
+		"1.e5",
+		"01",
+		"-01",
+		"00",
+		"1e",
+		"1e+",
+		"1.5.5",
+		"0x10",
+		"1_000",
+		"1a",
+		"- 1",
+		"\"",
+		"\"a",
+		"\"a\\\"",
+		"\"\\x41\"",
+		"\"\\u12\"",
+		"\"\\u12g4\"",
+		"\"\\",
+		"\"\\u",
+		"\"\\a\"",
+		"'a'",
+		"\"a\nb\"",
+		"\"a\tb\"",
+		"\"\x01\"",
+		"\"\x1f\"",
+		"\"\xff\"",
+		"\"\xc3\"",
+		"\"\xed\xa0\x80\"",
+		"\"\xc0\x80\"",
+		"\"\xf4\x90\x80\x80\"",
+		"\"\\u0000\"",
+		"\"a\\u0000b\"",
+		"{\"\\u0000\":1}",
+		"\"\\ud800\"",
+		"\"\\ud800x\"",
+		"\"\\ud800\\n\"",
+		"\"\\ud800\\ud800\"",
+		"\"\\udc00\"",
+		"\"\\udc00\\ud800\"",
+		"\"\\ud83e\\u0041\"",
+		"\"\\ud83e\\\"",
+		"\xef\xbb\xbf{}",
+		"// x\n1",
+		"1//",
+		"/**/1",
+		"\v1",
+		"\f1",
+		"\xc2\xa0[1]",
+		"[\"a\xff\"]",
+		"{\"a\xff\":1}",
+		"\xff",
 	};
 
 	(void)state;
@@ -181,7 +293,8 @@ static void test_nothing(void **state)
 	int64_t v = UNTOUCHED;
 
 	(void)state;
-	assert_false(json_is_object(NULL) || json_is_array(NULL) || json_is_string(NULL) || json_is_number(NULL));
+	assert_false(
+		json_is_object(NULL) || json_is_array(NULL) || json_is_string(NULL) || json_is_number(NULL));
 	assert_false(json_is_true(NULL) || json_is_false(NULL) || json_is_null(NULL));
 	assert_null(json_get(NULL, "a"));
 	assert_null(json_first(NULL));
@@ -197,8 +310,8 @@ static void test_nothing(void **state)
 
 static void test_members(void **state)
 {
-	CLEANUP_JSON struct json *j =
-		parse("{\"run_id\": 455644833, \"Run_ID\": 1, \"state\": {\"a\": \"x\"}, \"tasks\": [10, \"b\", [3]], \"run_id\": 2}");
+	CLEANUP_JSON struct json *j = parse("{\"run_id\": 455644833, \"Run_ID\": 1, \"state\": {\"a\": "
+					    "\"x\"}, \"tasks\": [10, \"b\", [3]], \"run_id\": 2}");
 	static const char *const keys[] = {"run_id", "Run_ID", "state", "tasks", "run_id"};
 	const struct json *tasks = json_get(j, "tasks");
 	size_t n = 0;
@@ -284,7 +397,8 @@ static void test_large_array(void **state)
 	assert_int_equal(i, N);
 }
 
-/* Every byte of a document exchanged for every other: never more than a refusal, and where it is taken it can be walked. */
+/* Every byte of a document exchanged for every other: never more than a refusal, and where it is taken it can
+ * be walked. */
 static size_t count_all(const struct json *j)
 {
 	size_t n = 1;
@@ -296,7 +410,8 @@ static size_t count_all(const struct json *j)
 
 static void test_damaged_documents(void **state)
 {
-	static const char text[] = "{\"a\":[1,-2.5e3,\"x\\u00e4\\ud83e\\udd86\",true,null],\"b\":{\"\xc3\xa4\":\"\\\\\"}}";
+	static const char text[] =
+		"{\"a\":[1,-2.5e3,\"x\\u00e4\\ud83e\\udd86\",true,null],\"b\":{\"\xc3\xa4\":\"\\\\\"}}";
 	size_t n = sizeof(text) - 1;
 	int taken = 0;
 
@@ -354,9 +469,10 @@ static void test_writer(void **state)
 	json_add_null(&w, "");
 	json_end_object(&w);
 	assert_false(b.failed);
-	assert_string_equal(buf_str(&b),
-		"{\"a\":\"x\\\"y\",\"b\":null,\"c\":-9223372036854775808,\"d\":9223372036854775807,\"e\":true,"
-		"\"f\":false,\"g\":null,\"h\":[],\"i\":[1,{},[\"\"],\"p\\u0000q\"],\"k\\n\":{\"r\":[1, 2]},\"\":null}");
+	assert_string_equal(buf_str(&b), "{\"a\":\"x\\\"y\",\"b\":null,\"c\":-9223372036854775808,\"d\":"
+					 "9223372036854775807,\"e\":true,"
+					 "\"f\":false,\"g\":null,\"h\":[],\"i\":[1,{},[\"\"],\"p\\u0000q\"],"
+					 "\"k\\n\":{\"r\":[1, 2]},\"\":null}");
 }
 
 static void test_writer_failure_sticks(void **state)
@@ -383,7 +499,10 @@ static void test_quoted(void **state)
 		{"\b\f\n\r\t", "\"\\b\\f\\n\\r\\t\""},
 		{"\x01\x1f\x7f", "\"\\u0001\\u001f\x7f\""},
 		{"\xc3\xa4\xe2\x82\xac", "\"\xc3\xa4\xe2\x82\xac\""},
-		{"a\xff" "b\xc3", "\"a\xef\xbf\xbd" "b\xef\xbf\xbd\""},
+		{"a\xff"
+		 "b\xc3",
+			"\"a\xef\xbf\xbd"
+			"b\xef\xbf\xbd\""},
 		{"\xc3\"", "\"\xef\xbf\xbd\\\"\""},
 		{"\xe2\x82\n", "\"\xef\xbf\xbd\xef\xbf\xbd\\n\""},
 	};
@@ -401,7 +520,8 @@ static void test_quoted(void **state)
 	assert_int_equal(json_add_quoted(&small, "ab", 2), -ENOBUFS);
 }
 
-/* Whatever bytes are written as a string, they are one valid JSON value; if they were UTF-8 without NUL, the same is read. */
+/* Whatever bytes are written as a string, they are one valid JSON value; if they were UTF-8 without NUL, the
+ * same is read. */
 static void test_written_is_read(void **state)
 {
 	uint32_t seed = 5;
@@ -415,7 +535,9 @@ static void test_written_is_read(void **state)
 		for (size_t k = 0; k < n; k++) {
 			seed = seed * 1664525u + 1013904223u;
 			/* mostly small values and lead bytes, to meet escapes and sequences often */
-			in[k] = (char)(seed >> 30 == 0 ? seed >> 24 & 0x3f : seed >> 30 == 1 ? 0xc0 | (seed >> 22 & 0x3f) : seed >> 20);
+			in[k] = (char)(seed >> 30 == 0	 ? seed >> 24 & 0x3f
+				       : seed >> 30 == 1 ? 0xc0 | (seed >> 22 & 0x3f)
+							 : seed >> 20);
 		}
 		assert_int_equal(json_add_quoted(&b, in, n), 0);
 		assert_true(text_is_utf8(b.data, b.len));

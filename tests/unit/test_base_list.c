@@ -16,8 +16,7 @@ static void expect(struct list *head, const char *digits)
 {
 	const char *p = digits;
 
-	LIST_FOREACH(it, head)
-	{
+	LIST_FOREACH (it, head) {
 		assert_int_equal(LIST_OF(it, struct item, in)->value, *p - '0');
 		p++;
 	}
@@ -62,8 +61,7 @@ static void test_free_while_walking(void **state)
 		item->value = i;
 		list_add_tail(&head, &item->in);
 	}
-	LIST_FOREACH_SAFE(it, &head)
-	{
+	LIST_FOREACH_SAFE (it, &head) {
 		struct item *item = LIST_OF(it, struct item, in);
 
 		if (item->value % 2 == 0) {
@@ -72,8 +70,7 @@ static void test_free_while_walking(void **state)
 		}
 	}
 	expect(&head, "135");
-	LIST_FOREACH_SAFE(it, &head)
-	{
+	LIST_FOREACH_SAFE (it, &head) {
 		list_remove(it);
 		free(LIST_OF(it, struct item, in));
 	}

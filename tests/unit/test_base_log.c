@@ -99,7 +99,8 @@ static void test_nothing_forges_a_line(void **state)
 	assert_string_equal(written(), "<6>a\\nb: \n");
 }
 
-/* Lengths around the limit, of plain bytes and of those that grow: one write, at most 4096 bytes, marked when cut. */
+/* Lengths around the limit, of plain bytes and of those that grow: one write, at most 4096 bytes, marked when
+ * cut. */
 static void test_long_lines(void **state)
 {
 	static char long_text[20000];

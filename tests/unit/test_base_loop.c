@@ -249,7 +249,8 @@ static void test_io_removed_while_dispatching(void **state)
 	check_first_acts(want_only_output, 1);
 }
 
-/* Descriptor numbers and slots are used again within the round: the new one must not get the old one's event. */
+/* Descriptor numbers and slots are used again within the round: the new one must not get the old one's event.
+ */
 static void replace_others(struct loop_io *io)
 {
 	on_io = NULL;
@@ -286,7 +287,8 @@ static void test_io_replaced_while_dispatching(void **state)
 	close_pipes(PIPES);
 }
 
-/* Closed before it was removed, while a copy of the descriptor lives on: the kernel goes on telling, nobody is called. */
+/* Closed before it was removed, while a copy of the descriptor lives on: the kernel goes on telling, nobody
+ * is called. */
 static void test_io_closed_too_early(void **state)
 {
 	struct loop *l = new_loop();
@@ -707,7 +709,8 @@ static void hook_that_adds(void *arg)
 			loop_prepare_add(arg, call, "p");
 }
 
-/* Runs for ever if a deferred call does not make the next wait zero, or the hooks are not called before the first one. */
+/* Runs for ever if a deferred call does not make the next wait zero, or the hooks are not called before the
+ * first one. */
 static void test_hooks_that_defer(void **state)
 {
 	struct loop *l = new_loop();

@@ -9,8 +9,8 @@
 #include <cmocka.h>
 #include "base/mem.h"
 
-/* SipHash-1-3: the empty one is the first vector of Rust's own tests; b"brickwatch" is what CPython 3.11 makes of it with
- * PYTHONHASHSEED=0; the others come from a second implementation that agrees with both. */
+/* SipHash-1-3: the empty one is the first vector of Rust's own tests; b"brickwatch" is what CPython 3.11
+ * makes of it with PYTHONHASHSEED=0; the others come from a second implementation that agrees with both. */
 static void test_hash_vectors(void **state)
 {
 	static const struct {
@@ -155,7 +155,7 @@ struct walk {
 	struct map *m;
 	unsigned char *seen;
 	int remove_every; /* 0: none */
-	int stop_after;   /* 0: never */
+	int stop_after;	  /* 0: never */
 	int calls;
 };
 
@@ -196,7 +196,8 @@ static void test_each(void **state)
 				assert_int_equal(seen[k], 1);
 			assert_int_equal(map_count(w.m), left);
 			for (uint64_t k = 0; k < n; k++)
-				assert_true((map_get_u64(w.m, k) != NULL) == (every == 0 || k % (unsigned)every != 0));
+				assert_true((map_get_u64(w.m, k) != NULL) ==
+					    (every == 0 || k % (unsigned)every != 0));
 			map_free(w.m);
 		}
 }

@@ -113,9 +113,18 @@ static void test_bool(void **state)
 		int result;
 		bool value;
 	} rows[] = {
-		{"yes", 0, true},   {"No", 0, false}, {"TRUE", 0, true}, {"false", 0, false}, {"on", 0, true},
-		{"oFF", 0, false},  {"1", 0, true},   {"0", 0, false},	 {"", -EINVAL, false}, {"y", -EINVAL, false},
-		{"yes ", -EINVAL, false}, {"2", -EINVAL, false},
+		{"yes", 0, true},
+		{"No", 0, false},
+		{"TRUE", 0, true},
+		{"false", 0, false},
+		{"on", 0, true},
+		{"oFF", 0, false},
+		{"1", 0, true},
+		{"0", 0, false},
+		{"", -EINVAL, false},
+		{"y", -EINVAL, false},
+		{"yes ", -EINVAL, false},
+		{"2", -EINVAL, false},
 	};
 
 	(void)state;
@@ -226,7 +235,8 @@ static void test_rate(void **state)
 
 		if (r != rows[i].result || count != (r == 0 ? rows[i].count : UNTOUCHED) ||
 			per_us != (r == 0 ? rows[i].per_us : UNTOUCHED))
-			fail_msg("\"%s\": %d, %lld, %lld", rows[i].text, r, (long long)count, (long long)per_us);
+			fail_msg("\"%s\": %d, %lld, %lld", rows[i].text, r, (long long)count,
+				(long long)per_us);
 	}
 }
 
@@ -305,7 +315,8 @@ static void test_format_rate(void **state)
 		assert_string_equal(num_format_rate(rows[i].count, rows[i].per_us, text), rows[i].text);
 }
 
-/* What is written is read as the same number: all small ones, round ones, and a fixed sequence over all sizes. */
+/* What is written is read as the same number: all small ones, round ones, and a fixed sequence over all
+ * sizes. */
 static void check_round_trip(int64_t v)
 {
 	char text[NUM_TEXT_BYTES], rate[NUM_TEXT_BYTES * 2];

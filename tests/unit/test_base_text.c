@@ -12,7 +12,11 @@
 static size_t reference_next(const unsigned char *u, size_t len)
 {
 	static const uint32_t smallest[] = {0, 0, 0x80, 0x800, 0x10000};
-	size_t n = u[0] < 0x80 ? 1 : (u[0] & 0xe0) == 0xc0 ? 2 : (u[0] & 0xf0) == 0xe0 ? 3 : (u[0] & 0xf8) == 0xf0 ? 4 : 0;
+	size_t n = u[0] < 0x80		   ? 1
+		   : (u[0] & 0xe0) == 0xc0 ? 2
+		   : (u[0] & 0xf0) == 0xe0 ? 3
+		   : (u[0] & 0xf8) == 0xf0 ? 4
+					   : 0;
 	uint32_t v = n == 1 ? u[0] : u[0] & (0xffu >> (n + 1));
 
 	if (n == 0 || len < n)
@@ -38,12 +42,12 @@ static void test_utf8_against_reference(void **state)
 			for (size_t c = 0; c < ARRAY_SIZE(border); c++)
 				for (size_t d = 0; d < ARRAY_SIZE(border); d++)
 					for (size_t len = 1; len <= 4; len++) {
-						unsigned char u[4] = {(unsigned char)a, (unsigned char)b, border[c],
-							border[d]};
+						unsigned char u[4] = {(unsigned char)a, (unsigned char)b,
+							border[c], border[d]};
 
 						if (text_utf8_next((char *)u, len) != reference_next(u, len))
-							fail_msg("%02x %02x %02x %02x, %zu bytes", u[0], u[1], u[2],
-								u[3], len);
+							fail_msg("%02x %02x %02x %02x, %zu bytes", u[0], u[1],
+								u[2], u[3], len);
 					}
 	assert_int_equal(text_utf8_next("", 0), 0);
 }
@@ -53,8 +57,12 @@ static void test_is_utf8(void **state)
 	(void)state;
 	assert_true(text_is_utf8("", 0));
 	assert_true(text_is_utf8("a\0b", 3));
-	assert_true(text_is_utf8("gr\xc3\xb6\xc3\x9f" "e \xe2\x82\xac \xf0\x9f\xa6\x86", 16));
-	assert_false(text_is_utf8("gr\xf6\xdf" "e", 5));
+	assert_true(text_is_utf8("gr\xc3\xb6\xc3\x9f"
+				 "e \xe2\x82\xac \xf0\x9f\xa6\x86",
+		16));
+	assert_false(text_is_utf8("gr\xf6\xdf"
+				  "e",
+		5));
 	assert_false(text_is_utf8("cut \xe2\x82", 6));
 }
 
@@ -69,7 +77,10 @@ static void test_repaired(void **state)
 		{"", ""},
 		{"plain", "plain"},
 		{"\xff", "\xef\xbf\xbd"},
-		{"a\xff" "b", "a\xef\xbf\xbd" "b"},
+		{"a\xff"
+		 "b",
+			"a\xef\xbf\xbd"
+			"b"},
 		{"\xff\xfe", "\xef\xbf\xbd\xef\xbf\xbd"},
 		{"\xc3\xa4\xc3", "\xc3\xa4\xef\xbf\xbd"},
 		{"\xed\xa0\x80", "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd"},
@@ -257,7 +268,11 @@ static void test_hex(void **state)
 static void test_trim(void **state)
 {
 	static const struct row rows[] = {
-		{"", ""}, {" \t ", ""}, {"a", "a"}, {"  a b\t", "a b"}, {"a\n ", "a\n"},
+		{"", ""},
+		{" \t ", ""},
+		{"a", "a"},
+		{"  a b\t", "a b"},
+		{"a\n ", "a\n"},
 	};
 
 	(void)state;

@@ -38,7 +38,8 @@ static void every_time_up_to_the_ceiling_can_come(void **state)
 	assert_int_equal(backoff_delay_us(1, 0, 1 * S + 1), 0);
 	assert_int_equal(backoff_delay_us(9, 0, 60 * S), 60 * S);
 	for (unsigned failures = 0; failures < 12; failures++)
-		for (uint64_t random = 1, i = 0; i < 1000; i++, random = random * 6364136223846793005U + 1442695040888963407U) {
+		for (uint64_t random = 1, i = 0; i < 1000;
+			i++, random = random * 6364136223846793005U + 1442695040888963407U) {
 			int64_t delay_us = backoff_delay_us(failures, 0, random);
 
 			assert_in_range(delay_us, 0, backoff_ceiling_us(failures));

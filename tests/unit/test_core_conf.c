@@ -1,4 +1,5 @@
-/* core/conf with its schema, values, hosts, checks and printing: what a user may write, and what he is told. */
+/* core/conf with its schema, values, hosts, checks and printing: what a user may write, and what he is told.
+ */
 #include "core/conf.h"
 
 #include <setjmp.h>
@@ -11,12 +12,14 @@
 #include <cmocka.h>
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/fs.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "core/conf_host.h"
 #include "core/conf_schema.h"
 #include "core/conf_value.h"
+#include "core/rules.h"
 
 #define KIB INT64_C(1024)
 #define MIB (KIB * 1024)
@@ -107,24 +110,31 @@ static const struct value_row value_rows[] = {
 	{"service", "state_directory", "/", "/", NULL},
 	{"service", "state_directory", "\"/a b\"", "/a b", NULL},
 	{"service", "state_directory", "/a\xff", "/a\xff", NULL},
-	{"service", "state_directory", "var/lib", NULL, "state_directory: \"var/lib\" is not an absolute path"},
+	{"service", "state_directory", "var/lib", NULL,
+		"state_directory: \"var/lib\" is not an absolute path"},
 	{"service", "state_directory", "/a/../b", NULL, "state_directory: \"/a/../b\" must not hold \"..\""},
 	{"service", "state_directory", "\"\"", NULL, "state_directory: the value is empty"},
-	{"service", "state_directory", "\"", NULL, "state_directory: the value begins with a double quote but"},
-	{"service", "state_directory", "\"/a\" b", NULL, "state_directory: the value begins with a double quote but"},
+	{"service", "state_directory", "\"", NULL,
+		"state_directory: the value begins with a double quote but"},
+	{"service", "state_directory", "\"/a\" b", NULL,
+		"state_directory: the value begins with a double quote but"},
 	{"service", "state_directory", "", NULL, "state_directory: the value is empty"},
-	{"service", "state_directory", "/a\nb", NULL, "state_directory: the value holds a control character (0x0a)"},
-	{"service", "state_directory", "/a\x7f", NULL, "state_directory: the value holds a control character (0x7f)"},
+	{"service", "state_directory", "/a\nb", NULL,
+		"state_directory: the value holds a control character (0x0a)"},
+	{"service", "state_directory", "/a\x7f", NULL,
+		"state_directory: the value holds a control character (0x7f)"},
 	/* words */
 	{"service", "log_level", "debug", "debug", NULL},
 	{"service", "log_level", "Debug", NULL,
 		"log_level: \"Debug\" is none of error, warning, info, debug; did you mean debug?"},
 	{"service", "log_level", "loud", NULL, "log_level: \"loud\" is none of error, warning, info, debug"},
 	{"service", "durability", "process", "process", NULL},
-	{"service", "durability", "powr", NULL, "durability: \"powr\" is none of power, process; did you mean power?"},
+	{"service", "durability", "powr", NULL,
+		"durability: \"powr\" is none of power, process; did you mean power?"},
 	{"workspace", "auth", "oauth-m2m", "oauth-m2m", NULL},
 	{"workspace", "auth", "\"\"", NULL, "auth: the value is empty"},
-	{"workspace", "auth", "pat", NULL, "auth: \"pat\" is none of token, oauth-m2m, azure-client-secret, "},
+	{"workspace", "auth", "pat", NULL,
+		"auth: \"pat\" is none of token, oauth-m2m, azure-client-secret, "},
 	{"workspace", "api_version", "2.1", "2.1", NULL},
 	{"workspace", "api_version", "2.3", NULL, "api_version: \"2.3\" is none of 2.0, 2.1, 2.2"},
 	{"workspace", "tls_min", "1.1", NULL, "tls_min: \"1.1\" is none of 1.2, 1.3"},
@@ -134,7 +144,8 @@ static const struct value_row value_rows[] = {
 		"version: \"size + mtime\" is none of size+mtime, size, name; did you mean size+mtime?"},
 	{"watch:w", "existing", "hold", "hold", NULL},
 	{"watch:w", "on_failure", "dead-letter", NULL,
-		"on_failure: \"dead-letter\" is none of dead_letter, discard, pause; did you mean dead_letter?"},
+		"on_failure: \"dead-letter\" is none of dead_letter, discard, pause; did you mean "
+		"dead_letter?"},
 	/* switches */
 	{"watch:w", "queue", "no", "no", NULL},
 	{"watch:w", "queue", "YES", "yes", NULL},
@@ -146,21 +157,25 @@ static const struct value_row value_rows[] = {
 	{"events", "max_size", "4095", NULL, "max_size: \"4095\" is out of range; 4KiB to 1TiB is allowed"},
 	{"events", "max_size", "4096", "4KiB", NULL},
 	{"events", "max_size", "2TiB", NULL, "max_size: \"2TiB\" is out of range"},
-	{"events", "max_size", "64M", NULL, "max_size: \"64M\" is not a size, for instance 512, 64KiB, 5MB or 1GiB"},
+	{"events", "max_size", "64M", NULL,
+		"max_size: \"64M\" is not a size, for instance 512, 64KiB, 5MB or 1GiB"},
 	{"events", "max_size", "64 MiB", NULL, "max_size: \"64 MiB\" is not a size"},
 	{"events", "max_size", "-1", NULL, "max_size: \"-1\" is "},
-	{"events", "max_size", "99999999999999999999", NULL, "max_size: \"99999999999999999999\" is out of range"},
+	{"events", "max_size", "99999999999999999999", NULL,
+		"max_size: \"99999999999999999999\" is out of range"},
 	{"watch:w", "min_size", "0", "0", NULL},
 	{"watch:w", "max_size", "0", NULL, "max_size: \"0\" is out of range; 1 to 1024TiB is allowed"},
 	{"watch:w", "type_bytes", "4KiB", "4KiB", NULL},
 	{"watch:w", "type_bytes", "64MiB", "64MiB", NULL},
-	{"watch:w", "type_bytes", "65MiB", NULL, "type_bytes: \"65MiB\" is out of range; 4KiB to 64MiB is allowed"},
+	{"watch:w", "type_bytes", "65MiB", NULL,
+		"type_bytes: \"65MiB\" is out of range; 4KiB to 64MiB is allowed"},
 	{"watch:w", "type_bytes", "1", NULL, "type_bytes: \"1\" is out of range"},
 	/* durations */
 	{"events", "max_age", "1d", "1d", NULL},
 	{"events", "max_age", "24h", "1d", NULL},
 	{"events", "max_age", "90m", "90m", NULL},
-	{"events", "max_age", "1w", NULL, "max_age: \"1w\" is not a duration, for instance 250ms, 10s, 5m, 24h or 7d"},
+	{"events", "max_age", "1w", NULL,
+		"max_age: \"1w\" is not a duration, for instance 250ms, 10s, 5m, 24h or 7d"},
 	{"events", "max_age", "0", NULL, "max_age: \"0\" is out of range; 1s to 365d is allowed"},
 	{"events", "max_age", "10", NULL, "max_age: \"10\" is not a duration"},
 	{"events", "max_age", "1.5h", NULL, "max_age: \"1.5h\" is not a duration"},
@@ -169,27 +184,32 @@ static const struct value_row value_rows[] = {
 	{"watch:w", "settle", "250ms", "250ms", NULL},
 	{"watch:w", "settle", "25h", NULL, "settle: \"25h\" is out of range; 0 to 24h is allowed"},
 	{"watch:w", "rescan", "8d", NULL, "rescan: \"8d\" is out of range; 1s to 7d is allowed"},
-	{"watch:w", "type_deadline", "9ms", NULL, "type_deadline: \"9ms\" is out of range; 10ms to 60s is allowed"},
+	{"watch:w", "type_deadline", "9ms", NULL,
+		"type_deadline: \"9ms\" is out of range; 10ms to 60s is allowed"},
 	{"watch:w", "type_deadline", "61s", NULL, "type_deadline: \"61s\" is out of range"},
 	{"watch:w", "overdue", "off", "off", NULL},
-	{"watch:w", "overdue", "none", NULL, "overdue: \"none\" is not a duration, for instance 250ms, 10s, 5m, 24h or 7d, and not off"},
+	{"watch:w", "overdue", "none", NULL,
+		"overdue: \"none\" is not a duration, for instance 250ms, 10s, 5m, 24h or 7d, and not off"},
 	/* counts and ids */
 	{"workspace", "burst", "1000000", "1000000", NULL},
 	{"workspace", "burst", "0", NULL, "burst: \"0\" is out of range; 1 to 1000000 is allowed"},
 	{"workspace", "burst", "many", NULL, "burst: \"many\" is not a whole number"},
-	{"workspace", "max_requests", "257", NULL, "max_requests: \"257\" is out of range; 1 to 256 is allowed"},
+	{"workspace", "max_requests", "257", NULL,
+		"max_requests: \"257\" is out of range; 1 to 256 is allowed"},
 	{"watch:w", "job_id", "1", "1", NULL},
 	{"watch:w", "job_id", "9007199254740993", "9007199254740993", NULL},
 	{"watch:w", "job_id", "9223372036854775807", "9223372036854775807", NULL},
 	{"watch:w", "job_id", "9223372036854775808", NULL, "job_id: \"9223372036854775808\" is out of range"},
-	{"watch:w", "job_id", "0", NULL, "job_id: \"0\" is out of range; 1 to 9223372036854775807 is allowed"},
+	{"watch:w", "job_id", "0", NULL,
+		"job_id: \"0\" is out of range; 1 to 9223372036854775807 is allowed"},
 	{"watch:w", "job_id", "-5", NULL, "job_id: \"-5\" is out of range"},
 	{"watch:w", "job_id", "12a", NULL, "job_id: \"12a\" is not a whole number"},
 	{"watch:w", "job_id", "1e9", NULL, "job_id: \"1e9\" is not a whole number"},
 	/* rates */
 	{"workspace", "rate", "5/s", "5/s", NULL},
 	{"workspace", "rate", "1000000/s", "1000000/s", NULL},
-	{"workspace", "rate", "1000001/s", NULL, "rate: \"1000001/s\" is out of range; 1/365d to 1000000/s is allowed"},
+	{"workspace", "rate", "1000001/s", NULL,
+		"rate: \"1000001/s\" is out of range; 1/365d to 1000000/s is allowed"},
 	{"workspace", "rate", "2/1ms", "2/ms", NULL},
 	{"workspace", "rate", "1001/1ms", NULL, "rate: \"1001/1ms\" is out of range"},
 	{"workspace", "rate", "0/s", NULL, "rate: \"0/s\" is "},
@@ -197,17 +217,21 @@ static const struct value_row value_rows[] = {
 	{"workspace", "rate", "off", NULL, "rate: \"off\" is not a count per time"},
 	{"watch:w", "brake", "off", "off", NULL},
 	{"watch:w", "brake", "10000/1h", "10000/h", NULL},
-	{"watch:w", "brake", "1/366d", NULL, "brake: \"1/366d\" is out of range; 1/365d to 1000000/s is allowed, or off"},
+	{"watch:w", "brake", "1/366d", NULL,
+		"brake: \"1/366d\" is out of range; 1/365d to 1000000/s is allowed, or off"},
 	/* secrets are paths or names of credentials */
 	{"workspace", "token_file", "/etc/t", "/etc/t", NULL},
 	{"workspace", "token_file", "credential:token", "credential:token", NULL},
-	{"workspace", "token_file", "credential:", NULL, "token_file: credential:NAME needs the name of a systemd credential"},
+	{"workspace", "token_file", "credential:", NULL,
+		"token_file: credential:NAME needs the name of a systemd credential"},
 	{"workspace", "token_file", "credential:../x", NULL, "token_file: credential:NAME needs"},
 	{"workspace", "token_file", "credential:..", NULL, "token_file: credential:NAME needs"},
-	{"workspace", "token_file", "dapi0123456789", NULL, "token_file: \"dapi0123456789\" is not an absolute path"},
+	{"workspace", "token_file", "dapi0123456789", NULL,
+		"token_file: \"dapi0123456789\" is not an absolute path"},
 	/* texts */
 	{"workspace", "username", "J\xc3\xbcrgen", "J\xc3\xbcrgen", NULL},
-	{"workspace", "username", "J\xfcrgen", NULL, "username: \"J\\xfcrgen\" is not UTF-8; only paths and patterns may"},
+	{"workspace", "username", "J\xfcrgen", NULL,
+		"username: \"J\\xfcrgen\" is not UTF-8; only paths and patterns may"},
 	{"watch:w", "workspace", "a b", NULL, "workspace: \"a b\" cannot be a name"},
 	{"watch:w", "marker", "${name}.done", "${name}.done", NULL},
 };
@@ -304,7 +328,8 @@ static void test_list_faults_leave_the_list(void **state)
 		{"include", "a, \"b\"", "f:3: include: a value in double quotes needs a line of its own"},
 		{"include", "\"a\", \"b\"", "f:3: include: a value in double quotes needs a line of its own"},
 		{"include", "\"\"", "f:3: include: the value is empty"},
-		{"reject_names", "globs, contrl", "f:3: reject_names: \"contrl\" is none of globs, control; did you mean control?"},
+		{"reject_names", "globs, contrl",
+			"f:3: reject_names: \"contrl\" is none of globs, control; did you mean control?"},
 		{"types", "@csv, \xff", "f:3: types: \"\\xff\" is not UTF-8"},
 	};
 
@@ -387,20 +412,23 @@ static void test_names(void **state)
 		{"[wach:a]", "f:1: unknown section [wach]; did you mean [watch…]?"},
 		{"[servce]", "f:1: unknown section [servce]; did you mean [service…]?"},
 		{"[Service]", "f:1: unknown section [Service]; did you mean [service…]?"},
-		{"[database]", "f:1: unknown section [database]; there are [service], [events], [workspace], [watch:NAME]"},
+		{"[database]", "f:1: unknown section [database]; there are [service], [events], [workspace], "
+			       "[watch:NAME]"},
 		{"[]", "f:1: unknown section []"},
 		{"[ service]", "f:1: unknown section [ service]; did you mean [service…]?"},
 		{"[watch]", "f:1: [watch] needs a name: [watch:NAME]"},
 		{"[notify]", "f:1: [notify] needs a name: [notify:NAME]"},
 		{"[service:x]", "f:1: [service] takes no name"},
 		{"[events:]", "f:1: [events] takes no name"},
-		{"[watch:]", "f:1: \"\" cannot be a name; letters, digits, . _ and - can, up to 47 of them, no . or - first"},
+		{"[watch:]", "f:1: \"\" cannot be a name; letters, digits, . _ and - can, up to 47 of them, "
+			     "no . or - first"},
 		{"[watch:.a]", "f:1: \".a\" cannot be a name"},
 		{"[watch:-a]", "f:1: \"-a\" cannot be a name"},
 		{"[watch:a b]", "f:1: \"a b\" cannot be a name"},
 		{"[watch:a/b]", "f:1: \"a/b\" cannot be a name"},
 		{"[watch:\xc3\xa4]", "f:1: \"\xc3\xa4\" cannot be a name"},
-		{"[watch:123456789012345678901234567890123456789012345678]", "f:1: \"123456789012345678901234567890123456789012345678\" cannot"},
+		{"[watch:123456789012345678901234567890123456789012345678]",
+			"f:1: \"123456789012345678901234567890123456789012345678\" cannot"},
 		{"[watch:12345678901234567890123456789012345678901234567]", ""},
 		{"[watch:A.b_c-9]\n[workspace]\n[workspace:x]\n[notify:n]\n[service]\n[events]", ""},
 		{"[watch:a]\n[service]\n[watch:a]", "f:3: [watch:a] stands here a second time, first at f:1"},
@@ -408,22 +436,30 @@ static void test_names(void **state)
 		{"[service]\nstate_dir = /x", "f:2: unknown key \"state_dir\" in [service]"},
 		{"[service]\nloglevel = info", "f:2: unknown key \"loglevel\"; did you mean log_level?"},
 		{"[service]\njob_id = 5", "f:2: job_id is a key of [watch:NAME], not of [service]"},
-		{"[watch:a]\ntoken_file = /x", "f:2: token_file is a key of [workspace] or [workspace:NAME], not of [watch:NAME]"},
+		{"[watch:a]\ntoken_file = /x",
+			"f:2: token_file is a key of [workspace] or [workspace:NAME], not of [watch:NAME]"},
 		{"[watch:a]\njobid = 5", "f:2: unknown key \"jobid\"; did you mean job_id?"},
 		{"[watch:a]\nzzz = 5", "f:2: unknown key \"zzz\" in [watch:NAME]"},
 		{"[watch:a]\nJOB_ID = 5", "f:2: unknown key \"JOB_ID\""},
 		{"[watch:a]\nparam = 5", "f:2: unknown key \"param\""},
 		{"[watch:a]\nparam. = 5", "f:2: param.KEY needs the parameter's name behind the dot"},
-		{"[watch:a]\nparam.a/b = 5", "f:2: \"a/b\" cannot be the name of a parameter; letters, digits, _ . and - can"},
+		{"[watch:a]\nparam.a/b = 5",
+			"f:2: \"a/b\" cannot be the name of a parameter; letters, digits, _ . and - can"},
 		{"[watch:a]\nparam.* = 5", "f:2: \"*\" cannot be the name of a parameter"},
 		{"[watch:a]\nparam.A-b_c.9 = 5", ""},
-		{"[watch:a]\nsettle = 1s\nsettle = 1s", "f:3: settle: given twice, first at f:2; it takes one value"},
-		{"[watch:a]\nparam.x = 1\nparam.y = 2\nparam.x = 3", "f:4: param.x: given twice, first at f:2"},
+		{"[watch:a]\nsettle = 1s\nsettle = 1s",
+			"f:3: settle: given twice, first at f:2; it takes one value"},
+		{"[watch:a]\nparam.x = 1\nparam.y = 2\nparam.x = 3",
+			"f:4: param.x: given twice, first at f:2"},
 		{"[watch:a]\nsettle = x\nsettle = 1s", "f:2: settle: \"x\" is not a duration"},
-		{"[nosuch]\nkey = 1\nkey = 2", "f:1: unknown section [nosuch]\nf:2: unknown section\nf:3: unknown section"},
-		{"[watch:a]\npath_map = /a => /b\npath_map = /a/ => /c", "f:3: path_map: there is a rule for /a already"},
-		{"[watch:a]\npath_map = none\npath_map = /a => /c", "f:3: path_map: none says that there is no rule"},
-		{"[watch:a]\npath_map = /a => /c\npath_map = none", "f:3: path_map: none says that there is no rule"},
+		{"[nosuch]\nkey = 1\nkey = 2",
+			"f:1: unknown section [nosuch]\nf:2: unknown section\nf:3: unknown section"},
+		{"[watch:a]\npath_map = /a => /b\npath_map = /a/ => /c",
+			"f:3: path_map: there is a rule for /a already"},
+		{"[watch:a]\npath_map = none\npath_map = /a => /c",
+			"f:3: path_map: none says that there is no rule"},
+		{"[watch:a]\npath_map = /a => /c\npath_map = none",
+			"f:3: path_map: none says that there is no rule"},
 		{"[watch:a]\npath_map = /a", "f:2: path_map must read \"LOCAL => REMOTE\""},
 	};
 
@@ -479,7 +515,8 @@ static void test_defaults(void **state)
 	assert_int_equal(jar->param.n, 0);
 	expect_list(&jar->arg, "<${uri}>");
 	assert_true(w->queue && w->recursive && w->ends);
-	assert_false(w->follow_symlinks || w->hidden || w->verify || w->paused || w->path_map_none || w->settle_given);
+	assert_false(w->follow_symlinks || w->hidden || w->verify || w->paused || w->path_map_none ||
+		     w->settle_given);
 	assert_int_equal(w->method, CONF_METHOD_AUTO);
 	assert_int_equal(w->poll_interval_us, 10 * S);
 	assert_int_equal(w->rescan_us, 600 * S);
@@ -513,17 +550,18 @@ static void test_settle_given_is_both(void **state)
 
 static void test_resolve(void **state)
 {
-	struct conf *c = good("[workspace:a]\nhost = https://A.example.COM:443/\ntoken_file = /t\n"
-			      "[workspace:b]\nclient_id = x\nclient_secret_file = /s\n"
-			      "[workspace:c]\nclient_id = x\nclient_secret_file = /s\nazure_tenant_id = t\n"
-			      "[workspace:d]\ntoken_file = /t\nusername = u\n"
-			      "[workspace:e]\noidc_token_file = /t\nclient_id = u\n"
-			      "[workspace:f]\nauth = azure-managed-identity\nclient_id = u\n"
-			      "[watch:w]\nworkspace = b\npath_map = /a => /1\npath_map = /a/b/c => /2\npath_map = / => /3\n"
-			      "path_map = /a/b => /4\n"
-			      "[watch:x]\n"
-			      "[watch:y]\njob_type = wheel\narg = a\n"
-			      "[watch:z]\njob_type = wheel\n");
+	struct conf *c = good(
+		"[workspace:a]\nhost = https://A.example.COM:443/\ntoken_file = /t\n"
+		"[workspace:b]\nclient_id = x\nclient_secret_file = /s\n"
+		"[workspace:c]\nclient_id = x\nclient_secret_file = /s\nazure_tenant_id = t\n"
+		"[workspace:d]\ntoken_file = /t\nusername = u\n"
+		"[workspace:e]\noidc_token_file = /t\nclient_id = u\n"
+		"[workspace:f]\nauth = azure-managed-identity\nclient_id = u\n"
+		"[watch:w]\nworkspace = b\npath_map = /a => /1\npath_map = /a/b/c => /2\npath_map = / => /3\n"
+		"path_map = /a/b => /4\n"
+		"[watch:x]\n"
+		"[watch:y]\njob_type = wheel\narg = a\n"
+		"[watch:z]\njob_type = wheel\n");
 	const struct conf_watch *w = c->watches[0];
 
 	(void)state;
@@ -554,8 +592,10 @@ static void test_hosts(void **state)
 	static const struct {
 		const char *text, *host, *token; /* NULL: refused, token is what the mistake says */
 	} rows[] = {
-		{"https://adb-1.7.azuredatabricks.net", "https://adb-1.7.azuredatabricks.net", "adb-1.7.azuredatabricks.net"},
-		{"HTTPS://ADB-1.7.AzureDatabricks.Net/", "https://adb-1.7.azuredatabricks.net", "adb-1.7.azuredatabricks.net"},
+		{"https://adb-1.7.azuredatabricks.net", "https://adb-1.7.azuredatabricks.net",
+			"adb-1.7.azuredatabricks.net"},
+		{"HTTPS://ADB-1.7.AzureDatabricks.Net/", "https://adb-1.7.azuredatabricks.net",
+			"adb-1.7.azuredatabricks.net"},
 		{"https://x.example:8443", "https://x.example:8443", "x.example:8443"},
 		{"https://x.example:443", "https://x.example", "x.example"},
 		{"https://x.example:0443", "https://x.example", "x.example"},
@@ -569,7 +609,8 @@ static void test_hosts(void **state)
 		{"http://[0:0:0:0:0:0:0:1]", "http://[::1]", "[::1]:80"},
 		{"https://[2001:DB8::0:1]", "https://[2001:db8::1]", "[2001:db8::1]"},
 		{"https://10.0.0.1", "https://10.0.0.1", "10.0.0.1"},
-		{"adb-1.azuredatabricks.net", NULL, "there is no scheme; write https://adb-1.azuredatabricks.net"},
+		{"adb-1.azuredatabricks.net", NULL,
+			"there is no scheme; write https://adb-1.azuredatabricks.net"},
 		{"ftp://x.example", NULL, "a workspace is reached by https:// only"},
 		{"http://x.example", NULL, "http:// would send the credential in clear"},
 		{"http://127.evil.example", NULL, "http:// would send"},
@@ -598,7 +639,9 @@ static void test_hosts(void **state)
 		{"https://x.example.", NULL, "this is not the name of a host"},
 		{"https://-x.example", NULL, "this is not the name of a host"},
 		{"https://x y", NULL, "this is not the name of a host"},
-		{"https://b\xc3\xbc" "cher.example", NULL, "this is not the name of a host"},
+		{"https://b\xc3\xbc"
+		 "cher.example",
+			NULL, "this is not the name of a host"},
 		{"https://x.example:", NULL, "the port is a number from 1 to 65535"},
 		{"https://x.example:0", NULL, "the port is a number"},
 		{"https://x.example:65536", NULL, "the port is a number"},
@@ -653,7 +696,7 @@ static void test_host_label_lengths(void **state)
 
 /* ---- contradictions ---- */
 
-#define WS "[workspace]\nhost = https://x.example\ntoken_file = /t\n"         /* lines 1 to 3 */
+#define WS "[workspace]\nhost = https://x.example\ntoken_file = /t\n"		 /* lines 1 to 3 */
 #define W "[watch:w]\ndirectory = /d\njob_id = 5\npath_map = /d => /Volumes/d\n" /* lines 4 to 7 */
 
 static const struct {
@@ -664,8 +707,10 @@ static const struct {
 	{WS, "there is no [watch:NAME], so there is nothing to do"},
 	{"[watch:w]\ndirectory = /d\njob_id = 5\npath_map = none\n", "there is no [workspace]"},
 	/* workspace */
-	{"[workspace]\n" W, "f:1: [workspace] has no host\nf:1: [workspace] has no credential: token_file is missing"},
-	{"[workspace]\nhost = x.example\ntoken_file = x\n" W, "f:2: host: there is no scheme\nf:3: token_file: \"x\" is not an absolute"},
+	{"[workspace]\n" W,
+		"f:1: [workspace] has no host\nf:1: [workspace] has no credential: token_file is missing"},
+	{"[workspace]\nhost = x.example\ntoken_file = x\n" W,
+		"f:2: host: there is no scheme\nf:3: token_file: \"x\" is not an absolute"},
 	{WS "auth = token\n" W, ""},
 	{"[workspace]\nhost = https://x.example\nauth = token\n" W, "f:3: auth = token needs token_file"},
 	{WS "username = u\n" W,
@@ -674,37 +719,47 @@ static const struct {
 	{WS "client_id = u\nclient_secret_file = /s\n" W,
 		"f:1: [workspace] has more than one kind of credential: token and oauth-m2m; keep one\n"
 		"f:4: client_id is not available\nf:5: client_secret_file is not available"},
-	{WS "auth = token\nclient_id = u\n" W,
-		"f:5: client_id is not available in this version\nf:5: client_id does not belong to auth = token"},
-	{WS "auth = basic\n" W,
-		"f:3: token_file does not belong to auth = basic\nf:4: auth = basic is not available in this version\n"
-		"f:4: auth = basic needs username\nf:4: auth = basic needs password_file"},
+	{WS "auth = token\nclient_id = u\n" W, "f:5: client_id is not available in this version\nf:5: "
+					       "client_id does not belong to auth = token"},
+	{WS "auth = basic\n" W, "f:3: token_file does not belong to auth = basic\nf:4: auth = basic is not "
+				"available in this version\n"
+				"f:4: auth = basic needs username\nf:4: auth = basic needs password_file"},
 	{"[workspace]\nhost = https://x.example\nclient_id = u\n" W,
-		"f:1: auth = oauth-m2m, as the keys given say, needs client_secret_file\nf:3: client_id is not available"},
+		"f:1: auth = oauth-m2m, as the keys given say, needs client_secret_file\nf:3: client_id is "
+		"not available"},
 	{"[workspace]\nhost = https://x.example\nazure_tenant_id = t\noidc_token_file = /t\n" W,
-		"f:1: [workspace] has more than one kind of credential: azure-client-secret and oidc; keep one\n"
+		"f:1: [workspace] has more than one kind of credential: azure-client-secret and oidc; keep "
+		"one\n"
 		"f:3: azure_tenant_id is not\nf:4: oidc_token_file is not"},
 	{"[workspace]\nhost = https://x.example\nauth = azure-managed-identity\n" W,
 		"f:3: auth = azure-managed-identity is not available in this version"},
 	{"[workspace]\nhost = https://x.example\nprofile = p\n" W,
-		"f:1: auth = profile, as the keys given say, needs config_file\nf:3: profile is not available"},
+		"f:1: auth = profile, as the keys given say, needs config_file\nf:3: profile is not "
+		"available"},
 	{WS "connect_timeout = 2m\n" W, "f:4: request_timeout is shorter than connect_timeout"},
-	{WS "connect_timeout = 2m\nrequest_timeout = 90s\n" W, "f:5: request_timeout is shorter than connect_timeout"},
+	{WS "connect_timeout = 2m\nrequest_timeout = 90s\n" W,
+		"f:5: request_timeout is shorter than connect_timeout"},
 	{WS "connect_timeout = 60s\n" W, ""},
 	{WS "rate = 20/s\n" W, ""},
-	{WS "rate = 21/s\n" W, "f:4: warning: a workspace starts at most 20 runs a second for everyone together"},
+	{WS "rate = 21/s\n" W,
+		"f:4: warning: a workspace starts at most 20 runs a second for everyone together"},
 	{"[workspace]\nhost = http://127.0.0.1:1\ntoken_file = /t\nrate = 1000000/s\n" W, ""},
-	{WS "proxy_username = u\n" W, "f:4: proxy_username is not available\nf:4: proxy_username is of no use without proxy"},
-	{WS "client_key = /k\n" W, "f:4: client_key is not available\nf:4: client_key is of no use without client_certificate"},
+	{WS "proxy_username = u\n" W,
+		"f:4: proxy_username is not available\nf:4: proxy_username is of no use without proxy"},
+	{WS "client_key = /k\n" W,
+		"f:4: client_key is not available\nf:4: client_key is of no use without client_certificate"},
 	{WS "tls_min = 1.2\n" W, ""},
 	{WS "tls_min = 1.3\n" W, "f:4: tls_min = 1.3 is not available in this version"},
-	{WS "tls_max = 1.2\ntls_min = 1.3\n" W, "f:4: tls_max is not available\nf:4: tls_max is lower than tls_min\nf:5: tls_min = 1.3 is not"},
+	{WS "tls_max = 1.2\ntls_min = 1.3\n" W, "f:4: tls_max is not available\nf:4: tls_max is lower than "
+						"tls_min\nf:5: tls_min = 1.3 is not"},
 	{WS "[workspace:b]\nhost = https://y.example\ntoken_file = /t\n" W,
 		"f:1: [workspace] needs a name because there is another one: [workspace:NAME]\n"
-		"f:4: warning: [workspace:b] is used by no watch\nf:7: workspace is missing; there are several: b"},
-	{"[workspace:one]\nhost = https://y.example\ntoken_file = /t\n[workspace:two]\nhost = https://z.example\ntoken_file = /t\n" W
-	 "workspace = tow\n",
-		"f:1: warning: [workspace:one] is used by no watch\nf:4: warning: [workspace:two] is used by no watch\n"
+		"f:4: warning: [workspace:b] is used by no watch\nf:7: workspace is missing; there are "
+		"several: b"},
+	{"[workspace:one]\nhost = https://y.example\ntoken_file = /t\n[workspace:two]\nhost = "
+	 "https://z.example\ntoken_file = /t\n" W "workspace = tow\n",
+		"f:1: warning: [workspace:one] is used by no watch\nf:4: warning: [workspace:two] is used by "
+		"no watch\n"
 		"f:11: there is no [workspace:tow]; there are: one, two"},
 	{"[workspace:production]\nhost = https://y.example\ntoken_file = /t\n" W "workspace = prodution\n",
 		"f:1: warning: [workspace:production] is used by no watch\n"
@@ -715,14 +770,16 @@ static const struct {
 	{WS "[watch:w]\njob_id = 5\npath_map = none\n", "f:4: [watch:w] has no directory"},
 	{WS "[watch:w]\ndirectory = d\njob_id = x\npath_map = y\n",
 		"f:5: directory: \"d\" is not\nf:6: job_id: \"x\" is not\nf:7: path_map must read"},
-	{WS W "job_name = x\n", "f:8: job_name is not available in this version\nf:8: job_id and job_name are both given; keep one"},
+	{WS W "job_name = x\n", "f:8: job_name is not available in this version\nf:8: job_id and job_name "
+				"are both given; keep one"},
 	{WS W "job_type = notebook\nparam.a = 1\n", ""},
 	{WS W "job_type = jar\narg = 1\n", ""},
 	{WS W "job_type = jar\nparam.a = 1\n", "f:9: job_type = jar takes arg, not param.KEY"},
 	{WS W "arg = 1\n", "f:8: job_type = job takes param.KEY, not arg"},
 	{WS W "job_type = notebook\narg = 1\n", "f:9: job_type = notebook takes param.KEY, not arg"},
 	{WS W "job_type = python\n", "f:8: job_type = python is not available in this version"},
-	{WS W "job_type = wheel\narg = 1\nparam.x = 1\n", "f:8: job_type = wheel is not\nf:9: job_type = wheel takes either"},
+	{WS W "job_type = wheel\narg = 1\nparam.x = 1\n",
+		"f:8: job_type = wheel is not\nf:9: job_type = wheel takes either"},
 	{WS W "job_type = spark_submit\n", "f:8: job_type = spark_submit is not available"},
 	{WS W "job_type = sql\n", "f:8: job_type = sql is not available"},
 	{WS W "queue = no\n", ""},
@@ -738,10 +795,12 @@ static const struct {
 	/* names */
 	{WS W "include = *.csv, [\n", "f:8: include: "},
 	{WS W "include = *.csv\nexclude = a//b\n", "f:9: exclude: "},
-	{WS W "exclude = !*.csv\n", "f:8: exclude: \"!*.csv\": ! takes a pattern off the shipped list and works in ignore only"},
+	{WS W "exclude = !*.csv\n",
+		"f:8: exclude: \"!*.csv\": ! takes a pattern off the shipped list and works in ignore only"},
 	{WS W "exclude = \\!*.csv\n", ""},
 	{WS W "ignore = !*.tmp, *.wip\n", ""},
-	{WS W "ignore = !*.tpm\n", "f:8: ignore: \"!*.tpm\" takes nothing off the shipped list, did you mean !*.tmp?"},
+	{WS W "ignore = !*.tpm\n",
+		"f:8: ignore: \"!*.tpm\" takes nothing off the shipped list, did you mean !*.tmp?"},
 	{WS W "ignore = [\n", "f:8: ignore: "},
 	{WS W "reject_names = globs, control\n", ""},
 	{WS W "recursive = no\nhidden = yes\nfollow_symlinks = no\n", ""},
@@ -754,15 +813,19 @@ static const struct {
 	/* noticing and completing */
 	{WS W "method = inotify\ncomplete = close\nrescan = 1s\nsettle = 0\n", ""},
 	{WS W "method = poll\n", "f:8: method = poll is not available in this version"},
-	{WS W "method = poll\ncomplete = close\n", "f:8: method = poll is not\nf:9: complete = close cannot be told with method = poll"},
+	{WS W "method = poll\ncomplete = close\n",
+		"f:8: method = poll is not\nf:9: complete = close cannot be told with method = poll"},
 	{WS W "complete = quiet\n", "f:8: complete = quiet is not available in this version"},
-	{WS W "complete = marker\n", "f:8: complete = marker is not available in this version\nf:8: complete = marker needs marker"},
-	{WS W "marker = ${name}.ok\n", "f:8: marker is not available in this version\nf:8: marker is of no use without complete = marker"},
-	{WS W "marker = ${nam}.ok\n", "f:8: marker: column 1: unknown ${nam}\nf:8: marker is not\nf:8: marker is of no use"},
+	{WS W "complete = marker\n", "f:8: complete = marker is not available in this version\nf:8: complete "
+				     "= marker needs marker"},
+	{WS W "marker = ${name}.ok\n", "f:8: marker is not available in this version\nf:8: marker is of no "
+				       "use without complete = marker"},
+	{WS W "marker = ${nam}.ok\n",
+		"f:8: marker: column 1: unknown ${nam}\nf:8: marker is not\nf:8: marker is of no use"},
 	{WS W "poll_interval = 10s\n", ""},
 	{WS W "poll_interval = 10000ms\n", ""},
-	{WS W "poll_interval = 11s\nmethod = inotify\n",
-		"f:8: poll_interval = 11s is not\nf:8: warning: poll_interval is of no use with method = inotify"},
+	{WS W "poll_interval = 11s\nmethod = inotify\n", "f:8: poll_interval = 11s is not\nf:8: warning: "
+							 "poll_interval is of no use with method = inotify"},
 	/* the rest */
 	{WS W "min_size = 10\nmax_size = 9\n", "f:9: max_size is smaller than min_size"},
 	{WS W "min_size = 10\nmax_size = 10\n", ""},
@@ -770,52 +833,70 @@ static const struct {
 	{WS W "existing = hold\n", "f:8: existing = hold is not available in this version"},
 	{WS W "brake = off\noverdue = off\n", ""},
 	{WS W "brake = 10000/h\noverdue = 120m\n", ""},
-	{WS W "brake = 9/h\noverdue = 3h\n", "f:8: brake = 9/h is not available\nf:9: overdue = 3h is not available"},
+	{WS W "brake = 9/h\noverdue = 3h\n",
+		"f:8: brake = 9/h is not available\nf:9: overdue = 3h is not available"},
 	{WS W "on_failure = dead_letter\npaused = no\n", ""},
-	{WS W "on_failure = discard\npaused = yes\n", "f:8: on_failure = discard is not\nf:9: paused = yes is not"},
-	{WS W "max_requests = 4\nrate = 1/s\nsentinel = x\n", "f:8: max_requests is not\nf:9: rate is not\nf:10: sentinel is not"},
-	{WS W "max_requests = 9\n", "f:8: max_requests is not\nf:8: max_requests is more than the workspace's 8"},
+	{WS W "on_failure = discard\npaused = yes\n",
+		"f:8: on_failure = discard is not\nf:9: paused = yes is not"},
+	{WS W "max_requests = 4\nrate = 1/s\nsentinel = x\n",
+		"f:8: max_requests is not\nf:9: rate is not\nf:10: sentinel is not"},
+	{WS W "max_requests = 9\n",
+		"f:8: max_requests is not\nf:8: max_requests is more than the workspace's 8"},
 	{WS W "[service]\nforget_gone_after = 2160h\n", ""},
-	{WS W "[service]\nforget_gone_after = 1d\nmetrics_file = /m\n", "f:9: forget_gone_after = 1d is not\nf:10: metrics_file is not"},
-	{WS W "[notify:n]\non = x\nwebhook = https://x\n", "f:8: [notify:n] is not available in this version"},
+	{WS W "[service]\nforget_gone_after = 1d\nmetrics_file = /m\n",
+		"f:9: forget_gone_after = 1d is not\nf:10: metrics_file is not"},
+	{WS W "[notify:n]\non = x\nwebhook = https://x\n",
+		"f:8: [notify:n] is not available in this version"},
 	/* path_map */
 	{WS "[watch:w]\ndirectory = /d\njob_id = 5\n",
-		"f:4: warning: [watch:w] has no path_map: jobs get local paths; path_map = none says that this is meant"},
+		"f:4: warning: [watch:w] has no path_map: jobs get local paths; path_map = none says that "
+		"this is meant"},
 	{WS "[watch:w]\ndirectory = /d\njob_id = 5\npath_map = none\n", ""},
 	{WS "[watch:w]\ndirectory = /d\ndirectory = /e\njob_id = 5\npath_map = /d => /x\n",
 		"f:8: warning: no path_map covers all of /e: jobs get local paths for the rest"},
 	{WS "[watch:w]\ndirectory = /d\njob_id = 5\npath_map = /d/sub => /x\n",
 		"f:7: warning: no path_map covers all of /d: jobs get local paths for the rest"},
-	{WS W "path_map = /dd => /x\n", "f:7: warning: path_map of /dd is of no use: no directory of this watch is there"},
+	{WS W "path_map = /dd => /x\n",
+		"f:7: warning: path_map of /dd is of no use: no directory of this watch is there"},
 	{WS "[watch:w]\ndirectory = /d\njob_id = 5\npath_map = / => /x\n", ""},
 	/* folders of our own, and the same folder twice */
-	{WS "[watch:w]\ndirectory = /\njob_id = 5\npath_map = none\n", "f:5: the root directory cannot be watched"},
+	{WS "[watch:w]\ndirectory = /\njob_id = 5\npath_map = none\n",
+		"f:5: the root directory cannot be watched"},
 	{WS "[watch:w]\ndirectory = /var/lib\njob_id = 5\npath_map = none\n",
 		"f:5: /var/lib holds state_directory /var/lib/brickwatch; own files must not be watched"},
-	{WS "[watch:w]\ndirectory = /var/lib/brickwatch\njob_id = 5\npath_map = none\n", "f:5: /var/lib/brickwatch holds state_directory"},
+	{WS "[watch:w]\ndirectory = /var/lib/brickwatch\njob_id = 5\npath_map = none\n",
+		"f:5: /var/lib/brickwatch holds state_directory"},
 	{WS "[watch:w]\ndirectory = /var/lib/brickwatch/in\njob_id = 5\npath_map = none\n",
 		"f:5: /var/lib/brickwatch/in is inside of state_directory /var/lib/brickwatch"},
 	{WS "[watch:w]\ndirectory = /var/lib/brickwatch2\njob_id = 5\npath_map = none\n", ""},
-	{WS "[watch:w]\ndirectory = /run\njob_id = 5\npath_map = none\n", "f:5: /run holds runtime_directory /run/brickwatch"},
+	{WS "[watch:w]\ndirectory = /run\njob_id = 5\npath_map = none\n",
+		"f:5: /run holds runtime_directory /run/brickwatch"},
 	{WS "[watch:w]\ndirectory = /var/log/brickwatch\njob_id = 5\npath_map = none\n",
 		"f:5: /var/log/brickwatch holds the event log /var/log/brickwatch/events.jsonl"},
-	{WS "[watch:w]\ndirectory = /var\njob_id = 5\npath_map = none\n", "f:5: /var holds state_\nf:5: /var holds the event log"},
+	{WS "[watch:w]\ndirectory = /var\njob_id = 5\npath_map = none\n",
+		"f:5: /var holds state_\nf:5: /var holds the event log"},
 	{WS W "[service]\nstate_directory = /d/state\n", "f:5: /d holds state_directory /d/state"},
 	{WS W "[events]\nfile = /d/e.jsonl\n", "f:5: /d holds the event log /d/e.jsonl"},
 	{WS W "[events]\nfile = /var/lib\n", "f:9: file = /var/lib is a directory of [service]"},
-	{WS W "[events]\nkeep_size = 1MiB\n", "f:9: keep_size is smaller than max_size, so no rotated file could be kept"},
+	{WS W "[events]\nkeep_size = 1MiB\n",
+		"f:9: keep_size is smaller than max_size, so no rotated file could be kept"},
 	{WS W "[events]\nmax_size = 5GiB\n", "f:9: keep_size is smaller than max_size"},
 	{WS W "[events]\nmax_size = 4GiB\n", ""},
-	{WS "[watch:w]\ndirectory = /d\ndirectory = /d/sub\njob_id = 5\npath_map = none\n", "f:5: directories /d and /d/sub overlap"},
-	{WS "[watch:w]\ndirectory = /d\ndirectory = /d\njob_id = 5\npath_map = none\n", "f:5: directories /d and /d overlap"},
-	{WS "[watch:w]\ndirectory = /d\ndirectory = /d/sub\njob_id = 5\npath_map = none\nrecursive = no\n", ""},
+	{WS "[watch:w]\ndirectory = /d\ndirectory = /d/sub\njob_id = 5\npath_map = none\n",
+		"f:5: directories /d and /d/sub overlap"},
+	{WS "[watch:w]\ndirectory = /d\ndirectory = /d\njob_id = 5\npath_map = none\n",
+		"f:5: directories /d and /d overlap"},
+	{WS "[watch:w]\ndirectory = /d\ndirectory = /d/sub\njob_id = 5\npath_map = none\nrecursive = no\n",
+		""},
 	{WS W "[watch:v]\ndirectory = /d\njob_id = 5\npath_map = none\n",
 		"f:9: [watch:w] and [watch:v] start the same job for the same files: /d and /d overlap"},
-	{WS W "[watch:v]\ndirectory = /d/x\njob_id = 5\npath_map = none\n", "f:9: [watch:w] and [watch:v] start the same job"},
+	{WS W "[watch:v]\ndirectory = /d/x\njob_id = 5\npath_map = none\n",
+		"f:9: [watch:w] and [watch:v] start the same job"},
 	{WS W "[watch:v]\ndirectory = /d/x\njob_id = 6\npath_map = none\n", ""},
 	{WS W "[watch:v]\ndirectory = /dx\njob_id = 5\npath_map = none\n", ""},
 	{WS W "recursive = no\n[watch:v]\ndirectory = /d/x\njob_id = 5\npath_map = none\n", ""},
-	{WS W "[watch:v]\ndirectory = /d/x\njob_id = 5\npath_map = none\nrecursive = no\n", "f:9: [watch:w] and [watch:v] start the same"},
+	{WS W "[watch:v]\ndirectory = /d/x\njob_id = 5\npath_map = none\nrecursive = no\n",
+		"f:9: [watch:w] and [watch:v] start the same"},
 	{"[workspace:a]\nhost = https://x.example\ntoken_file = /t\n"
 	 "[workspace:b]\nhost = https://X.example:443/\ntoken_file = /t\n"
 	 "[watch:w]\ndirectory = /d\njob_id = 5\npath_map = none\nworkspace = a\n"
@@ -854,9 +935,11 @@ static void test_schema_is_sound(void **state)
 	(void)state;
 	for (size_t i = 0; i < n; i++) {
 		const struct conf_key *k = &keys[i];
-		bool number = k->type == CONF_TYPE_COUNT || k->type == CONF_TYPE_ID || k->type == CONF_TYPE_BYTES ||
-			      k->type == CONF_TYPE_DURATION || k->type == CONF_TYPE_RATE || k->type == CONF_TYPE_SETTLE;
-		bool words = k->type == CONF_TYPE_WORD || k->type == CONF_TYPE_CHOICE || k->type == CONF_TYPE_FLAG;
+		bool number = k->type == CONF_TYPE_COUNT || k->type == CONF_TYPE_ID ||
+			      k->type == CONF_TYPE_BYTES || k->type == CONF_TYPE_DURATION ||
+			      k->type == CONF_TYPE_RATE || k->type == CONF_TYPE_SETTLE;
+		bool words =
+			k->type == CONF_TYPE_WORD || k->type == CONF_TYPE_CHOICE || k->type == CONF_TYPE_FLAG;
 
 		assert_int_equal(conf_schema_index(k), i);
 		assert_true(!k->min == !number && !k->max == !number);
@@ -869,7 +952,8 @@ static void test_schema_is_sound(void **state)
 		for (size_t j = 0; j < i; j++)
 			assert_false(keys[j].kind == k->kind && strcmp(keys[j].name, k->name) == 0);
 	}
-	assert_ptr_equal(conf_schema_find(CONF_KIND_WATCH, "param.a.b"), conf_schema_find(CONF_KIND_WATCH, "param.x"));
+	assert_ptr_equal(
+		conf_schema_find(CONF_KIND_WATCH, "param.a.b"), conf_schema_find(CONF_KIND_WATCH, "param.x"));
 	assert_null(conf_schema_find(CONF_KIND_WATCH, "param."));
 	assert_null(conf_schema_find(CONF_KIND_SERVICE, "job_id"));
 }
@@ -877,9 +961,11 @@ static void test_schema_is_sound(void **state)
 /* Keys of the interface that take several values, and those where a comma separates. */
 static void test_multi_keys(void **state)
 {
-	static const char multi[] = " include exclude ignore types exclude_types reject_names on mail_to only directory "
-				    "path_map webhook_header arg ";
-	static const char comma[] = " include exclude ignore types exclude_types reject_names on mail_to only ";
+	static const char multi[] =
+		" include exclude ignore types exclude_types reject_names on mail_to only directory "
+		"path_map webhook_header arg ";
+	static const char comma[] =
+		" include exclude ignore types exclude_types reject_names on mail_to only ";
 	size_t n, multi_n = 0;
 	const struct conf_key *keys = conf_schema_keys(&n);
 
@@ -921,8 +1007,10 @@ static void test_word_orders(void **state)
 
 static void test_words_become_enums(void **state)
 {
-	struct conf *c = good("[service]\nlog_level = error\ndurability = process\n[events]\ncompress = none\nrejected = no\n"
-			      "[watch:w]\nmethod = poll\ncomplete = marker\nexisting = hold\nversion = name\non_failure = pause\n"
+	struct conf *c = good("[service]\nlog_level = error\ndurability = process\n[events]\ncompress = "
+			      "none\nrejected = no\n"
+			      "[watch:w]\nmethod = poll\ncomplete = marker\nexisting = hold\nversion = "
+			      "name\non_failure = pause\n"
 			      "reject_names = globs\n");
 	const struct conf_watch *w = c->watches[0];
 
@@ -944,7 +1032,8 @@ static void test_words_become_enums(void **state)
 
 static void test_watch_for_path(void **state)
 {
-	struct conf *c = good("[watch:a]\ndirectory = /d\n[watch:b]\ndirectory = /d/x\ndirectory = /e\n[watch:c]\ndirectory = /d\n"
+	struct conf *c = good("[watch:a]\ndirectory = /d\n[watch:b]\ndirectory = /d/x\ndirectory = "
+			      "/e\n[watch:c]\ndirectory = /d\n"
 			      "[watch:e]\ndirectory = /d/x\ndirectory = /d\n");
 	static const char *const order[] = {"b", "e", "a", "c"};
 	static const char *const roots[] = {"/d/x", "/d/x", "/d", "/d"};
@@ -985,7 +1074,8 @@ static int stop_at_once(const struct conf_entry *e, void *arg)
 
 static void test_each_entry(void **state)
 {
-	struct conf *c = good("[service]\nlog_level = info\n[workspace]\ntoken_file = /t\n[watch:a]\nsettle = 0\n[watch:ab]\nsettle = 1s\n");
+	struct conf *c = good("[service]\nlog_level = info\n[workspace]\ntoken_file = /t\n[watch:a]\nsettle "
+			      "= 0\n[watch:ab]\nsettle = 1s\n");
 	struct buf b = BUF_INIT(65536);
 	int calls = 0;
 
@@ -994,7 +1084,8 @@ static void test_each_entry(void **state)
 	assert_string_equal(buf_str(&b), "service/log_level;watch:a/settle;");
 	buf_reset(&b);
 	assert_int_equal(conf_each_entry(c, NULL, count_entry, &b), 0);
-	assert_string_equal(buf_str(&b), "service/log_level;workspace/token_file;watch:a/settle;watch:ab/settle;");
+	assert_string_equal(
+		buf_str(&b), "service/log_level;workspace/token_file;watch:a/settle;watch:ab/settle;");
 	assert_int_equal(conf_each_entry(c, NULL, stop_at_once, &calls), -7);
 	assert_int_equal(calls, 1);
 	buf_done(&b);
@@ -1013,8 +1104,9 @@ static int hand_on(const struct conf_entry *e, void *arg)
 
 static void test_entries_make_the_same_configuration(void **state)
 {
-	struct conf *c = good("[watch:a]\ninclude = \"a,b\"\ninclude = c,d\nparam.x = \"  q\"\npath_map = /a => s3://b\n"
-			      "directory = //a//\n");
+	struct conf *c = good(
+		"[watch:a]\ninclude = \"a,b\"\ninclude = c,d\nparam.x = \"  q\"\npath_map = /a => s3://b\n"
+		"directory = //a//\n");
 	struct conf *other = conf_new();
 	char hash[65], other_hash[65];
 
@@ -1044,8 +1136,9 @@ static void hash_of(const char *text, char out[65])
 
 static void test_hash(void **state)
 {
-	static const char *const others[] = {"", "[watch:a]\n", "[watch:a]\nsettle = 1s\n", "[watch:a]\nsettle = 0\nrescan = 1m\n",
-		"[watch:b]\nsettle = 0\n", "[service]\n[watch:a]\nsettle = 0\n"};
+	static const char *const others[] = {"", "[watch:a]\n", "[watch:a]\nsettle = 1s\n",
+		"[watch:a]\nsettle = 0\nrescan = 1m\n", "[watch:b]\nsettle = 0\n",
+		"[service]\n[watch:a]\nsettle = 0\n"};
 	char base[65], other[65];
 
 	(void)state;
@@ -1074,7 +1167,9 @@ static void test_mistakes_in_file_order(void **state)
 	conf_mistake_add(&m, false, "b", 9, "nine again");
 	conf_mistake_add(&m, false, "c", 0, "whole file");
 	expect_mistakes(&m,
-		"b:2: warning: two\\n\\x1b[31m\\xff\nb:9: nine\nb:9: nine again\na:1: one 1\nc: whole file\nwarning: nowhere", "order");
+		"b:2: warning: two\\n\\x1b[31m\\xff\nb:9: nine\nb:9: nine again\na:1: one 1\nc: whole "
+		"file\nwarning: nowhere",
+		"order");
 	assert_int_equal(m.errors, 4);
 	conf_mistakes_done(&m);
 	assert_int_equal(m.n, 0);
@@ -1109,7 +1204,8 @@ static const char *json_value(const struct json *root, const char *section, cons
 static void test_print_json(void **state)
 {
 	struct conf *c = good("[workspace]\nhost = https://X.example/\ntoken_file = credential:t\n"
-			      "[watch:w]\ndirectory = /a//b\njob_id = 9223372036854775807\ninclude = a, b\ninclude = \"c,d\"\nqueue = no\n"
+			      "[watch:w]\ndirectory = /a//b\njob_id = 9223372036854775807\ninclude = a, "
+			      "b\ninclude = \"c,d\"\nqueue = no\n"
 			      "param.k = ${uri}\n");
 	struct buf b = BUF_INIT(1024 * 1024);
 	struct err err = ERR_INIT;
@@ -1144,18 +1240,65 @@ static void test_print_json(void **state)
 
 static void test_print_ini(void **state)
 {
-	struct conf *c = good("[service]\nlog_level = debug\n[watch:w]\ninclude = \"a,b\"\ninclude = c, d\nparam.x = \" y ; z\"\n");
+	struct conf *c = good("[service]\nlog_level = debug\n[watch:w]\ninclude = \"a,b\"\ninclude = c, "
+			      "d\nparam.x = \" y ; z\"\n");
 	struct buf b = BUF_INIT(1024 * 1024);
 
 	(void)state;
 	conf_print(c, false, &b);
-	assert_non_null(strstr(buf_str(&b), "[service]\n# f:2\nlog_level = debug\n# default\nstate_directory = /var/lib/brickwatch\n"));
+	assert_non_null(strstr(buf_str(&b),
+		"[service]\n# f:2\nlog_level = debug\n# default\nstate_directory = /var/lib/brickwatch\n"));
 	assert_non_null(strstr(buf_str(&b), "# f:4\ninclude = \"a,b\"\n# f:5\ninclude = c\ninclude = d\n"));
 	assert_non_null(strstr(buf_str(&b), "\nparam.x = \" y ; z\"\n"));
-	assert_non_null(strstr(buf_str(&b), "\n# settle: 1s after evidence that the writer closed, else 30s\n"));
+	assert_non_null(
+		strstr(buf_str(&b), "\n# settle: 1s after evidence that the writer closed, else 30s\n"));
 	assert_null(strstr(buf_str(&b), "\nsettle"));
 	buf_done(&b);
 	conf_free(c);
+}
+
+/* ---- the manual ---- */
+
+static void read_source(const char *path, struct buf *b)
+{
+	const char *top = getenv("srcdir"); /* set by `make check` */
+	CLEANUP_FREE char *whole = fs_join(top ? top : ".", path);
+	struct err err = ERR_INIT;
+
+	if (fs_read_file(whole, 1024 * 1024, b, &err) < 0)
+		fail_msg("%s", err.text);
+}
+
+/* brickwatch.ini(5) lists the patterns of the shipped list, each on a line, in their order and with their
+ * version. */
+static void test_manual_has_the_shipped_list(void **state)
+{
+	struct buf b = BUF_INIT(1024 * 1024), version = BUF_INIT(256), listed = BUF_INIT(65536),
+		   shipped = BUF_INIT(65536);
+	bool literal = false;
+
+	(void)state;
+	read_source("man/brickwatch.ini.5", &b);
+	const char *section = strstr(buf_str(&b), "\n.Sh IGNORED NAMES\n");
+	assert_non_null(section);
+	(void)buf_addf(&version, "\nVersion %d of the shipped list.\n", rules_shipped_ignore_version());
+	assert_non_null(strstr(section, buf_str(&version)));
+	for (const char *p = section + 1; strncmp(p, ".Sh FILES", 9) != 0; p += strcspn(p, "\n") + 1) {
+		bool macro = p[0] == '.';
+
+		if (literal && !macro)
+			(void)buf_add(&listed, p[0] == '\\' ? p + 2 : p,
+				strcspn(p, "\n") + 1 - (p[0] == '\\' ? 2 : 0));
+		if (macro)
+			literal = strncmp(p, ".Bd", 3) == 0;
+	}
+	for (const char *const *p = rules_shipped_ignore(); *p; p++)
+		(void)buf_addf(&shipped, "%s\n", *p);
+	assert_string_equal(buf_str(&listed), buf_str(&shipped));
+	buf_done(&b);
+	buf_done(&version);
+	buf_done(&listed);
+	buf_done(&shipped);
 }
 
 /* ---- anything at all ---- */
@@ -1170,8 +1313,10 @@ static void test_any_bytes(void **state)
 {
 	size_t n;
 	const struct conf_key *keys = conf_schema_keys(&n);
-	static const char *const sections[] = {"service", "events", "workspace", "workspace:b", "watch:w", "watch:v", "notify:n", "x", ""};
-	static const char alphabet[] = "\"\\,;#$${}[]!*?/.=>: \t\n\xff\xc3\xa4" "0123456789smhdKMGiB@-+abxoff";
+	static const char *const sections[] = {
+		"service", "events", "workspace", "workspace:b", "watch:w", "watch:v", "notify:n", "x", ""};
+	static const char alphabet[] = "\"\\,;#$${}[]!*?/.=>: \t\n\xff\xc3\xa4"
+				       "0123456789smhdKMGiB@-+abxoff";
 	uint32_t seed = 20260101;
 
 	(void)state;
@@ -1189,8 +1334,8 @@ static void test_any_bytes(void **state)
 				value[j] = alphabet[next_random(&seed) % (sizeof(alphabet) - 1)];
 			if (next_random(&seed) % 3 == 0)
 				value[0] = '/';
-			conf_set(c, sections[next_random(&seed) % ARRAY_SIZE(sections)], keys[next_random(&seed) % n].name, value,
-				"f", i, &m);
+			conf_set(c, sections[next_random(&seed) % ARRAY_SIZE(sections)],
+				keys[next_random(&seed) % n].name, value, "f", i, &m);
 			conf_set(c, "watch:w", "param.p", value, "f", i, &m);
 		}
 		conf_resolve(c);
@@ -1238,6 +1383,7 @@ int main(void)
 		cmocka_unit_test(test_mistakes_are_bounded),
 		cmocka_unit_test(test_print_json),
 		cmocka_unit_test(test_print_ini),
+		cmocka_unit_test(test_manual_has_the_shipped_list),
 		cmocka_unit_test(test_any_bytes),
 	};
 

@@ -23,11 +23,13 @@ struct row {
 static void check_rows(const struct row *rows, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
-		struct outcome_answer a = {
-			.http_status = rows[i].status, .error_code = rows[i].code, .message = rows[i].message};
+		struct outcome_answer a = {.http_status = rows[i].status,
+			.error_code = rows[i].code,
+			.message = rows[i].message};
 		struct outcome o = outcome_decide(&a);
 
-		if (o.kind != rows[i].kind || o.sure_not_started != rows[i].sure || strcmp(o.reason, rows[i].reason) != 0)
+		if (o.kind != rows[i].kind || o.sure_not_started != rows[i].sure ||
+			strcmp(o.reason, rows[i].reason) != 0)
 			fail_msg("%d %s \"%s\": %s, %d, %s", rows[i].status, rows[i].code, rows[i].message,
 				outcome_kind_name(o.kind), o.sure_not_started, o.reason);
 	}
@@ -151,16 +153,18 @@ static void the_credential(void **state)
 		{401, "", "", OUTCOME_CREDENTIAL, SURE, "credential_refused"},
 		{401, "401", "Token is expired", OUTCOME_CREDENTIAL, SURE, "credential_refused"},
 		{403, "403", "Invalid access token.", OUTCOME_CREDENTIAL, SURE, "credential_refused"},
-		{403, "403", "Invalid access token. [ReqId: 145ae51b]", OUTCOME_CREDENTIAL, SURE, "credential_refused"},
+		{403, "403", "Invalid access token. [ReqId: 145ae51b]", OUTCOME_CREDENTIAL, SURE,
+			"credential_refused"},
 		{403, "", "Token is expiring within 30 seconds. (token expired)", OUTCOME_CREDENTIAL, SURE,
 			"credential_refused"},
-		{403, "", "Credential was not sent or was of an unsupported type for this API.", OUTCOME_CREDENTIAL,
-			SURE, "credential_refused"},
-		{403, "403", "Invalid access to Org: 1234567890123456", OUTCOME_CREDENTIAL, SURE, "credential_refused"},
-		{400, "400", "io.jsonwebtoken.ExpiredJwtException: JWT expired at 2025-01-01", OUTCOME_CREDENTIAL, SURE,
+		{403, "", "Credential was not sent or was of an unsupported type for this API.",
+			OUTCOME_CREDENTIAL, SURE, "credential_refused"},
+		{403, "403", "Invalid access to Org: 1234567890123456", OUTCOME_CREDENTIAL, SURE,
 			"credential_refused"},
-		{400, "400", "io.jsonwebtoken.IncorrectClaimException: Expected iss claim to be: x", OUTCOME_CREDENTIAL,
-			SURE, "credential_refused"},
+		{400, "400", "io.jsonwebtoken.ExpiredJwtException: JWT expired at 2025-01-01",
+			OUTCOME_CREDENTIAL, SURE, "credential_refused"},
+		{400, "400", "io.jsonwebtoken.IncorrectClaimException: Expected iss claim to be: x",
+			OUTCOME_CREDENTIAL, SURE, "credential_refused"},
 		{400, "", "ExpiredJwtException", OUTCOME_CREDENTIAL, SURE, "credential_refused"},
 		{400, "", "The Token Is Expired", OUTCOME_CREDENTIAL, SURE, "credential_refused"},
 		{400, "", "Invalid access token", OUTCOME_CREDENTIAL, SURE, "credential_refused"},
@@ -176,8 +180,8 @@ static void the_job(void **state)
 {
 	static const struct row rows[] = {
 		{403, "PERMISSION_DENIED",
-			"User token-bot does not have Manage Run or Owner or Admin permissions on job 5", OUTCOME_JOB,
-			SURE, "job_forbidden"},
+			"User token-bot does not have Manage Run or Owner or Admin permissions on job 5",
+			OUTCOME_JOB, SURE, "job_forbidden"},
 		{403, "PERMISSION_DENIED", "no", OUTCOME_JOB, SURE, "job_forbidden"},
 		{403, "FEATURE_DISABLED", "", OUTCOME_JOB, SURE, "job_forbidden"},
 		{400, "FEATURE_DISABLED", "", OUTCOME_JOB, SURE, "job_forbidden"},
@@ -188,13 +192,14 @@ static void the_job(void **state)
 		{400, "INVALID_PARAMETER_VALUE", "Job 418823550071934 does not exist.", OUTCOME_JOB, SURE,
 			"job_missing"},
 		{400, "", "Job 1 does not exist.", OUTCOME_JOB, SURE, "job_missing"},
-		{400, "INVALID_PARAMETER_VALUE", "Job 7 does not define the parameter 'pfad'.", OUTCOME_JOB, SURE,
-			"parameter_undefined"},
-		{400, "INVALID_PARAMETER_VALUE", "Job 7 defines job parameters and can not be run with python_params.",
-			OUTCOME_JOB, SURE, "parameter_undefined"},
+		{400, "INVALID_PARAMETER_VALUE", "Job 7 does not define the parameter 'pfad'.", OUTCOME_JOB,
+			SURE, "parameter_undefined"},
 		{400, "INVALID_PARAMETER_VALUE",
-			"job_parameters can not be used in combination with notebook_params", OUTCOME_JOB, SURE,
-			"parameter_undefined"},
+			"Job 7 defines job parameters and can not be run with python_params.", OUTCOME_JOB,
+			SURE, "parameter_undefined"},
+		{400, "INVALID_PARAMETER_VALUE",
+			"job_parameters can not be used in combination with notebook_params", OUTCOME_JOB,
+			SURE, "parameter_undefined"},
 	};
 
 	(void)state;
@@ -210,9 +215,10 @@ static void not_the_jobs_api(void **state)
 		{307, "", "", OUTCOME_UNREACHABLE, UNSURE, "redirected"},
 		{399, "", "", OUTCOME_UNREACHABLE, UNSURE, "redirected"},
 		{407, "", "", OUTCOME_UNREACHABLE, SURE, "proxy_refused"},
-		{404, "ENDPOINT_NOT_FOUND", "No API found for 'POST /jobs/run-now'", OUTCOME_UNREACHABLE, SURE,
+		{404, "ENDPOINT_NOT_FOUND", "No API found for 'POST /jobs/run-now'", OUTCOME_UNREACHABLE,
+			SURE, "no_jobs_api"},
+		{404, "", "No API found for 'POST /api/9.9/jobs/run-now'", OUTCOME_UNREACHABLE, SURE,
 			"no_jobs_api"},
-		{404, "", "No API found for 'POST /api/9.9/jobs/run-now'", OUTCOME_UNREACHABLE, SURE, "no_jobs_api"},
 		{405, "", "Method Not Allowed", OUTCOME_UNREACHABLE, SURE, "no_jobs_api"},
 		{501, "NOT_IMPLEMENTED", "", OUTCOME_UNREACHABLE, SURE, "no_jobs_api"},
 		{403, "403", "Source IP address: 1.2.3.4 is blocked by Databricks IP ACL for workspace: 1",
@@ -227,7 +233,8 @@ static void this_request_can_never_succeed(void **state)
 {
 	static const struct row rows[] = {
 		{400, "INVALID_PARAMETER_VALUE", "bad", OUTCOME_DEAD, SURE, "bad_request"},
-		{400, "MALFORMED_REQUEST", "Could not parse request object", OUTCOME_DEAD, SURE, "bad_request"},
+		{400, "MALFORMED_REQUEST", "Could not parse request object", OUTCOME_DEAD, SURE,
+			"bad_request"},
 		{400, "", "", OUTCOME_DEAD, SURE, "bad_request"},
 		{400, "400", "Bad Request", OUTCOME_DEAD, SURE, "bad_request"},
 		{402, "", "", OUTCOME_DEAD, SURE, "refused"},
@@ -236,11 +243,11 @@ static void this_request_can_never_succeed(void **state)
 		{413, "", "", OUTCOME_DEAD, SURE, "request_too_large"},
 		{415, "", "", OUTCOME_DEAD, SURE, "refused"},
 		{498, "", "", OUTCOME_DEAD, SURE, "refused"},
-		{400, "INVALID_PARAMETER_VALUE", "The run of idempotency_token 'ab' was deleted.", OUTCOME_DEAD, UNSURE,
-			"token_refused"},
+		{400, "INVALID_PARAMETER_VALUE", "The run of idempotency_token 'ab' was deleted.",
+			OUTCOME_DEAD, UNSURE, "token_refused"},
 		{400, "", "Idempotency token has expired", OUTCOME_DEAD, UNSURE, "token_refused"},
-		{404, "RESOURCE_DOES_NOT_EXIST", "Run with idempotency token ab does not exist", OUTCOME_DEAD, UNSURE,
-			"token_refused"},
+		{404, "RESOURCE_DOES_NOT_EXIST", "Run with idempotency token ab does not exist", OUTCOME_DEAD,
+			UNSURE, "token_refused"},
 		{409, "", "idempotency token in use", OUTCOME_DEAD, UNSURE, "token_refused"},
 	};
 
@@ -264,7 +271,8 @@ static void a_file_name_suspends_nothing(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-		CLEANUP_FREE char *message = mem_printf("The value '/Volumes/in/%s' is not allowed", names[i]);
+		CLEANUP_FREE char *message =
+			mem_printf("The value '/Volumes/in/%s' is not allowed", names[i]);
 		const struct row rows[] = {
 			{400, "INVALID_PARAMETER_VALUE", message, OUTCOME_DEAD, SURE, "bad_request"},
 			{400, "MALFORMED_REQUEST", message, OUTCOME_DEAD, SURE, "bad_request"},
@@ -284,7 +292,8 @@ static void patterns_stop_at_the_end(void **state)
 		{400, "INVALID_PARAMETER_VALUE", "worker env ", OUTCOME_DEAD, SURE, "bad_request"},
 		{400, "INVALID_PARAMETER_VALUE", "worker env not found", OUTCOME_DEAD, SURE, "bad_request"},
 		{400, "INVALID_PARAMETER_VALUE", "worker env  not found", OUTCOME_RETRY, UNSURE, "transient"},
-		{400, "INVALID_PARAMETER_VALUE", "wworker env 1 2 not not found", OUTCOME_RETRY, UNSURE, "transient"},
+		{400, "INVALID_PARAMETER_VALUE", "wworker env 1 2 not not found", OUTCOME_RETRY, UNSURE,
+			"transient"},
 		{400, "invalid_parameter_value", "Timed out afte", OUTCOME_DEAD, SURE, "bad_request"},
 	};
 

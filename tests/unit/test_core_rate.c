@@ -43,7 +43,7 @@ static void long_run_is_exact(void **state)
 		int takes;
 		int64_t last_us; /* after the start */
 	} rows[] = {
-		{3, S, 1, 3001, 1000 * S},              /* a third of a second each */
+		{3, S, 1, 3001, 1000 * S}, /* a third of a second each */
 		{7, S, 1, 7001, 1000 * S},
 		{10000, 3600 * S, 10000, 20000, 3600 * S},
 		{1000000, S, 1, 100001, 100000},

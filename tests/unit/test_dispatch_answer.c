@@ -14,7 +14,8 @@ static void run_ids(void **state)
 		const char *body;
 		int64_t id; /* 0: none */
 	} rows[] = {
-		{"{\"run_id\":8787654321987654321,\"number_in_job\":8787654321987654321}", INT64_C(8787654321987654321)},
+		{"{\"run_id\":8787654321987654321,\"number_in_job\":8787654321987654321}",
+			INT64_C(8787654321987654321)},
 		{"{\"run_id\":1234567890123450}", INT64_C(1234567890123450)},
 		{"{\"run_id\":9007199254740993}", INT64_C(9007199254740993)},
 		{"{\"run_id\":9223372036854775807}", INT64_MAX},
@@ -64,16 +65,21 @@ static void error_shapes(void **state)
 	} rows[] = {
 		{"{\"error_code\":\"INVALID_PARAMETER_VALUE\",\"message\":\"Job 5 does not exist.\"}",
 			"INVALID_PARAMETER_VALUE", "Job 5 does not exist."},
-		{"{\"error_code\":403,\"message\":\"Invalid access to Org: 1\"}", "403", "Invalid access to Org: 1"},
-		{"{\"error_code\":\"X\",\"message\":\"m\",\"details\":[{\"@type\":\"t\",\"message\":\"inner\"}]}", "X", "m"},
+		{"{\"error_code\":403,\"message\":\"Invalid access to Org: 1\"}", "403",
+			"Invalid access to Org: 1"},
+		{"{\"error_code\":\"X\",\"message\":\"m\",\"details\":[{\"@type\":\"t\",\"message\":"
+		 "\"inner\"}]}",
+			"X", "m"},
 		{"{\"message\":\"only words\"}", "", "only words"},
 		{"{\"error_code\":\"ONLY_CODE\"}", "ONLY_CODE", ""},
 		{"{\"error\":\"api 1.2 text\"}", "", "api 1.2 text"},
 		{"{\"error\":\"invalid_client\",\"error_description\":\"no such client\"}", "invalid_client",
 			"no such client"},
 		{"{\"errorCode\":\"E\",\"errorSummary\":\"s\"}", "E", "s"},
-		{"{\"error\":{\"code\":\"Forbidden\",\"message\":\"by the gateway\"}}", "Forbidden", "by the gateway"},
-		{"{\"detail\":\"scim words\",\"status\":\"404\",\"scimType\":\"noTarget\"}", "noTarget", "scim words"},
+		{"{\"error\":{\"code\":\"Forbidden\",\"message\":\"by the gateway\"}}", "Forbidden",
+			"by the gateway"},
+		{"{\"detail\":\"scim words\",\"status\":\"404\",\"scimType\":\"noTarget\"}", "noTarget",
+			"scim words"},
 		{"{\"error_code\":\"X\",\"message\":null}", "X", ""},
 		{"{\"error_code\":null,\"message\":\"m\"}", "", "m"},
 		{"{\"error_code\":[1],\"message\":{\"a\":1}}", "", ""},
@@ -91,9 +97,11 @@ static void error_shapes(void **state)
 		{"upstream connect error", "", "upstream connect error"},
 		{"<html><head><title>503 Service Unavailable</title></head><body>x</body></html>", "",
 			"503 Service Unavailable"},
-		{"\n <!DOCTYPE html>\n<HTML><TITLE>t</TITLE><pre class=\"x\">\n  Invalid access\n token. </PRE></HTML>", "",
-			"Invalid access token."},
-		{"<html><body>only <b>body</b></body></html>", "", "only <b>body"}, /* up to the first end tag */
+		{"\n <!DOCTYPE html>\n<HTML><TITLE>t</TITLE><pre class=\"x\">\n  Invalid access\n token. "
+		 "</PRE></HTML>",
+			"", "Invalid access token."},
+		{"<html><body>only <b>body</b></body></html>", "",
+			"only <b>body"}, /* up to the first end tag */
 		{"<pre>cut", "", "cut"},
 		{"<pre", "", "<pre"},
 		{"<prefix>x</prefix>", "", "<prefix>x</prefix>"},

@@ -67,8 +67,8 @@ static void check_refused(const char *part)
 
 static void one_word_is_the_token(void **state)
 {
-	static const char *const files[] = {"dapi0123-4_5.6~7+8/9=", "dapi0123-4_5.6~7+8/9=\n", "dapi0123-4_5.6~7+8/9=\r\n",
-		"dapi0123-4_5.6~7+8/9=\n\n"};
+	static const char *const files[] = {"dapi0123-4_5.6~7+8/9=", "dapi0123-4_5.6~7+8/9=\n",
+		"dapi0123-4_5.6~7+8/9=\r\n", "dapi0123-4_5.6~7+8/9=\n\n"};
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
@@ -79,7 +79,8 @@ static void one_word_is_the_token(void **state)
 		struct auth *a = open_auth(&err);
 
 		assert_non_null(a);
-		assert_string_equal(secret_bytes(auth_header(a)), "Authorization: Bearer dapi0123-4_5.6~7+8/9=");
+		assert_string_equal(
+			secret_bytes(auth_header(a)), "Authorization: Bearer dapi0123-4_5.6~7+8/9=");
 		assert_string_equal(auth_principal(a), "token");
 		auth_free(a);
 	}
@@ -104,7 +105,9 @@ static void what_is_no_word_is_refused(void **state)
 		{"da\0pi", 5, "byte 3"},
 		{"da\x1bpi", 5, "byte 3"},
 		{"da\x7fpi", 5, "byte 3"},
-		{"\xef\xbb\xbf" "dapi", 7, "byte 1"},
+		{"\xef\xbb\xbf"
+		 "dapi",
+			7, "byte 1"},
 		{"d\xc3\xa4pi", 5, "byte 2"},
 		{"Bearer dapi", 11, "byte 7"},
 	};
@@ -309,8 +312,8 @@ static void credentials_of_systemd(void **state)
 
 static void credential_names_stay_in_their_folder(void **state)
 {
-	static const char *const names[] = {
-		"credential:", "credential:.", "credential:..", "credential:../token", "credential:/etc/passwd", "credential:a/b"};
+	static const char *const names[] = {"credential:", "credential:.", "credential:..",
+		"credential:../token", "credential:/etc/passwd", "credential:a/b"};
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {

@@ -57,7 +57,8 @@ static void wait_for(int calls)
 		assert_int_equal(loop_run_once(loop, -1, &err), 0);
 }
 
-static void start_client(size_t max_requests, int64_t connect_timeout_us, int64_t request_timeout_us, const char *ca_file)
+static void start_client(
+	size_t max_requests, int64_t connect_timeout_us, int64_t request_timeout_us, const char *ca_file)
 {
 	struct err err = ERR_INIT;
 	struct http_options o = {.ca_file = ca_file,
@@ -133,7 +134,8 @@ static enum tiny_next hello(const struct tiny_request *q)
 
 static void post_and_answer(void **state)
 {
-	static const char *const headers[] = {"Content-Type: application/json", "Accept: application/json", NULL};
+	static const char *const headers[] = {
+		"Content-Type: application/json", "Accept: application/json", NULL};
 	struct secret *s = secret_new(100);
 	struct http_request q = {.headers = headers, .authorization = s, .body = "{\"a\":1}", .body_len = 7};
 	struct http_response r;
@@ -452,7 +454,8 @@ static enum tiny_next endless_body(const struct tiny_request *q)
 static enum tiny_next endless_head(const struct tiny_request *q)
 {
 	tiny_say(q, "HTTP/1.1 200 OK\r\n");
-	while (tiny_say(q, "X-Filler: 0123456789012345678901234567890123456789012345678901234567890123456789\r\n"))
+	while (tiny_say(
+		q, "X-Filler: 0123456789012345678901234567890123456789012345678901234567890123456789\r\n"))
 		;
 	return TINY_CLOSE;
 }
@@ -496,7 +499,8 @@ static void no_full_answer_is_lost(void **state)
 		start_client(1, S_TO_US(5), S_TO_US(30), NULL);
 		post("{\"a\":1}");
 		if (got.transport != OUTCOME_TRANSPORT_LOST || got.status != 0 || got.body_len != 0)
-			fail_msg("row %zu: %d, %d, %zu, %s", i, got.transport, got.status, got.body_len, got.error);
+			fail_msg("row %zu: %d, %d, %zu, %s", i, got.transport, got.status, got.body_len,
+				got.error);
 		assert_int_not_equal(got.error[0], '\0');
 		if (rows[i].error != NULL && strstr(got.error, rows[i].error) == NULL)
 			fail_msg("row %zu: %s", i, got.error);
@@ -592,7 +596,8 @@ static enum tiny_next redirect_elsewhere(const struct tiny_request *q)
 	char line[100];
 
 	/* the port of the other server stands in the request's path */
-	snprintf(line, sizeof(line), "Location: http://127.0.0.1:%d/stolen\r\n", atoi(strchr(q->text, '/') + 1));
+	snprintf(line, sizeof(line), "Location: http://127.0.0.1:%ld/stolen\r\n",
+		strtol(strchr(q->text, '/') + 1, NULL, 10));
 	return tiny_reply(q, "302 Found", line, "");
 }
 
@@ -754,8 +759,9 @@ static void header_lines_cannot_be_smuggled(void **state)
 		"X-A: \x7f",
 		"X-A;",
 	};
-	static const char *const too_many[HTTP_HEADERS_MAX + 2] = {"A: 1", "A: 1", "A: 1", "A: 1", "A: 1", "A: 1", "A: 1",
-		"A: 1", "A: 1", "A: 1", "A: 1", "A: 1", "A: 1", "A: 1", "A: 1", "A: 1", "A: 1", NULL};
+	static const char *const too_many[HTTP_HEADERS_MAX + 2] = {"A: 1", "A: 1", "A: 1", "A: 1", "A: 1",
+		"A: 1", "A: 1", "A: 1", "A: 1", "A: 1", "A: 1", "A: 1", "A: 1", "A: 1", "A: 1", "A: 1",
+		"A: 1", NULL};
 
 	(void)state;
 	start_client(1, S_TO_US(5), S_TO_US(5), NULL);
@@ -783,8 +789,8 @@ static enum tiny_next echo_retry_after(const struct tiny_request *q)
 	/* the value is the request's body */
 	char line[200];
 
-	snprintf(line, sizeof(line), "Retry-After: %.*s\r\n", (int)(q->text + q->len - (strstr(q->text, "\r\n\r\n") + 4)),
-		strstr(q->text, "\r\n\r\n") + 4);
+	snprintf(line, sizeof(line), "Retry-After: %.*s\r\n",
+		(int)(q->text + q->len - (strstr(q->text, "\r\n\r\n") + 4)), strstr(q->text, "\r\n\r\n") + 4);
 	return tiny_reply(q, "429 Too Many Requests", line, "");
 }
 
@@ -813,8 +819,8 @@ static void retry_after_in_seconds(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		post(rows[i].value);
 		assert_int_equal(got.status, 429);
-		if (rows[i].us >= 0 ? got.retry_after_us != rows[i].us :
-				      got.retry_after_us < 0 || got.retry_after_us > HTTP_RETRY_AFTER_MAX_US)
+		if (rows[i].us >= 0 ? got.retry_after_us != rows[i].us
+				    : got.retry_after_us < 0 || got.retry_after_us > HTTP_RETRY_AFTER_MAX_US)
 			fail_msg("%s: %lld", rows[i].value, (long long)got.retry_after_us);
 	}
 	post("x\r\nX-None: 1"); /* and one answer's value is not the next one's */
@@ -909,9 +915,9 @@ static bool make_certificate(const char *name, const char *subject_alternative)
 	snprintf(extension, sizeof(extension), "subjectAltName=%s", subject_alternative);
 
 	char *argv[] = {(char *)"openssl", (char *)"req", (char *)"-x509", (char *)"-newkey", (char *)"ec",
-		(char *)"-pkeyopt", (char *)"ec_paramgen_curve:prime256v1", (char *)"-nodes", (char *)"-days", (char *)"2",
-		(char *)"-subj", (char *)"/CN=test", (char *)"-addext", extension, (char *)"-keyout", key, (char *)"-out",
-		certificate, NULL};
+		(char *)"-pkeyopt", (char *)"ec_paramgen_curve:prime256v1", (char *)"-nodes", (char *)"-days",
+		(char *)"2", (char *)"-subj", (char *)"/CN=test", (char *)"-addext", extension,
+		(char *)"-keyout", key, (char *)"-out", certificate, NULL};
 
 	return run_openssl(argv);
 }
@@ -960,8 +966,9 @@ static void tls_serve(const char *name, const char *more, const char *value)
 	assert_int_equal(pipe2(out, O_CLOEXEC), 0);
 	tls.pid = fork();
 	if (tls.pid == 0) {
-		char *argv[] = {(char *)"openssl", (char *)"s_server", (char *)"-accept", (char *)"127.0.0.1:0",
-			(char *)"-key", key, (char *)"-cert", certificate, (char *)"-www", (char *)more, (char *)value, NULL};
+		char *argv[] = {(char *)"openssl", (char *)"s_server", (char *)"-accept",
+			(char *)"127.0.0.1:0", (char *)"-key", key, (char *)"-cert", certificate,
+			(char *)"-www", (char *)more, (char *)value, NULL};
 
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		dup2(in[0], 0);

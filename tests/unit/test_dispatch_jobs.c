@@ -153,8 +153,10 @@ static void started_with_the_exact_id(void **state)
 		const char *body;
 		int64_t id;
 	} rows[] = {
-		{"{\"run_id\":8787654321987654321,\"number_in_job\":8787654321987654321}", INT64_C(8787654321987654321)},
-		{"{\"run_id\":1234567890123450,\"number_in_job\":1234567890123450}", INT64_C(1234567890123450)},
+		{"{\"run_id\":8787654321987654321,\"number_in_job\":8787654321987654321}",
+			INT64_C(8787654321987654321)},
+		{"{\"run_id\":1234567890123450,\"number_in_job\":1234567890123450}",
+			INT64_C(1234567890123450)},
 		{"{\"run_id\":\"4503599627370501\"}", INT64_C(4503599627370501)},
 	};
 
@@ -218,26 +220,31 @@ static const struct {
 	enum outcome_kind kind;
 	const char *reason, *code, *message;
 } error_rows[] = {
-	{"429 Too Many Requests", "Retry-After: 7\r\n", "{\"error_code\":\"REQUEST_LIMIT_EXCEEDED\",\"message\":\"slow\"}",
-		OUTCOME_RETRY, "rate_limited", "REQUEST_LIMIT_EXCEEDED", "slow"},
+	{"429 Too Many Requests", "Retry-After: 7\r\n",
+		"{\"error_code\":\"REQUEST_LIMIT_EXCEEDED\",\"message\":\"slow\"}", OUTCOME_RETRY,
+		"rate_limited", "REQUEST_LIMIT_EXCEEDED", "slow"},
 	{"503 Service Unavailable", "", "", OUTCOME_RETRY, "server_error", "", "Service Unavailable"},
-	{"502 Bad Gateway", "", "<html><title>502 nginx</title></html>", OUTCOME_RETRY, "server_error", "", "502 nginx"},
+	{"502 Bad Gateway", "", "<html><title>502 nginx</title></html>", OUTCOME_RETRY, "server_error", "",
+		"502 nginx"},
 	{"504 ", "", "", OUTCOME_RETRY, "server_error", "", "HTTP 504"},
-	{"400 Bad Request", "", "{\"error_code\":\"INVALID_PARAMETER_VALUE\",\"message\":\"Job 5 does not exist.\"}",
+	{"400 Bad Request", "",
+		"{\"error_code\":\"INVALID_PARAMETER_VALUE\",\"message\":\"Job 5 does not exist.\"}",
 		OUTCOME_JOB, "job_missing", "INVALID_PARAMETER_VALUE", "Job 5 does not exist."},
-	{"400 Bad Request", "", "MALFORMED_REQUEST: not what we want", OUTCOME_DEAD, "bad_request", "MALFORMED_REQUEST",
-		"not what we want"},
-	{"400 Bad Request", "", "COULD_NOT_ACQUIRE_LOCK: busy", OUTCOME_RETRY, "transient", "COULD_NOT_ACQUIRE_LOCK", "busy"},
-	{"403 Forbidden", "X-Databricks-Reason-Phrase: No rights here\r\n", "", OUTCOME_JOB, "job_forbidden", "",
-		"No rights here"},
-	{"302 Found", "Location: https://x/login.html?error=private-link-validation-error:7\r\n", "", OUTCOME_UNREACHABLE,
-		"private_link", "private-link-validation-error",
-		"the workspace takes requests from its private network only (private link), and this host is not in it (HTTP 302 "
+	{"400 Bad Request", "", "MALFORMED_REQUEST: not what we want", OUTCOME_DEAD, "bad_request",
+		"MALFORMED_REQUEST", "not what we want"},
+	{"400 Bad Request", "", "COULD_NOT_ACQUIRE_LOCK: busy", OUTCOME_RETRY, "transient",
+		"COULD_NOT_ACQUIRE_LOCK", "busy"},
+	{"403 Forbidden", "X-Databricks-Reason-Phrase: No rights here\r\n", "", OUTCOME_JOB, "job_forbidden",
+		"", "No rights here"},
+	{"302 Found", "Location: https://x/login.html?error=private-link-validation-error:7\r\n", "",
+		OUTCOME_UNREACHABLE, "private_link", "private-link-validation-error",
+		"the workspace takes requests from its private network only (private link), and this host is "
+		"not in it (HTTP 302 "
 		"to https://x/login.html?error=private-link-validation-error:7)"},
 	{"303 See Other", "", "", OUTCOME_UNREACHABLE, "redirected", "",
 		"redirects are not followed; is this the host of the workspace? (HTTP 303 to )"},
-	{"400 Bad Request", "", "{\"message\":\"a\\u001b[31mb\\u0007\\u009b\"}", OUTCOME_DEAD, "bad_request", "",
-		"a\\x1b[31mb\\x07\\xc2\\x9b"},
+	{"400 Bad Request", "", "{\"message\":\"a\\u001b[31mb\\u0007\\u009b\"}", OUTCOME_DEAD, "bad_request",
+		"", "a\\x1b[31mb\\x07\\xc2\\x9b"},
 	{"400 Bad Request", "", "bytes \xff\xfe", OUTCOME_DEAD, "bad_request", "", "bytes \\xff\\xfe"},
 };
 
@@ -254,11 +261,13 @@ static void errors_in_every_shape(void **state)
 	start(next_error);
 	for (size_t i = 0; i < ARRAY_SIZE(error_rows); i++) {
 		run_now("{}");
-		if (got.outcome.kind != error_rows[i].kind || strcmp(got.outcome.reason, error_rows[i].reason) != 0 ||
-			strcmp(got.error_code, error_rows[i].code) != 0 || strcmp(got.message, error_rows[i].message) != 0)
-			fail_msg("%zu: %s %s \"%s\" \"%s\"", i, outcome_kind_name(got.outcome.kind), got.outcome.reason,
-				got.error_code, got.message);
-		assert_int_equal(got.http_status, atoi(error_rows[i].status));
+		if (got.outcome.kind != error_rows[i].kind ||
+			strcmp(got.outcome.reason, error_rows[i].reason) != 0 ||
+			strcmp(got.error_code, error_rows[i].code) != 0 ||
+			strcmp(got.message, error_rows[i].message) != 0)
+			fail_msg("%zu: %s %s \"%s\" \"%s\"", i, outcome_kind_name(got.outcome.kind),
+				got.outcome.reason, got.error_code, got.message);
+		assert_int_equal(got.http_status, strtol(error_rows[i].status, NULL, 10));
 		assert_int_equal(got.retry_after_us, i == 0 ? S_TO_US(7) : 0);
 	}
 	assert_int_equal(server.seen->requests, ARRAY_SIZE(error_rows)); /* none was sent twice */
@@ -287,7 +296,8 @@ static void messages_are_bounded(void **state)
 static enum tiny_next only_token_two(const struct tiny_request *q)
 {
 	if (strstr(q->text, "\r\nAuthorization: Bearer dapi-token-two\r\n") == NULL)
-		return tiny_reply(q, "403 Forbidden", "", "{\"error_code\":403,\"message\":\"Invalid access token.\"}");
+		return tiny_reply(
+			q, "403 Forbidden", "", "{\"error_code\":403,\"message\":\"Invalid access token.\"}");
 	return echo(q);
 }
 
@@ -301,7 +311,7 @@ static void refused_credential_is_read_again_once(void **state)
 	assert_int_equal(got.run_id, 5);
 	assert_int_equal(server.seen->requests, 2);
 	assert_string_equal(body_of(server.seen->last), "{\"run_id\":5}"); /* the same bytes */
-	run_now("{\"run_id\":6}"); /* and the new one is kept */
+	run_now("{\"run_id\":6}");					   /* and the new one is kept */
 	assert_int_equal(server.seen->requests, 3);
 }
 
@@ -352,7 +362,8 @@ static void credential_that_cannot_be_read_again(void **state)
 
 static enum tiny_next once_unauthorized(const struct tiny_request *q)
 {
-	return q->number == 1 ? tiny_reply(q, "401 Unauthorized", "", "") : tiny_reply(q, "429 Too Many", "", "");
+	return q->number == 1 ? tiny_reply(q, "401 Unauthorized", "", "")
+			      : tiny_reply(q, "429 Too Many", "", "");
 }
 
 static void the_second_answer_counts(void **state)

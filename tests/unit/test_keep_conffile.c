@@ -92,28 +92,36 @@ static const struct row rows[] = {
 	{"[service]\nlog_level=debug\n", "", "2 service log_level=debug\n"},
 	{"[service]  \nlog_level \t = \t debug \t \n", "", "2 service log_level=debug\n"},
 	{"[watch:w]\nparam.x = a=b:c=d\n", "", "2 watch:w param.x=a=b:c=d\n"},
-	{"[watch:w]\nparam.x = a;b\nparam.y =;b\nparam.z = a#b\n", "", "2 watch:w param.x=a;b\n3 watch:w param.y=;b\n4 watch:w param.z=a#b\n"},
+	{"[watch:w]\nparam.x = a;b\nparam.y =;b\nparam.z = a#b\n", "",
+		"2 watch:w param.x=a;b\n3 watch:w param.y=;b\n4 watch:w param.z=a#b\n"},
 	{"[watch:w]\nparam.x = \" a ; b # c \"\n", "", "2 watch:w param.x=\" a ; b # c \"\n"},
-	{"[watch:w]\nparam.x = \"; a\"\nparam.y = \"a\"b\"\n", "", "2 watch:w param.x=\"; a\"\n3 watch:w param.y=\"a\"b\"\n"},
+	{"[watch:w]\nparam.x = \"; a\"\nparam.y = \"a\"b\"\n", "",
+		"2 watch:w param.x=\"; a\"\n3 watch:w param.y=\"a\"b\"\n"},
 	{"[watch:w]\nparam.x = a \"b\" c\n", "", "2 watch:w param.x=a \"b\" c\n"},
 	{"[watch:w]\ninclude = a, b\n  c\n\n# x\n\td\nsettle = 1s\n", "",
 		"2 watch:w include=a, b\n3 watch:w include=c\n6 watch:w include=d\n7 watch:w settle=1s\n"},
 	{"[watch:w]\ninclude =\n  a\n  b\n", "", "3 watch:w include=a\n4 watch:w include=b\n"},
 	{"[watch:w]\ninclude = [0-9]*.csv\n  [a-z]*.csv\n  !x\n", "",
 		"2 watch:w include=[0-9]*.csv\n3 watch:w include=[a-z]*.csv\n4 watch:w include=!x\n"},
-	{"[watch:w]\nignore = x\n  \"#*#\"\n  \";x\"\n", "", "2 watch:w ignore=x\n3 watch:w ignore=\"#*#\"\n4 watch:w ignore=\";x\"\n"},
-	{"[watch:w]\ndirectory = /a\\\n  b\\\n  c\nsettle = 0\n", "", "2 watch:w directory=/abc\n5 watch:w settle=0\n"},
+	{"[watch:w]\nignore = x\n  \"#*#\"\n  \";x\"\n", "",
+		"2 watch:w ignore=x\n3 watch:w ignore=\"#*#\"\n4 watch:w ignore=\";x\"\n"},
+	{"[watch:w]\ndirectory = /a\\\n  b\\\n  c\nsettle = 0\n", "",
+		"2 watch:w directory=/abc\n5 watch:w settle=0\n"},
 	{"[watch:w]\nparam.x = a \\\n  b\n", "", "2 watch:w param.x=a b\n"},
 	{"[watch:w]\nparam.x = \\\n  b\n", "", "2 watch:w param.x=b\n"},
-	{"[watch:w]\nparam.x = \" a ; \\\n  ; not first\"\n", "f:3: an indented line that begins with ; would be dropped", ""},
+	{"[watch:w]\nparam.x = \" a ; \\\n  ; not first\"\n",
+		"f:3: an indented line that begins with ; would be dropped", ""},
 	{"[watch:w]\nparam.x = \" a ; \\\n  b ; c\"\n", "", "2 watch:w param.x=\" a ; b ; c\"\n"},
 	{"[watch:w]\nparam.x = \"a\\\n  settle = 5s\"\n", "", "2 watch:w param.x=\"asettle = 5s\"\n"},
 	{"[watch:w]\ninclude = a\\\n  b\n  c\n", "", "2 watch:w include=ab\n4 watch:w include=c\n"},
-	{"[watch:w]\ninclude = a\n  b\\\n  c\n  d\n", "", "2 watch:w include=a\n3 watch:w include=bc\n5 watch:w include=d\n"},
+	{"[watch:w]\ninclude = a\n  b\\\n  c\n  d\n", "",
+		"2 watch:w include=a\n3 watch:w include=bc\n5 watch:w include=d\n"},
 	{"[watch:w]\nparam.x = \"a\\\"\n", "", "2 watch:w param.x=\"a\\\"\n"},
 	{"[watch:w]\narg = a\n  --conf key=value\n  x=y\n  mode = fast\n", "",
-		"2 watch:w arg=a\n3 watch:w arg=--conf key=value\n4 watch:w arg=x=y\n5 watch:w arg=mode = fast\n"},
-	{"[watch:w]\npath_map = /a => /b\n  /c => s3://d\n", "", "2 watch:w path_map=/a => /b\n3 watch:w path_map=/c => s3://d\n"},
+		"2 watch:w arg=a\n3 watch:w arg=--conf key=value\n4 watch:w arg=x=y\n5 watch:w arg=mode = "
+		"fast\n"},
+	{"[watch:w]\npath_map = /a => /b\n  /c => s3://d\n", "",
+		"2 watch:w path_map=/a => /b\n3 watch:w path_map=/c => s3://d\n"},
 	{"[watch:w]\ndirectory = /a\xff\xfe\n", "", "2 watch:w directory=/a\xff\xfe\n"},
 	{"[service]\n[events]\n[watch:w]\n", "", ""},
 	{"#" A100 A100 A100 "\n[service]\nlog_level = info\n", "", "3 service log_level=info\n"},
@@ -122,83 +130,121 @@ static const struct row rows[] = {
 
 	/* long lines */
 	{"[watch:w]\nparam.x = " A100 A50 A10 A10 A10 A10 "\nsettle = 0\n",
-		"f:2: the line has 200 bytes, more than the 199 that can be read; a value that ends in \\ goes on at the next indented line",
+		"f:2: the line has 200 bytes, more than the 199 that can be read; a value that ends in \\ "
+		"goes on at the next indented line",
 		"3 watch:w settle=0\n"},
-	{"[watch:w]\nparam.x = " A100 A100 A100 A100 "\n  y\nsettle = 0\n", "f:2: the line has 410 bytes", "4 watch:w settle=0\n"},
-	{"[watch:w]\ninclude = a\n  " A100 A100 "\n  b\n", "f:3: the line has 202 bytes", "2 watch:w include=a\n4 watch:w include=b\n"},
-	{"[watch:w]\nparam.x = a\\\n  " A100 A100 "\nsettle = 0\n", "f:3: the line has 202 bytes", "4 watch:w settle=0\n"},
+	{"[watch:w]\nparam.x = " A100 A100 A100 A100 "\n  y\nsettle = 0\n", "f:2: the line has 410 bytes",
+		"4 watch:w settle=0\n"},
+	{"[watch:w]\ninclude = a\n  " A100 A100 "\n  b\n", "f:3: the line has 202 bytes",
+		"2 watch:w include=a\n4 watch:w include=b\n"},
+	{"[watch:w]\nparam.x = a\\\n  " A100 A100 "\nsettle = 0\n", "f:3: the line has 202 bytes",
+		"4 watch:w settle=0\n"},
 	{"[watch:w" A100 A100 "]\nsettle = 0\n", "f:1: the line has 209 bytes", ""},
-	{"[watch:v]\n[watch:w" A100 A100 "]\nsettle = 0\n[service]\nlog_level = info\n", "f:2: the line has 209 bytes",
-		"5 service log_level=info\n"},
+	{"[watch:v]\n[watch:w" A100 A100 "]\nsettle = 0\n[service]\nlog_level = info\n",
+		"f:2: the line has 209 bytes", "5 service log_level=info\n"},
 	{"[service]\n" A100 A100 "\n", "f:2: the line has 200 bytes", ""},
 	{"[watch:w]\nparam.x = \"" A100 A100 "\"\n", "f:2: the line has 212 bytes", ""},
-	{"[watch:w]\ndirectory = /" A100 "\\\n  " A100 "\\\n  " A100 "\n", "", "2 watch:w directory=/" A100 A100 A100 "\n"},
+	{"[watch:w]\ndirectory = /" A100 "\\\n  " A100 "\\\n  " A100 "\n", "",
+		"2 watch:w directory=/" A100 A100 A100 "\n"},
 
 	/* long names */
-	{"[watch:" A10 A10 A10 A10 "aaa]\nsettle = 0\n", "", "2 watch:" A10 A10 A10 A10 "aaa settle=0\n"}, /* 49 bytes */
+	{"[watch:" A10 A10 A10 A10 "aaa]\nsettle = 0\n", "",
+		"2 watch:" A10 A10 A10 A10 "aaa settle=0\n"}, /* 49 bytes */
 	{"[watch:" A10 A10 A10 A10 "aaaa]\nsettle = 0\n",
 		"f:1: the name of the section has 50 bytes, more than the 49 that can be read", ""},
-	{"[watch:w]\nparam." A10 A10 A10 A10 "aaa = x\n", "", "2 watch:w param." A10 A10 A10 A10 "aaa=x\n"}, /* 49 bytes */
-	{"[watch:w]\nparam." A10 A10 A10 A10 "aaaa = x\n  y\n", "f:2: the key has 50 bytes, more than the 49 that can be read", ""},
+	{"[watch:w]\nparam." A10 A10 A10 A10 "aaa = x\n", "",
+		"2 watch:w param." A10 A10 A10 A10 "aaa=x\n"}, /* 49 bytes */
+	{"[watch:w]\nparam." A10 A10 A10 A10 "aaaa = x\n  y\n",
+		"f:2: the key has 50 bytes, more than the 49 that can be read", ""},
 
 	/* comments */
 	{"[watch:w]\nsettle = 5s ; five\nrescan = 1m\n",
-		"f:2: settle: a blank and ; begin a comment, and comments stand on lines of their own", "3 watch:w rescan=1m\n"},
+		"f:2: settle: a blank and ; begin a comment, and comments stand on lines of their own",
+		"3 watch:w rescan=1m\n"},
 	{"[watch:w]\nsettle = 5s\t# five\n", "f:2: settle: a blank and # begin a comment", ""},
 	{"[watch:w]\nsettle = ;5s\n", "f:2: settle: a blank and ; begin a comment", ""},
 	{"[watch:w]\nsettle = # none\n", "f:2: settle: a blank and # begin a comment", ""},
 	{"[watch:w]\nparam.x = a ;b;c\n", "f:2: param.x: a blank and ; begin", ""},
-	{"[watch:w]\ninclude = a\n  b ; c\n  d\n", "f:3: include: a blank and ; begin", "2 watch:w include=a\n4 watch:w include=d\n"},
+	{"[watch:w]\ninclude = a\n  b ; c\n  d\n", "f:3: include: a blank and ; begin",
+		"2 watch:w include=a\n4 watch:w include=d\n"},
 	{"[watch:w]\ninclude = a ; x\n  b\n", "f:2: include: a blank and ; begin", ""},
 	{"[watch:w]\nparam.x = a\\\n  b ; c\n  d\n", "f:3: param.x: a blank and ; begin", ""},
-	{"[watch:w] ; x\nsettle = 0\n", "f:1: nothing can follow the ] of a section; comments stand on lines of their own", ""},
+	{"[watch:w] ; x\nsettle = 0\n",
+		"f:1: nothing can follow the ] of a section; comments stand on lines of their own", ""},
 	{"[watch:w] # x\n", "f:1: nothing can follow the ] of a section", ""},
 	{"[watch:w]x\n", "f:1: nothing can follow the ] of a section", ""},
-	{"[watch:w]\ninclude = a\n  # b\n  c\n", "f:3: an indented line that begins with # would be dropped; comments begin at the left edge",
+	{"[watch:w]\ninclude = a\n  # b\n  c\n",
+		"f:3: an indented line that begins with # would be dropped; comments begin at the left edge",
 		"2 watch:w include=a\n4 watch:w include=c\n"},
-	{"[watch:w]\nignore = a\n  ;b\n", "f:3: an indented line that begins with ; would be dropped", "2 watch:w ignore=a\n"},
-	{"[service]\n # x\nlog_level = info\n", "f:2: an indented line that begins with # would be dropped", "3 service log_level=info\n"},
+	{"[watch:w]\nignore = a\n  ;b\n", "f:3: an indented line that begins with ; would be dropped",
+		"2 watch:w ignore=a\n"},
+	{"[service]\n # x\nlog_level = info\n", "f:2: an indented line that begins with # would be dropped",
+		"3 service log_level=info\n"},
 	{" ; x\n", "f:1: an indented line that begins with ; would be dropped", ""},
-	{"[watch:w]\nparam.x = a\\\n  #b\n  c\nsettle = 0\n", "f:3: an indented line that begins with # would", "5 watch:w settle=0\n"},
+	{"[watch:w]\nparam.x = a\\\n  #b\n  c\nsettle = 0\n",
+		"f:3: an indented line that begins with # would", "5 watch:w settle=0\n"},
 
 	/* indented lines */
 	{"[watch:w]\ndirectory = /a\n  job_id = 5\n",
 		"f:3: keys begin at the left edge; indented like this it would be a value of directory",
 		"2 watch:w directory=/a\n3 watch:w job_id=5\n"},
 	{"[watch:w]\n  directory = /a\n  job_id = 5\n",
-		"f:2: keys begin at the left edge\nf:3: keys begin at the left edge; indented like this it would be a value of directory",
+		"f:2: keys begin at the left edge\nf:3: keys begin at the left edge; indented like this it "
+		"would be a value of directory",
 		"2 watch:w directory=/a\n3 watch:w job_id=5\n"},
-	{"[watch:w]\ninclude = a\n  job_di = 5\n", "f:3: keys begin at the left edge; indented\nf:3: unknown key \"job_di\"; did you mean job_id?",
+	{"[watch:w]\ninclude = a\n  job_di = 5\n",
+		"f:3: keys begin at the left edge; indented\nf:3: unknown key \"job_di\"; did you mean "
+		"job_id?",
 		"2 watch:w include=a\n"},
-	{"[watch:w]\narg = a\n  param.x = 5\n", "f:3: keys begin at the left edge", "2 watch:w arg=a\n3 watch:w param.x=5\n"},
-	{"[watch:w]\narg = a\n  job_id=5\n", "f:3: keys begin at the left edge", "2 watch:w arg=a\n3 watch:w job_id=5\n"},
-	{"[watch:w]\nsettle = 1s\n  2s\n", "f:3: an indented line is one more value of settle, which takes only one", "2 watch:w settle=1s\n"},
-	{"[watch:w]\nparam.x = a\n  b\n", "f:3: an indented line is one more value of param.x, which takes only one", "2 watch:w param.x=a\n"},
-	{"[watch:w]\nsettle =\n  2s\n", "f:2: settle: the value is empty\nf:3: an indented line is one more value of settle", ""},
+	{"[watch:w]\narg = a\n  param.x = 5\n", "f:3: keys begin at the left edge",
+		"2 watch:w arg=a\n3 watch:w param.x=5\n"},
+	{"[watch:w]\narg = a\n  job_id=5\n", "f:3: keys begin at the left edge",
+		"2 watch:w arg=a\n3 watch:w job_id=5\n"},
+	{"[watch:w]\nsettle = 1s\n  2s\n",
+		"f:3: an indented line is one more value of settle, which takes only one",
+		"2 watch:w settle=1s\n"},
+	{"[watch:w]\nparam.x = a\n  b\n",
+		"f:3: an indented line is one more value of param.x, which takes only one",
+		"2 watch:w param.x=a\n"},
+	{"[watch:w]\nsettle =\n  2s\n",
+		"f:2: settle: the value is empty\nf:3: an indented line is one more value of settle", ""},
 	{"[watch:w]\n  /a\n", "f:2: this line is indented, but there is no key above it", ""},
 	{"  log_level = info\n", "f:1: this line is indented, but there is no key above it", ""},
-	{"[service]\n  [watch:w]\n  directory = /a\n", "f:2: sections begin at the left edge\nf:3: keys begin at the left edge", "3 watch:w directory=/a\n"},
-	{"[watch:v]\ninclude = a\n  [watch:w]\nsettle = 0\n", "f:3: sections begin at the left edge", "2 watch:v include=a\n4 watch:w settle=0\n"},
-	{"[watch:w]\nnosuch = a\n  b\n  c\nsettle = 0\n", "f:2: unknown key \"nosuch\" in [watch:NAME]", "5 watch:w settle=0\n"},
-	{"[watch:w]\nnosuch = a\\\n  b\nsettle = 0\n", "f:2: unknown key \"nosuch\" in [watch:NAME]", "4 watch:w settle=0\n"},
+	{"[service]\n  [watch:w]\n  directory = /a\n",
+		"f:2: sections begin at the left edge\nf:3: keys begin at the left edge",
+		"3 watch:w directory=/a\n"},
+	{"[watch:v]\ninclude = a\n  [watch:w]\nsettle = 0\n", "f:3: sections begin at the left edge",
+		"2 watch:v include=a\n4 watch:w settle=0\n"},
+	{"[watch:w]\nnosuch = a\n  b\n  c\nsettle = 0\n", "f:2: unknown key \"nosuch\" in [watch:NAME]",
+		"5 watch:w settle=0\n"},
+	{"[watch:w]\nnosuch = a\\\n  b\nsettle = 0\n", "f:2: unknown key \"nosuch\" in [watch:NAME]",
+		"4 watch:w settle=0\n"},
 
 	/* continued values */
-	{"[watch:w]\nparam.x = a\\\nsettle = 0\n", "f:2: param.x: the value ends in \\ but the line after it is not indented", "3 watch:w settle=0\n"},
+	{"[watch:w]\nparam.x = a\\\nsettle = 0\n",
+		"f:2: param.x: the value ends in \\ but the line after it is not indented",
+		"3 watch:w settle=0\n"},
 	{"[watch:w]\nparam.x = a\\\n", "f:2: param.x: the value ends in \\ but", ""},
 	{"[watch:w]\nparam.x = a\\", "f:2: param.x: the value ends in \\ but", ""},
 	{"[watch:w]\nparam.x = a\\\n\n  b\n", "f:2: param.x: the value ends in \\ but", ""},
-	{"[watch:w]\nparam.x = a\\\n# x\n  b\nsettle = 0\n", "f:2: param.x: the value ends in \\ but", "5 watch:w settle=0\n"},
-	{"[watch:w]\nparam.x = a\\\n[service]\nlog_level = info\n", "f:2: param.x: the value ends in \\ but", "4 service log_level=info\n"},
+	{"[watch:w]\nparam.x = a\\\n# x\n  b\nsettle = 0\n", "f:2: param.x: the value ends in \\ but",
+		"5 watch:w settle=0\n"},
+	{"[watch:w]\nparam.x = a\\\n[service]\nlog_level = info\n", "f:2: param.x: the value ends in \\ but",
+		"4 service log_level=info\n"},
 	{"[watch:w]\nparam.x = a\\  \n  b\n", "", "2 watch:w param.x=ab\n"},
 
 	/* double quotes */
-	{"[watch:w]\nparam.x = \"a\n", "f:2: param.x: the value begins with a double quote but does not end with one", ""},
+	{"[watch:w]\nparam.x = \"a\n",
+		"f:2: param.x: the value begins with a double quote but does not end with one", ""},
 	{"[watch:w]\nparam.x = \"\n", "f:2: param.x: the value begins with a double quote", ""},
 	{"[watch:w]\nparam.x = \"a\" ; b\n",
-		"f:2: param.x: the value begins with a double quote but does not end with one; comments stand on lines of their own", ""},
+		"f:2: param.x: the value begins with a double quote but does not end with one; comments "
+		"stand on lines of their own",
+		""},
 	{"[watch:w]\nparam.x = \"a\\\n  b\n", "f:3: param.x: the value begins with a double quote", ""},
 	{"[watch:w]\ninclude = \"a\n  b\n", "f:2: include: the value begins with a double quote", ""},
-	{"[watch:w]\ninclude = \"a\", \"b\"\n", "f:2: include: a value in double quotes needs a line of its own", ""},
+	{"[watch:w]\ninclude = \"a\", \"b\"\n",
+		"f:2: include: a value in double quotes needs a line of its own", ""},
 
 	/* keys */
 	{"[service]\nlog_level: info\n", "f:2: keys and values are separated by =, not by :", ""},
@@ -210,33 +256,44 @@ static const struct row rows[] = {
 	{"[service]\nl\xc3\xb6g = info\n", "f:2: \"l\xc3\xb6g\" is not a key", ""},
 	{"[service]\nl\xf6g = info\n", "f:2: \"l\\xf6g\" is not a key", ""},
 	{"[service]\nlog_level =\n", "f:2: log_level: the value is empty", ""},
-	{"[service]\nlog_level = \nruntime_directory = /r\n", "f:2: log_level: the value is empty", "3 service runtime_directory=/r\n"},
-	{"[service]\nlog_level = info\nlog_level = debug\n", "f:3: log_level: given twice, first at f:2; it takes one value", "2 service log_level=info\n"},
-	{"[service]\nlog_level = info\nlog_level = info\n", "f:3: log_level: given twice", "2 service log_level=info\n"},
+	{"[service]\nlog_level = \nruntime_directory = /r\n", "f:2: log_level: the value is empty",
+		"3 service runtime_directory=/r\n"},
+	{"[service]\nlog_level = info\nlog_level = debug\n",
+		"f:3: log_level: given twice, first at f:2; it takes one value",
+		"2 service log_level=info\n"},
+	{"[service]\nlog_level = info\nlog_level = info\n", "f:3: log_level: given twice",
+		"2 service log_level=info\n"},
 	{"log_level = info\n[service]\n", "f:1: this key stands in no section; a [section] comes first", ""},
 	{"[watch:w]\nparam.a b = x\n", "f:2: \"param.a b\" is not a key", ""},
 	{"[watch:w]\nparam. = x\n", "f:2: param.KEY needs the parameter's name behind the dot", ""},
 
 	/* sections */
 	{"[service\nlog_level = info\n", "f:1: the ] of the section is missing", ""},
-	{"[watch:w]\nsettle = 0\n[service\nlog_level = info\n", "f:3: the ] of the section is missing", "2 watch:w settle=0\n"},
-	{"[nosuch]\nkey = 1\nkey = 2\n  x\n[service]\nlog_level = info\n", "f:1: unknown section [nosuch]", "6 service log_level=info\n"},
+	{"[watch:w]\nsettle = 0\n[service\nlog_level = info\n", "f:3: the ] of the section is missing",
+		"2 watch:w settle=0\n"},
+	{"[nosuch]\nkey = 1\nkey = 2\n  x\n[service]\nlog_level = info\n", "f:1: unknown section [nosuch]",
+		"6 service log_level=info\n"},
 	{"[nosuch]\nkey 1\n", "f:1: unknown section [nosuch]\nf:2: there is no = in \"key 1\"", ""},
 	{"[a;b]\n", "f:1: unknown section [a;b]", ""},
 	{"[a ;b]\nx = 1\n", "f:1: unknown section [a ;b]", ""},
 	{"[a]b]\n", "f:1: nothing can follow the ] of a section", ""},
 	{"[]\n", "f:1: unknown section []", ""},
-	{"[service]\nlog_level = info\n[events]\n[service]\nruntime_directory = /r\n", "f:4: [service] stands here a second time, first at f:1",
-		"2 service log_level=info\n"},
+	{"[service]\nlog_level = info\n[events]\n[service]\nruntime_directory = /r\n",
+		"f:4: [service] stands here a second time, first at f:1", "2 service log_level=info\n"},
 	{"[watch:w]\n[watch:w]\nsettle = x\nnosuch = 1\nrescan = 1m\nrescan = 1m\n",
-		"f:2: [watch:w] stands here a second time, first at f:1\nf:3: settle: \"x\" is not a duration\n"
-		"f:4: unknown key \"nosuch\"\nf:6: rescan: given twice, first at f:5", ""},
+		"f:2: [watch:w] stands here a second time, first at f:1\nf:3: settle: \"x\" is not a "
+		"duration\n"
+		"f:4: unknown key \"nosuch\"\nf:6: rescan: given twice, first at f:5",
+		""},
 
 	/* bytes */
-	{"\xEF\xBB\xBF[service]\nlog_level = info\n", "f:1: the file begins with a byte order mark; save it as UTF-8 without one",
+	{"\xEF\xBB\xBF[service]\nlog_level = info\n",
+		"f:1: the file begins with a byte order mark; save it as UTF-8 without one",
 		"2 service log_level=info\n"},
 	{"[service]\n\xEF\xBB\xBFlog_level = info\n", "f:2: \"\xEF\xBB\xBFlog_level\" is not a key", ""},
-	{"[service]\nlog_level = in\x01" "fo\n", "f:2: there is a control character (0x01)", ""},
+	{"[service]\nlog_level = in\x01"
+	 "fo\n",
+		"f:2: there is a control character (0x01)", ""},
 	{"[service]\nlog_level = in\rfo\n", "f:2: there is a control character (0x0d)", ""},
 	{"[service]\rlog_level = info\r", "f:1: there is a control character (0x0d)", ""},
 	{"[service]\nlog_level = info\r\r\n", "f:2: there is a control character (0x0d)", ""},
@@ -251,7 +308,8 @@ static const struct row rows[] = {
 
 	/* line numbers behind everything */
 	{"\r\n# x\r\n[watch:w]\r\ninclude = a\\\r\n  b\r\n\r\n  c\r\nsettle = x\r\n  y\r\nnosuch = 1\r\n",
-		"f:8: settle: \"x\" is not\nf:9: an indented line is one more value of settle\nf:10: unknown key \"nosuch\"",
+		"f:8: settle: \"x\" is not\nf:9: an indented line is one more value of settle\nf:10: unknown "
+		"key \"nosuch\"",
 		"4 watch:w include=ab\n7 watch:w include=c\n"},
 };
 
@@ -271,7 +329,8 @@ static void test_nul_bytes(void **state)
 	static const char utf16[] = "[\0s\0e\0r\0v\0i\0c\0e\0]\0\n\0";
 
 	(void)state;
-	parse_row(value, sizeof(value) - 1, "f:2: there is a NUL byte; is this file UTF-16", "3 service runtime_directory=/r\n");
+	parse_row(value, sizeof(value) - 1, "f:2: there is a NUL byte; is this file UTF-16",
+		"3 service runtime_directory=/r\n");
 	parse_row(comment, sizeof(comment) - 1, "f:1: there is a NUL byte", "");
 	parse_row(blank, sizeof(blank) - 1, "f:2: there is a NUL byte", "3 service log_level=info\n");
 	parse_row(utf16, sizeof(utf16) - 1, "f:1: there is a NUL byte\nf:2: there is a NUL byte", "");
@@ -286,7 +345,8 @@ static void test_value_ceiling(void **state)
 	for (int i = 0; i < 200; i++)
 		(void)buf_adds(&b, "  " A100 "\\\n");
 	(void)buf_adds(&b, "  b\nsettle = 0\n");
-	parse_row(buf_str(&b), b.len, "f:2: param.x: the value is longer than 16384 bytes", "204 watch:w settle=0\n");
+	parse_row(buf_str(&b), b.len, "f:2: param.x: the value is longer than 16384 bytes",
+		"204 watch:w settle=0\n");
 	buf_done(&b);
 }
 
@@ -311,8 +371,8 @@ static void test_many_mistakes(void **state)
 
 /* ---- another inih ---- */
 
-/* Debian's build of inih lets its limits be changed (others have them fixed): with it, builds that read lines otherwise can be
- * had here. What they would change must be told. */
+/* Debian's build of inih lets its limits be changed (others have them fixed): with it, builds that read lines
+ * otherwise can be had here. What they would change must be told. */
 extern bool ini_allow_multiline __attribute__((weak));
 extern char *ini_inline_comment_prefixes __attribute__((weak));
 extern int ini_max_line __attribute__((weak));
@@ -326,7 +386,8 @@ static void test_inih_without_continued_lines(void **state)
 		skip();
 	ini_allow_multiline = false;
 	parse_row(text, strlen(text),
-		"f:3: include: the library that reads the configuration does not see this line as it stands\n",
+		"f:3: include: the library that reads the configuration does not see this line as it "
+		"stands\n",
 		"2 watch:w include=a\n5 watch:w settle=0\n");
 	ini_allow_multiline = true;
 }
@@ -369,7 +430,8 @@ static int compare_lines(const void *a, const void *b)
 	return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-/* What `config` prints, without comments, in sorted order: what was a default the first time is given the second time. */
+/* What `config` prints, without comments, in sorted order: what was a default the first time is given the
+ * second time. */
 static void print_sorted(const struct conf *c, struct buf *out)
 {
 	struct buf b = BUF_INIT(1024 * 1024);
@@ -395,7 +457,8 @@ static void expect_readable(struct conf *c)
 {
 	struct conf *again = conf_new();
 	struct conf_mistakes m = {.n = 0};
-	struct buf text = BUF_INIT(1024 * 1024), first = BUF_INIT(1024 * 1024), second = BUF_INIT(1024 * 1024);
+	struct buf text = BUF_INIT(1024 * 1024), first = BUF_INIT(1024 * 1024),
+		   second = BUF_INIT(1024 * 1024);
 
 	conf_print(c, false, &text);
 	conffile_parse("again", buf_str(&text), text.len, again, &m);
@@ -418,12 +481,16 @@ static void test_print_can_be_read_back(void **state)
 		"job_id = 9223372036854775807\n"
 		"include = a b, \"c,d\"\"\n"
 		"[watch:x]\ndirectory = \"/a ; b\"\ninclude = \"a,b\"\n  c,d\n  \"#*#\"\n  \"!x \"\n"
-		"param.empty = \"\"\nparam.blank = \" \"\nparam.quote = \"\"q\"\nparam.slash = \"a\\\"\nparam.hash = a#b;c\n"
+		"param.empty = \"\"\nparam.blank = \" \"\nparam.quote = \"\"q\"\nparam.slash = "
+		"\"a\\\"\nparam.hash = a#b;c\n"
 		"param.long = \"" A100 "   " A50 "\\\n  " A100 " ; # ;\\\n  " A100 "\"\n"
-		"param.gap = \"" A50 "                                                                                           \\\n"
-		"  x                                                                                                         \\\n"
+		"param.gap = \"" A50 "                                                                       "
+		"                    \\\n"
+		"  x                                                                                         "
+		"                \\\n"
 		"  y" A100 "\"\n"
-		"path_map = /a => s3://b/c\n  \"/a ; b => /x y\"\nsettle = 0\nbrake = off\noverdue = off\nmin_size = 0\nmax_size = 10MB\n"
+		"path_map = /a => s3://b/c\n  \"/a ; b => /x y\"\nsettle = 0\nbrake = off\noverdue = "
+		"off\nmin_size = 0\nmax_size = 10MB\n"
 		"[watch:y]\njob_type = jar\n[notify:n]\non = start.*\nwebhook_body = {\"a\": \"b\"}\n";
 	struct conf *c = conf_new();
 	struct conf_mistakes m = {.n = 0};
@@ -494,16 +561,17 @@ static void expect_default(const struct conf_key *k, const struct conf *c, const
 	struct buf shown = BUF_INIT(65536), def = BUF_INIT(65536), line = BUF_INIT(65536);
 	struct conf *defaults = conf_new();
 	struct conf_mistakes m = {.n = 0};
-	const char *section = k->kind == CONF_KIND_SERVICE     ? "service" :
-			      k->kind == CONF_KIND_EVENTS    ? "events" :
-			      k->kind == CONF_KIND_WORKSPACE ? "workspace" :
-							       "watch:incoming";
+	const char *section = k->kind == CONF_KIND_SERVICE     ? "service"
+			      : k->kind == CONF_KIND_EVENTS    ? "events"
+			      : k->kind == CONF_KIND_WORKSPACE ? "workspace"
+							       : "watch:incoming";
 
 	conf_section(defaults, section, NULL, 0, &m);
 	assert_true(conf_value_format(k, conf_section_find(c, section)->object, &shown));
 	assert_true(conf_value_format(k, conf_section_find(defaults, section)->object, &def));
 	assert_string_equal(buf_str(&shown), buf_str(&def));
-	(void)buf_addf(&line, "\n#%s = %s\n", k->name, k->def); /* spelled as in the table, and commented out */
+	(void)buf_addf(
+		&line, "\n#%s = %s\n", k->name, k->def); /* spelled as in the table, and commented out */
 	if (!strstr(text, buf_str(&line)))
 		fail_msg("the sample has no line: %s", buf_str(&line));
 	buf_done(&shown);
@@ -564,8 +632,9 @@ static void remove_tree(const char *path)
 {
 	CLEANUP_FREE char *command = mem_printf("%s", path);
 	/* Two levels are all that is made here. */
-	static const char *const names[] = {"main.ini", "link.ini", "conf.d/10.ini", "conf.d/20.ini", "conf.d/9.ini", "conf.d/.hidden.ini",
-		"conf.d/x.ini~", "conf.d/README", "conf.d/big.ini", "conf.d/bad.ini", "sub/main.ini", "fifo.ini"};
+	static const char *const names[] = {"main.ini", "link.ini", "conf.d/10.ini", "conf.d/20.ini",
+		"conf.d/9.ini", "conf.d/.hidden.ini", "conf.d/x.ini~", "conf.d/README", "conf.d/big.ini",
+		"conf.d/bad.ini", "sub/main.ini", "fifo.ini"};
 	static const char *const folders[] = {"conf.d/dir.ini", "conf.d", "sub"};
 
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
@@ -610,7 +679,8 @@ static void put_folder(const struct folder *f, const char *name, mode_t mode)
 }
 
 /* told: "@" stands for the folder. Returns what conffile_load() does. */
-static int load(const struct folder *f, const char *name, bool with_confd, const char *told, const char *entries)
+static int load(
+	const struct folder *f, const char *name, bool with_confd, const char *told, const char *entries)
 {
 	CLEANUP_FREE char *path = fs_join(f->path, name);
 	struct conf *c = conf_new();
@@ -646,7 +716,9 @@ static void test_one_file(void **state)
 
 static void test_missing_file(void **state)
 {
-	assert_int_equal(load(*state, "main.ini", true, "@/main.ini: cannot be read: No such file or directory", ""), -ENOENT);
+	assert_int_equal(
+		load(*state, "main.ini", true, "@/main.ini: cannot be read: No such file or directory", ""),
+		-ENOENT);
 }
 
 static void test_not_a_file(void **state)
@@ -683,7 +755,8 @@ static void test_conf_d(void **state)
 	put(f, "conf.d/x.ini~", "x\n", 0644);
 	put(f, "conf.d/README", "x\n", 0644);
 	assert_int_equal(load(f, "main.ini", true, "",
-				 "2 service log_level=info\n2 watch:b settle=0\n3 watch:c settle=0\n2 watch:d settle=0\n"),
+				 "2 service log_level=info\n2 watch:b settle=0\n3 watch:c settle=0\n2 "
+				 "watch:d settle=0\n"),
 		0);
 	assert_int_equal(load(f, "main.ini", false, "", "2 service log_level=info\n"), 0);
 }
@@ -700,16 +773,17 @@ static void test_conf_d_mistakes(void **state)
 	put(f, "conf.d/20.ini", "settle = 1s\n", 0644);
 	put(f, "conf.d/big.ini", "", 0644);
 	assert_int_equal(truncate(big, CONFFILE_BYTES_MAX + 1), 0);
-	assert_int_equal(load(f, "main.ini", true,
-				 "@/main.ini:2: log_level: \"x\" is none of\n"
-				 "@/conf.d/10.ini:1: [watch:a] stands here a second time, first at @/main.ini:3\n"
-				 "@/conf.d/10.ini:2: settle: \"x\" is not a duration\n"
-				 "@/conf.d/10.ini:3: [service] stands here a second time, first at @/main.ini:1\n"
-				 "@/conf.d/10.ini:4: [service] stands here a second time, first at @/main.ini:1\n"
-				 "@/conf.d/20.ini:1: this key stands in no section\n"
-				 "@/conf.d/big.ini: is larger than 4 MiB\n"
-				 "@/conf.d/dir.ini: is not a regular file",
-				 ""),
+	assert_int_equal(
+		load(f, "main.ini", true,
+			"@/main.ini:2: log_level: \"x\" is none of\n"
+			"@/conf.d/10.ini:1: [watch:a] stands here a second time, first at @/main.ini:3\n"
+			"@/conf.d/10.ini:2: settle: \"x\" is not a duration\n"
+			"@/conf.d/10.ini:3: [service] stands here a second time, first at @/main.ini:1\n"
+			"@/conf.d/10.ini:4: [service] stands here a second time, first at @/main.ini:1\n"
+			"@/conf.d/20.ini:1: this key stands in no section\n"
+			"@/conf.d/big.ini: is larger than 4 MiB\n"
+			"@/conf.d/dir.ini: is not a regular file",
+			""),
 		0);
 }
 
@@ -757,11 +831,19 @@ static void test_loose_modes(void **state)
 	} modes[] = {
 		{0644, 0755, ""},
 		{0400, 0700, ""},
-		{0664, 0755, "@/sub/main.ini: its group could change the configuration; do: chmod g-w '@/sub/main.ini'"},
-		{0646, 0755, "@/sub/main.ini: everybody could change the configuration; do: chmod o-w '@/sub/main.ini'"},
-		{0666, 0755, "@/sub/main.ini: its group and everybody could change the configuration; do: chmod go-w '@/sub/main.ini'"},
+		{0664, 0755,
+			"@/sub/main.ini: its group could change the configuration; do: chmod g-w "
+			"'@/sub/main.ini'"},
+		{0646, 0755,
+			"@/sub/main.ini: everybody could change the configuration; do: chmod o-w "
+			"'@/sub/main.ini'"},
+		{0666, 0755,
+			"@/sub/main.ini: its group and everybody could change the configuration; do: chmod "
+			"go-w '@/sub/main.ini'"},
 		{0644, 0775, "@/sub: its group could change the configuration; do: chmod g-w '@/sub'"},
-		{0644, 0777, "@/sub: its group and everybody could change the configuration; do: chmod go-w '@/sub'"},
+		{0644, 0777,
+			"@/sub: its group and everybody could change the configuration; do: chmod go-w "
+			"'@/sub'"},
 		{0644, 01777, ""},
 		{0664, 0757, "@/sub/main.ini: its group could\n@/sub: everybody could"},
 	};
@@ -785,7 +867,8 @@ static void test_loose_conf_d(void **state)
 	put(f, "conf.d/10.ini", "", 0644);
 	put(f, "conf.d/20.ini", "", 0666);
 	assert_int_equal(load(f, "main.ini", true,
-				 "@/conf.d: its group and everybody could change the configuration; do: chmod go-w '@/conf.d'\n"
+				 "@/conf.d: its group and everybody could change the configuration; do: "
+				 "chmod go-w '@/conf.d'\n"
 				 "@/conf.d/20.ini: its group and everybody could change",
 				 ""),
 		0);
@@ -810,8 +893,12 @@ static void test_owners(void **state)
 	} owners[] = {
 		{0, 0, ""},
 		{65534, 65534, ""}, /* everybody outside of a user namespace */
-		{1, 0, "@/sub/main.ini: belongs to user 1, who could change the configuration; do: chown root '@/sub/main.ini'"},
-		{0, 1, "@/sub: belongs to user 1, who could change the configuration; do: chown root '@/sub'"},
+		{1, 0,
+			"@/sub/main.ini: belongs to user 1, who could change the configuration; do: chown "
+			"root '@/sub/main.ini'"},
+		{0, 1,
+			"@/sub: belongs to user 1, who could change the configuration; do: chown root "
+			"'@/sub'"},
 	};
 	const struct folder *f = *state;
 	CLEANUP_FREE char *sub = fs_join(f->path, "sub");
@@ -854,7 +941,8 @@ static struct conf_list lines_of(const char *text, size_t len)
 	return lines;
 }
 
-/* Every value that was taken stands whole at the end of its line, and its key at the beginning of that line or of one above. */
+/* Every value that was taken stands whole at the end of its line, and its key at the beginning of that line
+ * or of one above. */
 static void expect_nothing_cut(const struct conf *c, const struct conf_list *lines)
 {
 	for (size_t i = 0; i < c->entries_n; i++) {
@@ -895,8 +983,9 @@ static void parse_anything(const char *text, size_t len)
 
 static void test_random_bytes(void **state)
 {
-	static const char pieces[][14] = {"[watch:w]\n", "[service]\n", "[", "]", "\n", "\r\n", " ", "\t", "=", ":", ";", "#", "\"", "\\\n",
-		"\\", "include = ", "param.x = ", "settle = 1s", "directory = /", ",", "a", "/", "\xff", "\xc3\xa4", "  ", "\x01", "job_id = 5",
+	static const char pieces[][14] = {"[watch:w]\n", "[service]\n", "[", "]", "\n", "\r\n", " ", "\t",
+		"=", ":", ";", "#", "\"", "\\\n", "\\", "include = ", "param.x = ", "settle = 1s",
+		"directory = /", ",", "a", "/", "\xff", "\xc3\xa4", "  ", "\x01", "job_id = 5",
 		"aaaaaaaaaaaaa", "log_level", "\xEF\xBB\xBF"};
 	uint32_t seed = 4711;
 

@@ -1,6 +1,6 @@
 /*
- * tiny_server: an HTTP server for unit tests, in a forked child: one poll loop, a function of the test that answers
- * each complete request, and a page of memory shared with the test that says what the server saw.
+ * tiny_server: an HTTP server for unit tests, in a forked child: one poll loop, a function of the test that
+ * answers each complete request, and a page of memory shared with the test that says what the server saw.
  *
  * The child is ended by tiny_stop(), and by the kernel when the test ends. Plain HTTP on 127.0.0.1.
  */
@@ -90,7 +90,8 @@ static inline bool tiny_say(const struct tiny_request *q, const char *text)
 }
 
 /* A whole answer: status line and further header lines (each with its CRLF) are the test's. */
-static inline enum tiny_next tiny_reply(const struct tiny_request *q, const char *status, const char *lines, const char *body)
+static inline enum tiny_next tiny_reply(
+	const struct tiny_request *q, const char *status, const char *lines, const char *body)
 {
 	char head[4096];
 	int n = snprintf(head, sizeof(head), "HTTP/1.1 %s\r\n%sContent-Length: %zu\r\n\r\n%s", status, lines,

@@ -33,6 +33,11 @@ static int64_t floor_div(int64_t a, int64_t b)
 	return a / b - (a % b < 0);
 }
 
+static int64_t floor_mod(int64_t a, int64_t b)
+{
+	return a % b < 0 ? a % b + b : a % b;
+}
+
 static bool is_leap(int64_t year)
 {
 	return (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
@@ -70,7 +75,7 @@ static int64_t civil_to_seconds(const struct civil *c)
 static struct civil seconds_to_civil(int64_t seconds)
 {
 	int64_t days = floor_div(seconds, SECONDS_PER_DAY) + days_before_year(1970);
-	int rest = (int)(seconds - floor_div(seconds, SECONDS_PER_DAY) * SECONDS_PER_DAY);
+	int rest = (int)floor_mod(seconds, SECONDS_PER_DAY);
 	struct civil c = {
 		.year = days / 366, .month = 1}; /* never too late a year; a few steps reach the right one */
 
@@ -253,7 +258,7 @@ int64_t clock_timespec_ns(const struct timespec *ts)
 const char *clock_format_us(int64_t wall_us, int digits, char text[CLOCK_TEXT_BYTES])
 {
 	int64_t seconds = floor_div(wall_us, US_PER_S);
-	int64_t fraction = wall_us - seconds * US_PER_S;
+	int64_t fraction = floor_mod(wall_us, US_PER_S);
 
 	BUG_ON(digits < 0 || digits > 6);
 	if (seconds < FIRST_SECOND) {
@@ -278,7 +283,7 @@ const char *clock_format_ns(int64_t wall_ns, char text[CLOCK_TEXT_BYTES])
 	struct civil c = seconds_to_civil(seconds);
 
 	format_civil(&c, text);
-	format_fraction((int64_t)((uint64_t)wall_ns - (uint64_t)seconds * (uint64_t)NS_PER_S), 9, 9, text);
+	format_fraction(floor_mod(wall_ns, NS_PER_S), 9, 9, text);
 	return text;
 }
 

@@ -1,7 +1,8 @@
 /*
- * Pages of their own by mmap(2), because mlock(2) and MADV_DONTDUMP work on whole pages and the heap's are shared with
- * everything else. Locking is best effort: RLIMIT_MEMLOCK may be small, and a token that could be swapped is still
- * better than a service that does not start. What is known about the secret (its length) is not secret.
+ * Pages of their own by mmap(2), because mlock(2) and MADV_DONTDUMP work on whole pages and the heap's are
+ * shared with everything else. Locking is best effort: RLIMIT_MEMLOCK may be small, and a token that could be
+ * swapped is still better than a service that does not start. What is known about the secret (its length) is
+ * not secret.
  */
 #include "base/secret.h"
 

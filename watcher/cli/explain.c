@@ -36,6 +36,7 @@ struct explain_watch {
 	struct buf *out;
 	struct wire_message *in;
 	bool starts; /* it would start a run */
+	bool never;  /* its name is not looked at, or no folder of the watch holds it */
 };
 
 static void explain_text(struct buf *b, const char *text)
@@ -83,6 +84,13 @@ static void explain_fact(struct explain_watch *e, const char *key, const char *t
 	}
 }
 
+static void explain_step_of(struct explain_watch *e, const struct wire_explained *m)
+{
+	if (m->ok == 0 && (strcmp(m->step, "name") == 0 || strcmp(m->step, "watch") == 0))
+		e->never = true;
+	explain_step(e, m->step, m->ok, m->text);
+}
+
 static int explain_receive(struct explain_watch *e, int fd, struct err *err)
 {
 	for (;;) {
@@ -97,7 +105,7 @@ static int explain_receive(struct explain_watch *e, int fd, struct err *err)
 		if (rc <= 0)
 			return err_set(err, ERR_SYSTEM, EPIPE, "the watcher of \"%s\" ended without an answer", e->watch->name);
 		if (e->in->type == WIRE_EXPLAINED)
-			explain_step(e, e->in->as.explained.step, e->in->as.explained.ok, e->in->as.explained.text);
+			explain_step_of(e, &e->in->as.explained);
 		else if (e->in->type == WIRE_EXPLAINED_FILE)
 			return 0;
 	}
@@ -210,6 +218,8 @@ static void explain_close(struct explain_watch *e, const struct wire_file *f, co
 		(void)buf_addf(&b, "cannot tell: %s", trouble);
 	else if (f->rule[0])
 		(void)buf_addf(&b, "%s (%s): %s", f->dead_letter ? "dead letter, no run" : "turned away, no run", f->rule, f->detail);
+	else if (e->never)
+		(void)buf_adds(&b, "never looked at, no run");
 	else if (f->size < 0)
 		(void)buf_adds(&b, "no run now; see the first NO above");
 	else if (e->starts)
@@ -245,13 +255,14 @@ static int explain_one(struct explain_watch *e, const char *root)
 	int rc;
 
 	explain_open(e, root);
+	e->never = false;
 	rc = explain_ask(e, &err);
 	if (rc < 0) {
 		explain_close(e, NULL, err.text);
 		return CLI_FAILED;
 	}
 	e->starts = e->in->as.file.size >= 0 && !e->in->as.file.rule[0];
-	if (!e->in->as.file.rule[0] && e->watch->workspace && e->watch->job_id > 0)
+	if (!e->never && !e->in->as.file.rule[0] && e->watch->workspace && e->watch->job_id > 0)
 		explain_outcome(e, &e->in->as.file);
 	explain_close(e, &e->in->as.file, NULL);
 	return CLI_DONE;

@@ -1,7 +1,7 @@
 /*
- * Entries come one by one, each judged alone and kept as it was given; what they mean together is conf_resolve() and
- * core/conf_check. A section is a struct found by its header's text; its fields are reached by the schema's offsets,
- * so no key is named here but where several belong together.
+ * Entries come one by one, each judged alone and kept as it was given; what they mean together is
+ * conf_resolve() and core/conf_check. A section is a struct found by its header's text; its fields are
+ * reached by the schema's offsets, so no key is named here but where several belong together.
  *
  * Rejected: a tree of generic values that every user would have to read again.
  */
@@ -68,7 +68,8 @@ static void *new_object(struct conf *c, enum conf_kind kind, const char *name)
 		struct conf_workspace *w = object = mem_alloc(sizeof(*w));
 
 		memcpy(w->name, name, strlen(name));
-		c->workspaces = mem_resize(c->workspaces, c->workspaces_n + 1, sizeof(struct conf_workspace *));
+		c->workspaces =
+			mem_resize(c->workspaces, c->workspaces_n + 1, sizeof(struct conf_workspace *));
 		c->workspaces[c->workspaces_n++] = w;
 	} else if (kind == CONF_KIND_NOTIFY && c->notifies_n < CONF_NOTIFIES_MAX) {
 		struct conf_notify *w = object = mem_alloc(sizeof(*w));
@@ -92,8 +93,8 @@ static void *section_object(struct conf *c, enum conf_kind kind, const char *nam
 }
 
 /* NULL with a mistake. */
-static struct conf_section *add_section(struct conf *c, const char *text, const char *file, int line,
-	struct conf_mistakes *m)
+static struct conf_section *add_section(
+	struct conf *c, const char *text, const char *file, int line, struct conf_mistakes *m)
 {
 	struct err err = ERR_INIT;
 	enum conf_kind kind;
@@ -106,7 +107,8 @@ static struct conf_section *add_section(struct conf *c, const char *text, const 
 	}
 	void *object = section_object(c, kind, name);
 	if (!object) {
-		conf_mistake_add(m, false, file, line, "there are too many sections %s", conf_schema_kind_shape(kind));
+		conf_mistake_add(
+			m, false, file, line, "there are too many sections %s", conf_schema_kind_shape(kind));
 		return NULL;
 	}
 	(void)conf_schema_keys(&keys_n);
@@ -136,14 +138,15 @@ static int check_text(const char *value, struct err *err)
 		unsigned char b = (unsigned char)value[i];
 
 		if ((b < 0x20 && b != '\t') || b == 0x7f)
-			return err_set(err, ERR_CONF, EINVAL, "the value holds a control character (0x%02x)", b);
+			return err_set(
+				err, ERR_CONF, EINVAL, "the value holds a control character (0x%02x)", b);
 	}
 	return 0;
 }
 
 /* The entry that gave this key before, when it may be given only once. */
-static const struct conf_entry *given_before(const struct conf *c, const struct conf_section *s,
-	const struct conf_key *k, const char *key)
+static const struct conf_entry *given_before(
+	const struct conf *c, const struct conf_section *s, const struct conf_key *k, const char *key)
 {
 	size_t first = s->given[conf_schema_index(k)];
 
@@ -182,8 +185,8 @@ static void add_entry(struct conf *c, struct conf_section *s, const struct conf_
 }
 
 /* Errors without a key's name come back with it; unknown keys name themselves. */
-static int set_entry(struct conf *c, struct conf_section *s, const char *key, const char *value, const char *file,
-	int line, struct err *err)
+static int set_entry(struct conf *c, struct conf_section *s, const char *key, const char *value,
+	const char *file, int line, struct err *err)
 {
 	const struct conf_key *k = conf_schema_find((enum conf_kind)s->kind, key);
 
@@ -383,7 +386,8 @@ void conf_mistakes_print(const struct conf_mistakes *m, struct buf *b)
 		(void)text_add_printable(b, item->file, strlen(item->file));
 		if (item->file[0] && item->line > 0)
 			(void)buf_addf(b, ":%d", item->line);
-		(void)buf_addf(b, "%s%s%s\n", item->file[0] ? ": " : "", item->warning ? "warning: " : "", item->text);
+		(void)buf_addf(b, "%s%s%s\n", item->file[0] ? ": " : "", item->warning ? "warning: " : "",
+			item->text);
 	}
 	if (m->more)
 		(void)buf_addf(b, "and %zu more\n", m->more);
@@ -396,14 +400,14 @@ void conf_section(struct conf *c, const char *section, const char *file, int lin
 	if (!first)
 		(void)add_section(c, section, file, line, m);
 	else if (first->file[0])
-		conf_mistake_add(m, false, file, line, "[%s] stands here a second time, first at %s:%d", section,
-			first->file, first->line);
+		conf_mistake_add(m, false, file, line, "[%s] stands here a second time, first at %s:%d",
+			section, first->file, first->line);
 	else
 		conf_mistake_add(m, false, file, line, "[%s] stands here a second time", section);
 }
 
-void conf_set(struct conf *c, const char *section, const char *key, const char *value, const char *file, int line,
-	struct conf_mistakes *m)
+void conf_set(struct conf *c, const char *section, const char *key, const char *value, const char *file,
+	int line, struct conf_mistakes *m)
 {
 	struct conf_section *s = find_section(c, section);
 	struct err err = ERR_INIT;
@@ -461,7 +465,8 @@ unsigned conf_auth_found(const struct conf_workspace *ws)
 		found |= 1u << CONF_AUTH_AZURE_CLIENT_SECRET;
 	if (ws->oidc_token_file)
 		found |= 1u << CONF_AUTH_OIDC;
-	/* client_id serves three kinds; a secret without a tenant is one of our own kind even beside an identity token. */
+	/* client_id serves three kinds; a secret without a tenant is one of our own kind even beside an
+	 * identity token. */
 	if ((ws->client_id && !other_client) || (ws->client_secret_file && !ws->azure_tenant_id))
 		found |= 1u << CONF_AUTH_OAUTH_M2M;
 	return found;
@@ -491,8 +496,8 @@ static const char *root_for_path(const struct conf_watch *w, const char *path)
 }
 
 /* Ranks are (longer root first, then order of the file); the from-th of them is wanted. */
-const struct conf_watch *conf_watch_for_path(const struct conf *c, const char *path, size_t *from,
-	const char **ret_root)
+const struct conf_watch *conf_watch_for_path(
+	const struct conf *c, const char *path, size_t *from, const char **ret_root)
 {
 	for (size_t i = 0; i < c->watches_n; i++) {
 		const char *root = root_for_path(c->watches[i], path);
@@ -503,7 +508,8 @@ const struct conf_watch *conf_watch_for_path(const struct conf *c, const char *p
 		for (size_t j = 0; j < c->watches_n; j++) {
 			const char *other = j == i ? NULL : root_for_path(c->watches[j], path);
 
-			if (other && (strlen(other) > strlen(root) || (strlen(other) == strlen(root) && j < i)))
+			if (other &&
+				(strlen(other) > strlen(root) || (strlen(other) == strlen(root) && j < i)))
 				before++;
 		}
 		if (before == *from) {
@@ -538,13 +544,14 @@ void conf_hash(const struct conf *c, char out[65])
 	sha256_hex(digest, out);
 }
 
-int conf_each_entry(const struct conf *c, const char *watch_name, int (*fn)(const struct conf_entry *e, void *arg),
-	void *arg)
+int conf_each_entry(const struct conf *c, const char *watch_name,
+	int (*fn)(const struct conf_entry *e, void *arg), void *arg)
 {
 	for (size_t i = 0; i < c->entries_n; i++) {
 		const struct conf_entry *e = &c->entries[i];
-		bool mine = !watch_name || strcmp(e->section, "service") == 0 ||
-			    (text_starts_with(e->section, "watch:") && strcmp(e->section + 6, watch_name) == 0);
+		bool mine =
+			!watch_name || strcmp(e->section, "service") == 0 ||
+			(text_starts_with(e->section, "watch:") && strcmp(e->section + 6, watch_name) == 0);
 		int r = mine ? fn(e, arg) : 0;
 
 		if (r != 0)

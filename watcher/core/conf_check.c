@@ -1,7 +1,8 @@
 /*
- * Each check is one function over the whole configuration, one workspace or one watch; mistakes point at the entry
- * that is wrong, or at the section's header where something is missing. No check stops another: all mistakes come at
- * once. Nothing outside the values is looked at, so that the answer is the same on every machine.
+ * Each check is one function over the whole configuration, one workspace or one watch; mistakes point at the
+ * entry that is wrong, or at the section's header where something is missing. No check stops another: all
+ * mistakes come at once. Nothing outside the values is looked at, so that the answer is the same on every
+ * machine.
  */
 #include "core/conf.h"
 
@@ -27,7 +28,8 @@ struct site {
 	char section[SECTION_BYTES];
 };
 
-static struct site site_of(const struct conf *c, struct conf_mistakes *m, enum conf_kind kind, const char *name)
+static struct site site_of(
+	const struct conf *c, struct conf_mistakes *m, enum conf_kind kind, const char *name)
 {
 	struct site s = {.c = c, .m = m};
 	struct buf b = BUF_INIT(SECTION_BYTES - 1);
@@ -58,11 +60,11 @@ static bool is_tried(const struct site *s, const char *key)
 }
 
 /* At the entry of key, at the section's header when it was not given (or key is NULL). */
-#define TELL(s, warning, key, ...)                                                                                     \
-	do {                                                                                                           \
-		const char *tell_file;                                                                                 \
-		int tell_line = place_of(s, key, &tell_file);                                                          \
-		conf_mistake_add((s)->m, warning, tell_file, tell_line, __VA_ARGS__);                                  \
+#define TELL(s, warning, key, ...)                                                                           \
+	do {                                                                                                 \
+		const char *tell_file;                                                                       \
+		int tell_line = place_of(s, key, &tell_file);                                                \
+		conf_mistake_add((s)->m, warning, tell_file, tell_line, __VA_ARGS__);                        \
 	} while (0)
 
 static int place_of(const struct site *s, const char *key, const char **ret_file)
@@ -86,7 +88,8 @@ static int check_value(const struct conf_key *k, const char *value, struct err *
 		return rules_check_ignore(value, err);
 	if (value[0] == '!')
 		return err_set(err, ERR_CONF, EINVAL,
-			"\"%s\": ! takes a pattern off the shipped list and works in ignore only; for a name that begins "
+			"\"%s\": ! takes a pattern off the shipped list and works in ignore only; for a name "
+			"that begins "
 			"with it write \\!",
 			value);
 	return glob_check(value, err);
@@ -136,13 +139,14 @@ static bool works_now(const struct conf_key *k, const struct conf_section *s)
 	if (word_is_in(buf_str(&given), k->now)) {
 		works = true;
 	} else if (k->def) {
-		/* All but words and switches could be spelled in several ways: both go through the same reader and writer. */
+		/* All but words and switches could be spelled in several ways: both go through the same
+		 * reader and writer. */
 		struct conf_watch scratch_watch = {.job_id = 0};
 		struct conf_workspace scratch_workspace = {.auth = 0};
 		struct conf_service scratch_service = {.log_level = 0};
-		void *object = k->kind == CONF_KIND_WATCH     ? (void *)&scratch_watch :
-			       k->kind == CONF_KIND_WORKSPACE ? (void *)&scratch_workspace :
-								(void *)&scratch_service;
+		void *object = k->kind == CONF_KIND_WATCH	? (void *)&scratch_watch
+			       : k->kind == CONF_KIND_WORKSPACE ? (void *)&scratch_workspace
+								: (void *)&scratch_service;
 
 		conf_value_set_default(k, object);
 		works = conf_value_format(k, object, &def) && strcmp(buf_str(&given), buf_str(&def)) == 0;
@@ -153,15 +157,16 @@ static bool works_now(const struct conf_key *k, const struct conf_section *s)
 	return works;
 }
 
-static void check_available(const struct conf_key *k, const struct conf_section *s, const struct conf_entry *e,
-	struct conf_mistakes *m)
+static void check_available(const struct conf_key *k, const struct conf_section *s,
+	const struct conf_entry *e, struct conf_mistakes *m)
 {
 	if (works_now(k, s))
 		return;
 	if (!*k->now && !k->def)
 		conf_mistake_add(m, false, e->file, e->line, "%s is not available in this version", e->key);
 	else
-		conf_mistake_add(m, false, e->file, e->line, "%s = %s is not available in this version", e->key, e->value);
+		conf_mistake_add(m, false, e->file, e->line, "%s = %s is not available in this version",
+			e->key, e->value);
 }
 
 static void check_entries(const struct conf *c, struct conf_mistakes *m)
@@ -173,8 +178,8 @@ static void check_entries(const struct conf *c, struct conf_mistakes *m)
 
 		if (s->kind == CONF_KIND_NOTIFY)
 			continue; /* told once for the section */
-		if (k->type == CONF_TYPE_PATTERN || k->type == CONF_TYPE_MIME || k->type == CONF_TYPE_TEMPLATE ||
-			k->type == CONF_TYPE_PARAM)
+		if (k->type == CONF_TYPE_PATTERN || k->type == CONF_TYPE_MIME ||
+			k->type == CONF_TYPE_TEMPLATE || k->type == CONF_TYPE_PARAM)
 			check_values(k, e, m);
 		check_available(k, s, e, m);
 	}
@@ -203,7 +208,8 @@ static void check_needs(const struct site *s, enum conf_kind kind)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(NEEDS); i++) {
 		if (NEEDS[i].kind == kind && is_given(s, NEEDS[i].key) && !is_given(s, NEEDS[i].needs))
-			TELL(s, false, NEEDS[i].key, "%s is of no use without %s", NEEDS[i].key, NEEDS[i].needs);
+			TELL(s, false, NEEDS[i].key, "%s is of no use without %s", NEEDS[i].key,
+				NEEDS[i].needs);
 	}
 }
 
@@ -292,7 +298,8 @@ static void check_auth(const struct site *s, const struct conf_workspace *ws)
 		if (found & (1u << kind))
 			(void)buf_addf(&names, "%s%s", names.len ? " and " : "", conf_auth_name(kind));
 	}
-	TELL(s, false, NULL, "[%s] has more than one kind of credential: %s; keep one", s->section, buf_str(&names));
+	TELL(s, false, NULL, "[%s] has more than one kind of credential: %s; keep one", s->section,
+		buf_str(&names));
 	buf_done(&names);
 }
 
@@ -303,7 +310,8 @@ static void check_workspace(const struct conf *c, const struct conf_workspace *w
 	if (!is_tried(&s, "host"))
 		TELL(&s, false, NULL, "[%s] has no host", s.section);
 	if (!ws->name[0] && c->workspaces_n > 1)
-		TELL(&s, false, NULL, "[workspace] needs a name because there is another one: [workspace:NAME]");
+		TELL(&s, false, NULL,
+			"[workspace] needs a name because there is another one: [workspace:NAME]");
 	check_auth(&s, ws);
 	check_needs(&s, CONF_KIND_WORKSPACE);
 	if (ws->request_timeout_us < ws->connect_timeout_us)
@@ -344,7 +352,8 @@ static void check_watch_workspace(const struct site *s, const struct conf_watch 
 		const char *near = text_nearest(w->workspace_name, names, c->workspaces_n);
 
 		if (near && *near)
-			TELL(s, false, "workspace", "there is no [workspace:%s]; did you mean %s?", w->workspace_name, near);
+			TELL(s, false, "workspace", "there is no [workspace:%s]; did you mean %s?",
+				w->workspace_name, near);
 		else
 			TELL(s, false, "workspace", "there is no [workspace:%s]%s%s", w->workspace_name,
 				all.len ? "; there are: " : "", buf_str(&all));
@@ -362,9 +371,11 @@ static void check_watch_job(const struct site *s, const struct conf_watch *w)
 	if (w->job_id != 0 && w->job_name)
 		TELL(s, false, "job_name", "job_id and job_name are both given; keep one");
 	if (list && is_given(s, "param.*"))
-		TELL(s, false, "param.*", "job_type = %s takes arg, not param.KEY", conf_job_type_name(w->job_type));
+		TELL(s, false, "param.*", "job_type = %s takes arg, not param.KEY",
+			conf_job_type_name(w->job_type));
 	if (!list && !either && is_given(s, "arg"))
-		TELL(s, false, "arg", "job_type = %s takes param.KEY, not arg", conf_job_type_name(w->job_type));
+		TELL(s, false, "arg", "job_type = %s takes param.KEY, not arg",
+			conf_job_type_name(w->job_type));
 	if (either && is_given(s, "arg") && is_given(s, "param.*"))
 		TELL(s, false, "arg", "job_type = wheel takes either arg or param.KEY, not both");
 }
@@ -378,7 +389,8 @@ static void check_watch_values(const struct site *s, const struct conf_watch *w)
 	if (w->marker && w->complete != CONF_COMPLETE_MARKER)
 		TELL(s, false, "marker", "marker is of no use without complete = marker");
 	if (w->complete == CONF_COMPLETE_CLOSE && w->method == CONF_METHOD_POLL)
-		TELL(s, false, "complete", "complete = close cannot be told with method = poll; take auto or quiet");
+		TELL(s, false, "complete",
+			"complete = close cannot be told with method = poll; take auto or quiet");
 	if (w->workspace && w->max_requests > w->workspace->max_requests)
 		TELL(s, false, "max_requests", "max_requests is more than the workspace's %lld",
 			(long long)w->workspace->max_requests);
@@ -401,13 +413,16 @@ static void check_path_map(const struct site *s, const struct conf_watch *w)
 		return;
 	if (w->path_map_n == 0) {
 		if (!is_tried(s, "path_map"))
-			TELL(s, true, NULL, "[%s] has no path_map: jobs get local paths; path_map = none says that this is meant",
+			TELL(s, true, NULL,
+				"[%s] has no path_map: jobs get local paths; path_map = none says that this "
+				"is meant",
 				s->section);
 		return;
 	}
 	for (size_t i = 0; i < w->directory.n; i++) {
 		if (!is_mapped(w, w->directory.items[i]))
-			TELL(s, true, "path_map", "no path_map covers all of %s: jobs get local paths for the rest",
+			TELL(s, true, "path_map",
+				"no path_map covers all of %s: jobs get local paths for the rest",
 				w->directory.items[i]);
 	}
 	for (size_t i = 0; i < w->path_map_n; i++) {
@@ -415,9 +430,11 @@ static void check_path_map(const struct site *s, const struct conf_watch *w)
 		bool used = false;
 
 		for (size_t j = 0; j < w->directory.n && !used; j++)
-			used = fs_is_beneath(local, w->directory.items[j]) || fs_is_beneath(w->directory.items[j], local);
+			used = fs_is_beneath(local, w->directory.items[j]) ||
+			       fs_is_beneath(w->directory.items[j], local);
 		if (!used && w->directory.n > 0)
-			TELL(s, true, "path_map", "path_map of %s is of no use: no directory of this watch is there", local);
+			TELL(s, true, "path_map",
+				"path_map of %s is of no use: no directory of this watch is there", local);
 	}
 }
 
@@ -445,10 +462,11 @@ static void check_own_files(const struct site *s, const struct conf_watch *w)
 			if (!own[j].path)
 				continue;
 			if (fs_is_beneath(dir, own[j].path))
-				TELL(s, false, "directory", "%s holds %s %s; own files must not be watched", dir,
-					own[j].what, own[j].path);
+				TELL(s, false, "directory", "%s holds %s %s; own files must not be watched",
+					dir, own[j].what, own[j].path);
 			else if (fs_is_beneath(own[j].path, dir))
-				TELL(s, false, "directory", "%s is inside of %s %s", dir, own[j].what, own[j].path);
+				TELL(s, false, "directory", "%s is inside of %s %s", dir, own[j].what,
+					own[j].path);
 		}
 	}
 }
@@ -465,9 +483,10 @@ static void check_same_watch_overlap(const struct site *s, const struct conf_wat
 {
 	for (size_t i = 0; i < w->directory.n; i++) {
 		for (size_t j = 0; j < i; j++) {
-			if (overlaps(w->directory.items[i], w->recursive, w->directory.items[j], w->recursive))
-				TELL(s, false, "directory", "directories %s and %s overlap", w->directory.items[j],
-					w->directory.items[i]);
+			if (overlaps(
+				    w->directory.items[i], w->recursive, w->directory.items[j], w->recursive))
+				TELL(s, false, "directory", "directories %s and %s overlap",
+					w->directory.items[j], w->directory.items[i]);
 		}
 	}
 }
@@ -487,14 +506,17 @@ static bool same_job(const struct conf_watch *a, const struct conf_watch *b)
 }
 
 /* Both would make the same tokens: every file would be a dead letter of one of them. */
-static void check_other_watch_overlap(const struct site *s, const struct conf_watch *a, const struct conf_watch *b)
+static void check_other_watch_overlap(
+	const struct site *s, const struct conf_watch *a, const struct conf_watch *b)
 {
 	for (size_t i = 0; i < a->directory.n; i++) {
 		for (size_t j = 0; j < b->directory.n; j++) {
-			if (!overlaps(a->directory.items[i], a->recursive, b->directory.items[j], b->recursive))
+			if (!overlaps(
+				    a->directory.items[i], a->recursive, b->directory.items[j], b->recursive))
 				continue;
 			TELL(s, false, "directory",
-				"[watch:%s] and [watch:%s] start the same job for the same files: %s and %s overlap",
+				"[watch:%s] and [watch:%s] start the same job for the same files: %s and %s "
+				"overlap",
 				b->name, a->name, b->directory.items[j], a->directory.items[i]);
 			return;
 		}

@@ -1,7 +1,7 @@
 /*
- * Written by hand and strict: the text becomes part of the idempotency token, so two spellings of one host must not
- * make two tokens, and http:// must not slip through for anything but the machine itself ("127.evil.example",
- * "localhost.example", "127.1" are not loopback).
+ * Written by hand and strict: the text becomes part of the idempotency token, so two spellings of one host
+ * must not make two tokens, and http:// must not slip through for anything but the machine itself
+ * ("127.evil.example", "localhost.example", "127.1" are not loopback).
  */
 #include "core/conf_host.h"
 
@@ -91,7 +91,8 @@ static int parse_ip6(const char *s, size_t len, struct address *a, struct err *e
 	return 0;
 }
 
-/* A name whose last label is all digits is an IPv4 address to every resolver, in one of many spellings: only one is taken. */
+/* A name whose last label is all digits is an IPv4 address to every resolver, in one of many spellings: only
+ * one is taken. */
 static int parse_ip4(struct address *a, struct err *err)
 {
 	struct in_addr ip;
@@ -123,7 +124,8 @@ static int parse_name(const char *s, size_t len, struct address *a, struct err *
 	for (size_t i = 0; i < len; i++)
 		a->name[i] = (char)tolower((unsigned char)s[i]);
 	a->name[len] = '\0';
-	if (a->name[last + strspn(a->name + last, "0123456789")] == '\0' || text_starts_with(a->name + last, "0x"))
+	if (a->name[last + strspn(a->name + last, "0123456789")] == '\0' ||
+		text_starts_with(a->name + last, "0x"))
 		return parse_ip4(a, err);
 	a->loopback = strcmp(a->name, "localhost") == 0;
 	return 0;
@@ -177,8 +179,9 @@ static int parse_address(const char *text, struct address *a, struct err *err)
 	if (r < 0)
 		return r;
 	if (!a->tls && !a->loopback)
-		return fail(err, "http:// would send the credential in clear; it is for loopback addresses only, "
-				 "write https://");
+		return fail(err,
+			"http:// would send the credential in clear; it is for loopback addresses only, "
+			"write https://");
 	return 0;
 }
 
@@ -191,8 +194,9 @@ int conf_host_parse(const char *text, char **ret_host, char **ret_token, struct 
 		return r;
 	const char *scheme = a.tls ? "https://" : "http://";
 
-	*ret_host = a.port == (a.tls ? PORT_HTTPS : PORT_HTTP) ? mem_printf("%s%s", scheme, a.name) :
-								mem_printf("%s%s:%d", scheme, a.name, a.port);
+	*ret_host = a.port == (a.tls ? PORT_HTTPS : PORT_HTTP)
+			    ? mem_printf("%s%s", scheme, a.name)
+			    : mem_printf("%s%s:%d", scheme, a.name, a.port);
 	*ret_token = a.port == PORT_HTTPS ? mem_strdup(a.name) : mem_printf("%s:%d", a.name, a.port);
 	return 0;
 }

@@ -1,7 +1,7 @@
 /*
- * The configuration as it works, written so that it can be read back: what was given first, each with its origin in a
- * comment above it, then the defaults. Only lines that the loader takes are written: at most 199 bytes, values in
- * double quotes where the bare text would mean something else, longer ones continued by `\`.
+ * The configuration as it works, written so that it can be read back: what was given first, each with its
+ * origin in a comment above it, then the defaults. Only lines that the loader takes are written: at most 199
+ * bytes, values in double quotes where the bare text would mean something else, longer ones continued by `\`.
  *
  * Values that were given are written from the entries, so that each value of a list keeps its own origin.
  */
@@ -39,8 +39,8 @@ static bool needs_quotes(const struct conf_key *k, const char *text)
 	return false;
 }
 
-/* How much of rest fits into room bytes so that the next line does not begin with what would be cut off or taken for a
- * comment there. rest is longer than room. */
+/* How much of rest fits into room bytes so that the next line does not begin with what would be cut off or
+ * taken for a comment there. rest is longer than room. */
 static size_t piece_of(const char *rest, size_t room)
 {
 	for (size_t n = room; n > 0; n--) {
@@ -96,8 +96,8 @@ static void add_origin(const struct conf_entry *e, struct buf *b)
 }
 
 /* The values of one entry, as they work. */
-static int entry_values(const struct printer *p, const struct conf_key *k, const struct conf_entry *e,
-	struct conf_list *ret)
+static int entry_values(
+	const struct printer *p, const struct conf_key *k, const struct conf_entry *e, struct conf_list *ret)
 {
 	struct conf_list raw;
 	struct buf text = BUF_INIT(CONF_TEXT_BYTES);
@@ -210,13 +210,15 @@ static void print_ini_section(const struct printer *p)
 
 /* ---- as JSON: {"SECTION": {"KEY": {"value": …, "origin": …}}}, arrays for keys that take several ---- */
 
-static void write_json_value(const struct printer *p, const struct conf_key *k, const char *key, const char *value)
+static void write_json_value(
+	const struct printer *p, const struct conf_key *k, const char *key, const char *value)
 {
 	int64_t number;
 
 	if (k->type == CONF_TYPE_BOOL)
 		json_add_bool(p->w, key, strcmp(value, "yes") == 0);
-	else if ((k->type == CONF_TYPE_COUNT || k->type == CONF_TYPE_ID) && num_parse_i64(value, &number) == 0)
+	else if ((k->type == CONF_TYPE_COUNT || k->type == CONF_TYPE_ID) &&
+		 num_parse_i64(value, &number) == 0)
 		json_add_i64(p->w, key, number);
 	else
 		json_add_string(p->w, key, value);

@@ -1,8 +1,9 @@
 /*
- * One row per key. Bounds are text like the defaults, so that a row reads like the manual and an error message can
- * quote it; they are read when a value is (a configuration has dozens of values, not millions).
+ * One row per key. Bounds are text like the defaults, so that a row reads like the manual and an error
+ * message can quote it; they are read when a value is (a configuration has dozens of values, not millions).
  *
- * Rows are looked up one after the other: there are about a hundred, and no hash could be printed in this order.
+ * Rows are looked up one after the other: there are about a hundred, and no hash could be printed in this
+ * order.
  */
 #include "core/conf_schema.h"
 
@@ -46,11 +47,12 @@
 static const char *const LOG_LEVELS[] = {"error", "warning", "info", "debug", NULL};
 static const char *const DURABILITIES[] = {"power", "process", NULL};
 static const char *const COMPRESSIONS[] = {"gzip", "none", NULL};
-static const char *const AUTHS[] = {"", "token", "oauth-m2m", "azure-client-secret", "azure-managed-identity", "oidc",
-	"basic", "profile", NULL};
+static const char *const AUTHS[] = {"", "token", "oauth-m2m", "azure-client-secret", "azure-managed-identity",
+	"oidc", "basic", "profile", NULL};
 static const char *const TLS_VERSIONS[] = {"1.2", "1.3", NULL};
 static const char *const API_VERSIONS[] = {"2.0", "2.1", "2.2", NULL};
-static const char *const JOB_TYPES[] = {"job", "notebook", "jar", "python", "wheel", "spark_submit", "sql", NULL};
+static const char *const JOB_TYPES[] = {
+	"job", "notebook", "jar", "python", "wheel", "spark_submit", "sql", NULL};
 static const char *const NAME_CLASSES[] = {"globs", "control", NULL};
 static const char *const METHODS[] = {"auto", "inotify", "poll", NULL};
 static const char *const COMPLETES[] = {"auto", "close", "quiet", "marker", NULL};
@@ -266,8 +268,8 @@ static const struct conf_key KEYS[] = {
 
 static const struct {
 	const char *name;
-	bool named;       /* takes a NAME … */
-	bool must_have;   /* … and cannot do without */
+	bool named;	/* takes a NAME … */
+	bool must_have; /* … and cannot do without */
 	const char *shape;
 } KINDS[CONF_KINDS] = {
 	[CONF_KIND_SERVICE] = {"service", false, false, "[service]"},
@@ -279,11 +281,12 @@ static const struct {
 
 static bool is_name_char(char c)
 {
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '_' ||
-	       c == '-';
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
+	       c == '_' || c == '-';
 }
 
-/* Databricks allows the same characters in names of job parameters (databricks.com, Jobs API, job_parameters). */
+/* Databricks allows the same characters in names of job parameters (databricks.com, Jobs API,
+ * job_parameters). */
 static bool is_param(const char *key)
 {
 	if (!text_starts_with(key, "param.") || !key[6])
@@ -305,9 +308,11 @@ static int unknown_kind(const char *word, struct err *err)
 	text_printable(word, strlen(word), shown, sizeof(shown));
 	const char *near = text_nearest(word, words, CONF_KINDS);
 	if (near)
-		return err_set(err, ERR_CONF, EINVAL, "unknown section [%s]; did you mean [%s…]?", shown, near);
+		return err_set(
+			err, ERR_CONF, EINVAL, "unknown section [%s]; did you mean [%s…]?", shown, near);
 	return err_set(err, ERR_CONF, EINVAL,
-		"unknown section [%s]; there are [service], [events], [workspace], [watch:NAME] and [notify:NAME]",
+		"unknown section [%s]; there are [service], [events], [workspace], [watch:NAME] and "
+		"[notify:NAME]",
 		shown);
 }
 
@@ -357,7 +362,8 @@ const char *conf_schema_kind_shape(enum conf_kind kind)
 	return KINDS[kind].shape;
 }
 
-int conf_schema_parse_section(const char *section, enum conf_kind *ret_kind, const char **ret_name, struct err *err)
+int conf_schema_parse_section(
+	const char *section, enum conf_kind *ret_kind, const char **ret_name, struct err *err)
 {
 	const char *colon = strchr(section, ':');
 	char word[CONF_NAME_BYTES] = "";
@@ -381,8 +387,10 @@ int conf_schema_parse_section(const char *section, enum conf_kind *ret_kind, con
 		char shown[120];
 
 		return err_set(err, ERR_CONF, EINVAL,
-			"\"%s\" cannot be a name; letters, digits, . _ and - can, up to %d of them, no . or - first",
-			text_printable(colon + 1, strlen(colon + 1), shown, sizeof(shown)), CONF_NAME_BYTES - 1);
+			"\"%s\" cannot be a name; letters, digits, . _ and - can, up to %d of them, no . or "
+			"- first",
+			text_printable(colon + 1, strlen(colon + 1), shown, sizeof(shown)),
+			CONF_NAME_BYTES - 1);
 	}
 	*ret_kind = (enum conf_kind)kind;
 	*ret_name = colon ? colon + 1 : "";
@@ -400,8 +408,8 @@ int conf_schema_unknown_key(enum conf_kind kind, const char *key, struct err *er
 	text_printable(key, strlen(key), shown, sizeof(shown));
 	for (size_t i = 0; i < CONF_KINDS; i++) {
 		if (conf_schema_find((enum conf_kind)i, key))
-			return err_set(err, ERR_CONF, ENOENT, "%s is a key of %s, not of %s", shown, KINDS[i].shape,
-				KINDS[kind].shape);
+			return err_set(err, ERR_CONF, ENOENT, "%s is a key of %s, not of %s", shown,
+				KINDS[i].shape, KINDS[kind].shape);
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(KEYS); i++) {
 		if (KEYS[i].kind == kind)

@@ -1,6 +1,6 @@
 /*
- * Fields are reached by offset, so that the table alone says where a value goes; a row's type says what lies there.
- * Everything is read into new memory first and put in its place only when the whole text was good.
+ * Fields are reached by offset, so that the table alone says where a value goes; a row's type says what lies
+ * there. Everything is read into new memory first and put in its place only when the whole text was good.
  */
 #include "core/conf_value.h"
 
@@ -72,9 +72,9 @@ static int word_error(const struct conf_key *k, const char *text, struct err *er
 	}
 	text_printable(text, strlen(text), shown, sizeof(shown));
 	const char *near = text_nearest(text, k->words, n);
-	int r = near && *near ? err_set(err, ERR_CONF, EINVAL, "\"%s\" is none of %s; did you mean %s?", shown,
-					buf_str(&b), near) :
-				err_set(err, ERR_CONF, EINVAL, "\"%s\" is none of %s", shown, buf_str(&b));
+	int r = near && *near ? err_set(err, ERR_CONF, EINVAL, "\"%s\" is none of %s; did you mean %s?",
+					shown, buf_str(&b), near)
+			      : err_set(err, ERR_CONF, EINVAL, "\"%s\" is none of %s", shown, buf_str(&b));
 	buf_done(&b);
 	return r;
 }
@@ -90,7 +90,8 @@ static int parse_word(const struct conf_key *k, const char *text, int *ret, stru
 	return word_error(k, text, err);
 }
 
-static int parse_flags(const struct conf_key *k, const struct conf_list *values, unsigned *ret, struct err *err)
+static int parse_flags(
+	const struct conf_key *k, const struct conf_list *values, unsigned *ret, struct err *err)
 {
 	unsigned bits = 0;
 	int bit;
@@ -133,7 +134,8 @@ static int parse_secret(const char *text, char **ret, struct err *err)
 		return parse_path(text, ret, err);
 	if (!*name || strchr(name, '/') || strcmp(name, ".") == 0 || strcmp(name, "..") == 0 ||
 		strlen(name) > 255 || !text_is_utf8(name, strlen(name)))
-		return err_set(err, ERR_CONF, EINVAL, "credential:NAME needs the name of a systemd credential");
+		return err_set(
+			err, ERR_CONF, EINVAL, "credential:NAME needs the name of a systemd credential");
 	*ret = mem_strdup(text);
 	return 0;
 }
@@ -174,7 +176,8 @@ static int set_string(const struct conf_key *k, const char *text, char **field_t
 	return 0;
 }
 
-static int add_strings(const struct conf_key *k, const struct conf_list *values, struct conf_list *l, struct err *err)
+static int add_strings(
+	const struct conf_key *k, const struct conf_list *values, struct conf_list *l, struct err *err)
 {
 	struct conf_list made = {.n = 0};
 
@@ -232,8 +235,9 @@ static int unit_error(const struct conf_key *k, const char *text, struct err *er
 {
 	char shown[SHOWN_BYTES];
 
-	return err_set(err, ERR_CONF, EINVAL, "\"%s\" is not %s%s", text_printable(text, strlen(text), shown, sizeof(shown)),
-		unit_hint(k->type), k->flags & CONF_OFF ? ", and not off" : "");
+	return err_set(err, ERR_CONF, EINVAL, "\"%s\" is not %s%s",
+		text_printable(text, strlen(text), shown, sizeof(shown)), unit_hint(k->type),
+		k->flags & CONF_OFF ? ", and not off" : "");
 }
 
 static int parse_number(const struct conf_key *k, const char *text, int64_t *ret, struct err *err)
@@ -330,7 +334,8 @@ static int add_map_rule(const char *text, struct conf_watch *w, struct err *err)
 	struct conf_map_rule rule;
 
 	if (w->path_map_none || (strcmp(text, "none") == 0 && w->path_map_n > 0))
-		return err_set(err, ERR_CONF, EINVAL, "none says that there is no rule, and cannot stand beside one");
+		return err_set(err, ERR_CONF, EINVAL,
+			"none says that there is no rule, and cannot stand beside one");
 	if (strcmp(text, "none") == 0) {
 		w->path_map_none = true;
 		return 0;
@@ -380,8 +385,8 @@ static int set_values(const struct conf_key *k, const char *key, const struct co
 	const char *first = values->items[0];
 
 	if (is_string(k->type))
-		return k->flags & CONF_MULTI ? add_strings(k, values, field(k, object), err) :
-					       set_string(k, first, field(k, object), err);
+		return k->flags & CONF_MULTI ? add_strings(k, values, field(k, object), err)
+					     : set_string(k, first, field(k, object), err);
 	switch (k->type) {
 	case CONF_TYPE_HOST:
 		return set_host(first, object, err);
@@ -433,7 +438,8 @@ static int split_quoted(const struct conf_key *k, const char *raw, struct conf_l
 	size_t len = strlen(raw);
 
 	if (len < 2 || raw[len - 1] != '"')
-		return err_set(err, ERR_CONF, EINVAL, "the value begins with a double quote but does not end with one");
+		return err_set(err, ERR_CONF, EINVAL,
+			"the value begins with a double quote but does not end with one");
 	if (len == 2 && k->type != CONF_TYPE_TEMPLATE && k->type != CONF_TYPE_PARAM)
 		return err_set(err, ERR_CONF, EINVAL, "the value is empty");
 	if ((k->flags & CONF_COMMA) && memchr(raw + 1, '"', len - 2))
@@ -454,7 +460,8 @@ static int split_commas(const char *raw, struct conf_list *ret, struct err *err)
 		if (len == 0)
 			return err_set(err, ERR_CONF, EINVAL, "there is a comma with nothing beside it");
 		if (*p == '"')
-			return err_set(err, ERR_CONF, EINVAL, "a value in double quotes needs a line of its own");
+			return err_set(
+				err, ERR_CONF, EINVAL, "a value in double quotes needs a line of its own");
 		if (ret->n >= CONF_LIST_MAX)
 			return err_set(err, ERR_CONF, EINVAL, "there are more than %d values", CONF_LIST_MAX);
 		conf_list_add(ret, p, len);
@@ -592,7 +599,8 @@ void conf_value_add_canonical(const struct conf_key *k, const char *value, struc
 
 	if (k->type == CONF_TYPE_MAP && pathmap_parse(value, &text, &remote, NULL) == 0)
 		(void)buf_addf(b, "%s => %s", text, remote);
-	else if ((k->type == CONF_TYPE_PATH || k->type == CONF_TYPE_SECRET) && parse_string(k, value, &text, NULL) == 0)
+	else if ((k->type == CONF_TYPE_PATH || k->type == CONF_TYPE_SECRET) &&
+		 parse_string(k, value, &text, NULL) == 0)
 		(void)buf_adds(b, text);
 	else
 		(void)buf_adds(b, value);

@@ -178,7 +178,7 @@ static enum extension extension_of(const char *name, const char **ret_words)
 {
 	const char *text = extension_text(name);
 
-	*ret_words = "says nothing";
+	*ret_words = "has no say";
 	for (size_t i = 0; i < ARRAY_SIZE(extensions); i++) {
 		if (strcasecmp(extensions[i].text, text) == 0) {
 			*ret_words = extensions[i].words;
@@ -606,7 +606,7 @@ static void explain_tail(const struct filetype_voices *v, const struct textform 
 	bool one_line;
 
 	if (s && s->ends)
-		buf_addf(b, "%s %s", s->ends(v) ? "end of" : "not the end of (cut or not finished)", s->words);
+		buf_addf(b, s->ends(v) ? "the end of %s" : "not the end of %s: cut or not finished", s->words);
 	else if (!s && t->is_text && textform_json(t, &one_line) != TEXTFORM_JSON_NO)
 		buf_adds(b, textform_json_closes(t) ? "close what the first bytes open" :
 						      "do not close what the first bytes open");

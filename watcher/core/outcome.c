@@ -1,16 +1,18 @@
 /*
- * One table, read from the top; the first row that fits decides. doc/outcomes.md says the same in words and must be
- * changed with it: the reason words are a promise.
+ * One table, read from the top; the first row that fits decides. doc/outcomes.md says the same in words and
+ * must be changed with it: the reason words are a promise.
  *
- * Sending a request again is always safe, because its idempotency token makes the service answer with the run that is
- * there. Giving one up is not, so a doubt goes to RETRY. But a row must not be decided by what a stranger can write:
- * the service may quote a parameter in its message, and the parameter is a file name. So a text that would suspend a
- * job or a workspace counts only at the start of the message, or where the service does not look at parameters yet
- * (401, 403), or when the error code does not speak of the parameters.
+ * Sending a request again is always safe, because its idempotency token makes the service answer with the run
+ * that is there. Giving one up is not, so a doubt goes to RETRY. But a row must not be decided by what a
+ * stranger can write: the service may quote a parameter in its message, and the parameter is a file name. So
+ * a text that would suspend a job or a workspace counts only at the start of the message, or where the
+ * service does not look at parameters yet (401, 403), or when the error code does not speak of the
+ * parameters.
  *
  * "sure" means that this attempt started no run: the request was refused before anything was done.
  *
- * Sources: the error codes and retry rules of the Databricks SDKs for Go and Python and of Airflow's provider.
+ * Sources: the error codes and retry rules of the Databricks SDKs for Go and Python and of Airflow's
+ * provider.
  */
 #include "core/outcome.h"
 
@@ -20,20 +22,44 @@
 #include "base/mem.h"
 
 struct rule {
-	int from, to;     /* statuses */
+	int from, to;	  /* statuses */
 	const char *code; /* error code, or NULL for any */
 	const char *text; /* pattern for the message, or NULL for any: see text_fits() */
 	struct outcome outcome;
 };
 
-#define RETRY(reason) {OUTCOME_RETRY, false, reason}
-#define RETRY_SURE(reason) {OUTCOME_RETRY, true, reason}
-#define CREDENTIAL {OUTCOME_CREDENTIAL, true, "credential_refused"}
-#define JOB(reason) {OUTCOME_JOB, true, reason}
-#define DEAD(reason) {OUTCOME_DEAD, true, reason}
-#define DEAD_UNSURE(reason) {OUTCOME_DEAD, false, reason}
-#define UNREACHABLE(reason) {OUTCOME_UNREACHABLE, true, reason}
-#define UNREACHABLE_UNSURE(reason) {OUTCOME_UNREACHABLE, false, reason}
+#define RETRY(reason)                                                                                        \
+	{                                                                                                    \
+		OUTCOME_RETRY, false, reason                                                                 \
+	}
+#define RETRY_SURE(reason)                                                                                   \
+	{                                                                                                    \
+		OUTCOME_RETRY, true, reason                                                                  \
+	}
+#define CREDENTIAL                                                                                           \
+	{                                                                                                    \
+		OUTCOME_CREDENTIAL, true, "credential_refused"                                               \
+	}
+#define JOB(reason)                                                                                          \
+	{                                                                                                    \
+		OUTCOME_JOB, true, reason                                                                    \
+	}
+#define DEAD(reason)                                                                                         \
+	{                                                                                                    \
+		OUTCOME_DEAD, true, reason                                                                   \
+	}
+#define DEAD_UNSURE(reason)                                                                                  \
+	{                                                                                                    \
+		OUTCOME_DEAD, false, reason                                                                  \
+	}
+#define UNREACHABLE(reason)                                                                                  \
+	{                                                                                                    \
+		OUTCOME_UNREACHABLE, true, reason                                                            \
+	}
+#define UNREACHABLE_UNSURE(reason)                                                                           \
+	{                                                                                                    \
+		OUTCOME_UNREACHABLE, false, reason                                                           \
+	}
 
 static const struct outcome not_sent = UNREACHABLE("unreachable");
 static const struct outcome lost = RETRY("no_answer");
@@ -165,7 +191,8 @@ static bool piece_stands_at(const char *piece, const char *s, const char **ret_e
 	return true;
 }
 
-/* Is the pattern found in the message, upper and lower case alike? '^' in front: only at its start. '*': anything in between. */
+/* Is the pattern found in the message, upper and lower case alike? '^' in front: only at its start. '*':
+ * anything in between. */
 static bool text_fits(const char *pattern, const char *message)
 {
 	bool anchored = *pattern == '^';
@@ -190,8 +217,8 @@ static bool text_fits(const char *pattern, const char *message)
 static bool rule_fits(const struct rule *r, const struct outcome_answer *a)
 {
 	return a->http_status >= r->from && a->http_status <= r->to &&
-		(r->code == NULL || strcmp(r->code, a->error_code) == 0) &&
-		(r->text == NULL || text_fits(r->text, a->message));
+	       (r->code == NULL || strcmp(r->code, a->error_code) == 0) &&
+	       (r->text == NULL || text_fits(r->text, a->message));
 }
 
 static struct outcome decide_by_status(const struct outcome_answer *a)

@@ -1,9 +1,9 @@
 /*
- * A token is not counted as 1 but as per_us units of credit, and a microsecond brings `count` units: so 3 per second
- * needs no fraction, and a bucket that is asked a million times gives exactly what it should.
+ * A token is not counted as 1 but as per_us units of credit, and a microsecond brings `count` units: so 3 per
+ * second needs no fraction, and a bucket that is asked a million times gives exactly what it should.
  *
- * Kept instead of one time stamp ("next free at", GCRA), because there the interval per_us / count would have to be
- * rounded.
+ * Kept instead of one time stamp ("next free at", GCRA), because there the interval per_us / count would have
+ * to be rounded.
  */
 #include "core/rate.h"
 
@@ -44,7 +44,8 @@ void rate_init(struct rate *r, int64_t count, int64_t per_us, int64_t burst, int
 	r->per_us = per_us > 0 ? per_us : 1;
 	r->full = to_credit(burst > 0 ? burst : 1, r->per_us);
 	r->credit = r->full;
-	/* A token is taken at a whole microsecond; what that brought too much must not be lost when the bucket is small. */
+	/* A token is taken at a whole microsecond; what that brought too much must not be lost when the
+	 * bucket is small. */
 	slack = (r->count < r->per_us ? r->count : r->per_us) - 1;
 	if (slack > 0 && __builtin_add_overflow(r->full, slack, &r->full))
 		r->full = INT64_MAX;

@@ -1,7 +1,7 @@
 /*
- * The keys for code and message are two lists in order of trust; the first that is there wins. What is no JSON object
- * is taken as text. The message is copied raw, since it is compared with patterns before somebody makes it fit to be
- * shown; it is cut, since nobody needs more of it.
+ * The keys for code and message are two lists in order of trust; the first that is there wins. What is no
+ * JSON object is taken as text. The message is copied raw, since it is compared with patterns before somebody
+ * makes it fit to be shown; it is cut, since nobody needs more of it.
  */
 #include "dispatch/answer.h"
 
@@ -17,8 +17,8 @@ static bool is_blank(char c)
 
 static bool is_code_char(char c)
 {
-	return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '.' ||
-		c == '-';
+	return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' ||
+	       c == '.' || c == '-';
 }
 
 static void set_code(struct answer *a, const char *text, size_t len)
@@ -65,7 +65,8 @@ static const char *first_text(const struct json *o, const char *const *keys, siz
 static void read_object(const struct json *o, struct answer *a)
 {
 	static const char *const codes[] = {"error_code", "errorCode", "scimType", "code"};
-	static const char *const messages[] = {"message", "error_description", "errorSummary", "detail", "error"};
+	static const char *const messages[] = {
+		"message", "error_description", "errorSummary", "detail", "error"};
 	const struct json *inner = json_get(o, "error");
 
 	if (json_is_object(inner))
@@ -129,7 +130,8 @@ static bool read_plain_code(const char *body, size_t len, struct answer *a)
 {
 	size_t n = 0;
 
-	while (n < len && ((body[n] >= 'A' && body[n] <= 'Z') || (body[n] >= '0' && body[n] <= '9') || body[n] == '_'))
+	while (n < len &&
+		((body[n] >= 'A' && body[n] <= 'Z') || (body[n] >= '0' && body[n] <= '9') || body[n] == '_'))
 		n++;
 	if (n < 2 || n + 1 >= len || body[n] != ':' || !is_blank(body[n + 1]))
 		return false;

@@ -1,16 +1,18 @@
 /*
- * A kind is one row of a table: how it is called and how it makes the header line. What a kind needs more (a request
- * to a token endpoint) will stand beside `load`; who uses this module sees only the header line.
+ * A kind is one row of a table: how it is called and how it makes the header line. What a kind needs more (a
+ * request to a token endpoint) will stand beside `load`; who uses this module sees only the header line.
  *
- * The file is judged by its open descriptor: what was checked is what is read. Links are followed, because mounted
- * secrets (Kubernetes, /run/secrets) are links; it is the file at their end that must be closed to others.
+ * The file is judged by its open descriptor: what was checked is what is read. Links are followed, because
+ * mounted secrets (Kubernetes, /run/secrets) are links; it is the file at their end that must be closed to
+ * others.
  *
- * A credential that systemd hands over is owned by root with a right for the service's user in its access control
- * list, and stat(2) shows the list's mask in the group bits: mode 0440 then says nothing about a group. So for these
- * the group's read bit is let through; they lie in a directory of this service only. Source: systemd.exec(5) and
- * systemd's exec-credential.c.
+ * A credential that systemd hands over is owned by root with a right for the service's user in its access
+ * control list, and stat(2) shows the list's mask in the group bits: mode 0440 then says nothing about a
+ * group. So for these the group's read bit is let through; they lie in a directory of this service only.
+ * Source: systemd.exec(5) and systemd's exec-credential.c.
  *
- * Nothing of a credential's content is ever put in a message; a byte that does not belong there is told by its place.
+ * Nothing of a credential's content is ever put in a message; a byte that does not belong there is told by
+ * its place.
  */
 #include "dispatch/auth.h"
 
@@ -25,7 +27,7 @@
 
 #define CREDENTIAL_PREFIX "credential:"
 #define UID_OVERFLOW 65534 /* owners outside of our user namespace (PrivateUsers=) */
-#define LINE_END_BYTES 16 /* room for what does not count */
+#define LINE_END_BYTES 16  /* room for what does not count */
 #define FILE_FORBIDDEN 077
 #define CREDENTIAL_FORBIDDEN 037
 
@@ -69,7 +71,9 @@ static int find_place(const struct auth *a, const char *value, struct place *ret
 		return err_set(err, ERR_CONF, EINVAL, "%s does not name a credential", value);
 	if (a->credentials_directory == NULL)
 		return err_set(err, ERR_CONF, ENOENT,
-			"%s is given, but systemd hands no credentials over (LoadCredential= in the unit is missing)", value);
+			"%s is given, but systemd hands no credentials over (LoadCredential= in the unit is "
+			"missing)",
+			value);
 	*ret = (struct place){fs_join(a->credentials_directory, name), CREDENTIAL_FORBIDDEN};
 	return 0;
 }
@@ -80,11 +84,11 @@ static int check_file(const struct place *p, const struct stat *st, struct err *
 		return err_set(err, ERR_CONF, EINVAL, "%s is not a regular file", p->path);
 	if (st->st_uid != 0 && st->st_uid != geteuid() && st->st_uid != UID_OVERFLOW)
 		return err_set(err, ERR_CONF, EPERM,
-			"%s belongs to user %u, who could change it; run: chown %u %s", p->path, (unsigned)st->st_uid,
-			(unsigned)geteuid(), p->path);
+			"%s belongs to user %u, who could change it; run: chown %u %s", p->path,
+			(unsigned)st->st_uid, (unsigned)geteuid(), p->path);
 	if (st->st_mode & p->forbidden)
-		return err_set(err, ERR_CONF, EPERM, "%s is open to others (mode %04o); run: chmod 600 %s", p->path,
-			(unsigned)st->st_mode & 07777, p->path);
+		return err_set(err, ERR_CONF, EPERM, "%s is open to others (mode %04o); run: chmod 600 %s",
+			p->path, (unsigned)st->st_mode & 07777, p->path);
 	return 0;
 }
 
@@ -107,7 +111,8 @@ static int read_place(const struct place *p, struct secret *s, struct err *err)
 	return r < 0 ? conf_errno(err, -r, p->path) : 0;
 }
 
-/* What stands behind the first `start` bytes must be one word of visible ASCII: it goes into a header line. */
+/* What stands behind the first `start` bytes must be one word of visible ASCII: it goes into a header line.
+ */
 static int check_word(struct secret *s, size_t start, const char *path, struct err *err)
 {
 	const char *p = secret_bytes(s);

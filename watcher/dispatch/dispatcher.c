@@ -14,6 +14,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -661,7 +662,7 @@ static bool watchers_are_done(const struct dispatcher *d)
 	int64_t done = 0;
 
 	for (size_t i = 0; i < d->conf->watches_n; i++)
-		done += d->watches[i].is_done || (d->watches[i].lost && d->watches[i].ever_attached);
+		done += d->watches[i].is_done;
 	return done >= d->expected;
 }
 
@@ -692,7 +693,9 @@ static int scan_status(const struct dispatcher *d)
 	for (size_t i = 0; i < d->conf->watches_n; i++) {
 		const struct watch_state *w = &d->watches[i];
 
-		if (!w->ever_attached || w->is_done)
+		if (w->lost)
+			status = EXIT_FAILED; /* its folder is missing, which was said */
+		if (!w->ever_attached || w->is_done || w->lost)
 			continue;
 		if (w->scanned) {
 			log_warning("watch %s: some files were not complete yet and are left for the next scan",
@@ -876,10 +879,21 @@ static void tear_down(struct dispatcher *d)
 	free(d);
 }
 
+/* Terminals and service managers signal whole groups of processes; the keeper tells us when to stop. */
+static void ignore_signals(void)
+{
+	static const int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGPIPE};
+
+	for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
+		(void)signal(signals[i], SIG_IGN);
+}
+
 static int run(struct dispatcher *d, struct err *err)
 {
-	int rc = limits_apply(LIMITS_DISPATCHER, err);
+	int rc;
 
+	ignore_signals();
+	rc = limits_apply(LIMITS_DISPATCHER, err);
 	if (rc == 0)
 		rc = receive_configuration(d, err);
 	if (rc < 0)

@@ -1,22 +1,25 @@
 /*
- * Each client has a fixed set of slots, one easy handle each, made and configured at the start: what must never fail
- * later (an option that cannot be set) fails there. A request takes an idle slot or waits in a queue for one. The
- * multi handle tells by two callbacks which descriptors and which time it wants; these go straight to base/loop and
- * nothing else happens in them. The callbacks for header lines and body only collect. Answers are given out after
- * curl has returned, from the list of finished transfers, so a user's callback may send the next request at once.
+ * Each client has a fixed set of slots, one easy handle each, made and configured at the start: what must
+ * never fail later (an option that cannot be set) fails there. A request takes an idle slot or waits in a
+ * queue for one. The multi handle tells by two callbacks which descriptors and which time it wants; these go
+ * straight to base/loop and nothing else happens in them. The callbacks for header lines and body only
+ * collect. Answers are given out after curl has returned, from the list of finished transfers, so a user's
+ * callback may send the next request at once.
  *
- * Sent or not: curl says how many bytes of requests it wrote and when the connection was ready to write the first. If
- * neither is there, the request cannot have arrived; in every other failure it may have. curl sends a request again by
- * itself when a kept connection turns out to be closed by the server; the idempotency token makes that harmless.
+ * Sent or not: curl says how many bytes of requests it wrote and when the connection was ready to write the
+ * first. If neither is there, the request cannot have arrived; in every other failure it may have. curl sends
+ * a request again by itself when a kept connection turns out to be closed by the server; the idempotency
+ * token makes that harmless.
  *
- * An answer that is not complete (cut off, too large, too slow) is no answer, even when its status is known: half of
- * an error message could be taken for another one.
+ * An answer that is not complete (cut off, too large, too slow) is no answer, even when its status is known:
+ * half of an error message could be taken for another one.
  *
- * The header line with the credential is given to curl as it stands in its secret, by a list node of ours, so that
- * there is no copy of ours to wipe. curl builds each request in a buffer of its own, which it frees when it is sent.
+ * The header line with the credential is given to curl as it stands in its secret, by a list node of ours, so
+ * that there is no copy of ours to wipe. curl builds each request in a buffer of its own, which it frees when
+ * it is sent.
  *
- * Rejected: HTTP/2 (several requests on one connection stand or fall together), connections shared between clients,
- * CURLOPT_COPYPOSTFIELDS (the caller keeps the body for a second attempt anyway).
+ * Rejected: HTTP/2 (several requests on one connection stand or fall together), connections shared between
+ * clients, CURLOPT_COPYPOSTFIELDS (the caller keeps the body for a second attempt anyway).
  */
 #include "dispatch/http.h"
 
@@ -55,10 +58,12 @@ struct slot {
 	struct list in_slots; /* idle or busy */
 	CURL *easy;
 	struct call *call;
-	struct curl_slist lines[HTTP_HEADERS_MAX + 2]; /* nodes of ours: "Expect:", the credential, the caller's */
+	struct curl_slist
+		lines[HTTP_HEADERS_MAX + 2]; /* nodes of ours: "Expect:", the credential, the caller's */
 	struct buf head, body;
 	size_t head_bytes;
-	bool head_complete; /* the empty line was there: curl takes a head that ends in the middle for a whole one */
+	bool head_complete; /* the empty line was there: curl takes a head that ends in the middle for a whole
+			       one */
 	bool too_large;
 	char error[CURL_ERROR_SIZE];
 };
@@ -121,7 +126,7 @@ static bool is_loopback(const char *authority, size_t len)
 	memcpy(host, authority, host_len);
 	host[host_len] = '\0';
 	return strcasecmp(host, "localhost") == 0 ||
-		(inet_pton(AF_INET, host, &v4) == 1 && ntohl(v4.s_addr) >> 24 == IN_LOOPBACKNET);
+	       (inet_pton(AF_INET, host, &v4) == 1 && ntohl(v4.s_addr) >> 24 == IN_LOOPBACKNET);
 }
 
 static int check_url(const char *url, struct err *err)
@@ -130,7 +135,8 @@ static int check_url(const char *url, struct err *err)
 	const char *authority = url + strcspn(url, "/");
 
 	if (len > HTTP_URL_BYTES || !is_visible(url, len))
-		return err_set(err, ERR_INPUT, EINVAL, "the URL is too long or has bytes that a URL cannot have");
+		return err_set(
+			err, ERR_INPUT, EINVAL, "the URL is too long or has bytes that a URL cannot have");
 	authority += strspn(authority, "/");
 	len = strcspn(authority, "/?#");
 	if (memchr(authority, '@', len) != NULL)
@@ -202,8 +208,8 @@ static void perform(struct http *h, curl_socket_t fd, int bits)
 {
 	int running;
 
-	/* Only a descriptor that could not be watched makes this fail. Then all transfers have failed, but each has
-	 * to be looked at once to be told. */
+	/* Only a descriptor that could not be watched makes this fail. Then all transfers have failed, but
+	 * each has to be looked at once to be told. */
 	if (curl_multi_socket_action(h->multi, fd, bits, &running) != CURLM_OK)
 		curl_multi_perform(h->multi, &running);
 	settle(h);
@@ -295,7 +301,8 @@ static struct curl_slist *build_lines(struct slot *s, const struct http_request 
 	size_t n = 0;
 
 	/* curl only reads the nodes */
-	s->lines[n++].data = (char *)"Expect:"; /* without it curl would ask before it sends a large body, and wait a second */
+	s->lines[n++].data = (char *)"Expect:"; /* without it curl would ask before it sends a large body, and
+						   wait a second */
 	if (q->authorization != NULL)
 		s->lines[n++].data = (char *)secret_bytes(q->authorization);
 	for (size_t i = 0; q->headers != NULL && q->headers[i] != NULL; i++)
@@ -315,7 +322,7 @@ static bool set_request(struct slot *s, const struct http_request *q)
 	if (q->body == NULL)
 		return curl_easy_setopt(e, CURLOPT_HTTPGET, 1L) == CURLE_OK;
 	return curl_easy_setopt(e, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)q->body_len) == CURLE_OK &&
-		curl_easy_setopt(e, CURLOPT_POSTFIELDS, q->body) == CURLE_OK;
+	       curl_easy_setopt(e, CURLOPT_POSTFIELDS, q->body) == CURLE_OK;
 }
 
 /* The handle forgets what is not ours. */
@@ -349,8 +356,10 @@ static void deliver(struct http *h, struct call *c, const struct http_response *
 static void deliver_failed(void *arg)
 {
 	struct http *h = arg;
-	struct http_response r = {
-		.transport = OUTCOME_TRANSPORT_NOT_SENT, .body = "", .head = "", .error = "not enough memory"};
+	struct http_response r = {.transport = OUTCOME_TRANSPORT_NOT_SENT,
+		.body = "",
+		.head = "",
+		.error = "not enough memory"};
 
 	while (!list_is_empty(&h->failed)) {
 		struct call *c = LIST_OF(h->failed.next, struct call, in_queue);
@@ -557,7 +566,8 @@ static CURLcode set_configured(CURL *e, const struct http_options *o, const char
 		return code;
 	code = curl_easy_setopt(e, CURLOPT_CAINFO, o->ca_file);
 	if (code == CURLE_OK)
-		code = curl_easy_setopt(e, CURLOPT_CAPATH, NULL); /* else the system's would be good as well */
+		code = curl_easy_setopt(
+			e, CURLOPT_CAPATH, NULL); /* else the system's would be good as well */
 	return code;
 }
 
@@ -578,7 +588,8 @@ static CURLcode set_callbacks(CURL *e, struct slot *s)
 	return code;
 }
 
-static int slot_init(struct http *h, struct slot *s, const struct http_options *o, const char *agent, struct err *err)
+static int slot_init(
+	struct http *h, struct slot *s, const struct http_options *o, const char *agent, struct err *err)
 {
 	s->http = h;
 	buf_init(&s->head, HTTP_HEAD_BYTES);
@@ -595,7 +606,8 @@ static int slot_init(struct http *h, struct slot *s, const struct http_options *
 	if (code == CURLE_OK)
 		code = set_callbacks(s->easy, s);
 	if (code != CURLE_OK)
-		return err_set(err, ERR_SYSTEM, EINVAL, "libcurl %s does not take an option that is needed: %s",
+		return err_set(err, ERR_SYSTEM, EINVAL,
+			"libcurl %s does not take an option that is needed: %s",
 			curl_version_info(CURLVERSION_NOW)->version, curl_easy_strerror(code));
 	return 0;
 }
@@ -631,8 +643,8 @@ static void ignore_sigpipe(void)
 
 static int init(struct http *h, const struct http_options *o, struct err *err)
 {
-	CLEANUP_FREE char *agent = mem_printf("brickwatch/%s libcurl/%s os/linux", BW_VERSION,
-		curl_version_info(CURLVERSION_NOW)->version);
+	CLEANUP_FREE char *agent = mem_printf(
+		"brickwatch/%s libcurl/%s os/linux", BW_VERSION, curl_version_info(CURLVERSION_NOW)->version);
 	int r = multi_init(h, err);
 
 	for (size_t i = 0; r == 0 && i < h->n_slots; i++)
@@ -671,7 +683,7 @@ struct http *http_new(struct loop *loop, const struct http_options *options, str
 
 static void free_calls(struct list *calls)
 {
-	LIST_FOREACH_SAFE(it, calls)
+	LIST_FOREACH_SAFE (it, calls)
 		call_free(LIST_OF(it, struct call, in_queue));
 	list_init(calls);
 }
@@ -698,7 +710,7 @@ void http_free(struct http *h)
 	for (size_t i = 0; i < h->n_slots; i++)
 		slot_done(&h->slots[i]);
 	curl_multi_cleanup(h->multi); /* takes NULL; still talks to the timer and the watches */
-	LIST_FOREACH_SAFE(it, &h->watches)
+	LIST_FOREACH_SAFE (it, &h->watches)
 		watch_free(LIST_OF(it, struct watch, in_watches));
 	free_calls(&h->waiting);
 	free_calls(&h->failed);
@@ -709,7 +721,8 @@ void http_free(struct http *h)
 	curl_global_cleanup();
 }
 
-int http_send(struct http *h, const struct http_request *request, http_response_fn fn, void *arg, struct err *err)
+int http_send(
+	struct http *h, const struct http_request *request, http_response_fn fn, void *arg, struct err *err)
 {
 	int r = check_request(request, err);
 

@@ -59,6 +59,7 @@ struct file {
 	struct version version;
 	char *path; /* root and relpath */
 	struct buf uri;
+	char detail[WORDS_BYTES], evidence[WORDS_BYTES]; /* fit to be shown */
 	struct ledger_known known; /* the newest row, if has_known */
 	bool has_known;
 	bool known_is_here; /* it is in the ledger that is written to */
@@ -78,6 +79,11 @@ static void file_done(struct file *f)
 static const char *show(const char *s, char out[PATH_SHOWN])
 {
 	return text_printable(s, strlen(s), out, PATH_SHOWN);
+}
+
+static void copy_words(char *to, size_t room, const char *from)
+{
+	text_printable(from, strlen(from), to, room);
 }
 
 static void say(struct intake_result *r, enum log_level level, char *text)
@@ -254,8 +260,8 @@ static const char *fault_of(const struct conf_watch *w, const struct wire_file *
 		return "a time that cannot be";
 	if (!is_hex(f->rules_hash, LEDGER_RULES_HASH_BYTES - 1))
 		return "a rules hash that is none";
-	if (strlen(f->rule) >= LEDGER_WORD_BYTES || strlen(f->detail) >= WORDS_BYTES || strlen(f->evidence) >= WORDS_BYTES)
-		return "a text that is too long";
+	if (strlen(f->rule) >= LEDGER_WORD_BYTES)
+		return "a rule that is none";
 	return NULL;
 }
 
@@ -277,6 +283,8 @@ static int open_file(struct intake *in, const struct intake_peer *peer, const st
 	f->path = fs_join(wire->root, wire->relpath);
 	if (strlen(f->path) >= WIRE_PATH_BYTES + strlen(wire->root))
 		return blame(err, peer, m->type, "a path that is too long");
+	copy_words(f->detail, sizeof(f->detail), wire->detail);
+	copy_words(f->evidence, sizeof(f->evidence), wire->evidence);
 	buf_init(&f->uri, URI_BYTES);
 	(void)pathmap_apply(f->watch, f->path, &f->uri);
 	if (f->uri.failed)
@@ -322,7 +330,7 @@ static struct ledger_new row_of(const struct file *f, int64_t now_us)
 		.version = f->version,
 		.owner = f->wire->owner,
 		.mime = f->wire->mime,
-		.evidence = f->wire->evidence,
+		.evidence = f->evidence,
 		.first_seen_us = f->wire->first_seen_us,
 		.completed_us = f->wire->completed_us,
 		.state = LEDGER_PENDING,
@@ -572,27 +580,26 @@ static int insert_rejected(struct intake *in, struct file *f, int64_t now_us, st
 {
 	struct ledger_new row = row_of(f, now_us);
 	struct event_file ef = event_file_of(f);
-	char path[PATH_SHOWN], words[WORDS_BYTES];
+	char path[PATH_SHOWN];
 	int64_t id;
 	int rc;
 
 	row.rules_hash = f->wire->rules_hash;
 	if (f->wire->dead_letter)
-		return insert_failed(in, f, &row, f->wire->rule, f->wire->detail, now_us, ret, err);
+		return insert_failed(in, f, &row, f->wire->rule, f->detail, now_us, ret, err);
 	row.state = LEDGER_REJECTED;
 	row.reason = f->wire->rule;
-	row.detail = f->wire->detail;
+	row.detail = f->detail;
 	rc = ledger_insert(in->ledger, &row, &id, err);
 	if (rc == 0 && in->conf->events.rejected)
-		rc = scribe_rejected(in->scribe, f->watch->name, &ef, f->wire->rule, f->wire->detail, now_us, err);
+		rc = scribe_rejected(in->scribe, f->watch->name, &ef, f->wire->rule, f->detail, now_us, err);
 	if (rc < 0)
 		return rc;
 	ret->rejected = true;
-	text_printable(f->wire->detail, strlen(f->wire->detail), words, sizeof(words));
 	if (in->dry)
-		say_plain(ret, mem_printf("would reject %s: %s (%s)", show(f->path, path), words, f->wire->rule));
+		say_plain(ret, mem_printf("would reject %s: %s", show(f->path, path), f->detail));
 	else
-		say(ret, LOG_LEVEL_INFO, mem_printf("rejected: %s: %s (%s)", show(f->path, path), words, f->wire->rule));
+		say(ret, LOG_LEVEL_INFO, mem_printf("rejected: %s: %s (%s)", show(f->path, path), f->detail, f->wire->rule));
 	return 0;
 }
 
@@ -612,7 +619,7 @@ static int take_rejected(struct intake *in, struct intake_peer *peer, const stru
 		strcmp(f.known.rules_hash, f.wire->rules_hash) == 0)
 		return 0;
 	/* again, by other rules: the row says which, so that it is not asked about once more */
-	return ledger_set_state(in->ledger, f.known.id, LEDGER_REJECTED, f.wire->rule, f.wire->detail,
+	return ledger_set_state(in->ledger, f.known.id, LEDGER_REJECTED, f.wire->rule, f.detail,
 		f.wire->rules_hash, now_us, err);
 }
 
@@ -727,11 +734,6 @@ static int take_candidates(struct intake *in, struct intake_peer *peer, const st
 }
 
 /* ---- the watch itself ---- */
-
-static void copy_words(char *to, size_t room, const char *from)
-{
-	text_printable(from, strlen(from), to, room);
-}
 
 static void take_hello(struct intake_peer *peer, const struct wire_hello *h)
 {

@@ -2,12 +2,13 @@
  * A call is one run-now from jobs_run_now() to the answer; the answer is read by dispatch/answer, judged by
  * core/outcome, and made fit to be shown here.
  *
- * A refused credential: each call reads the file again and is sent once more, whether the file changed or not: of
- * several calls that were refused together only the first sees the change, and a gateway's hiccup passes that way too.
- * A 403 that does not speak of the credential (services have answered expired tokens so) is repeated only when the
- * call was sent with another credential than the one that is there now.
+ * A refused credential: each call reads the file again and is sent once more, whether the file changed or
+ * not: of several calls that were refused together only the first sees the change, and a gateway's hiccup
+ * passes that way too. A 403 that does not speak of the credential (services have answered expired tokens so)
+ * is repeated only when the call was sent with another credential than the one that is there now.
  *
- * The message of an answer that never came is curl's; the address is not in all of them, so it is put in front.
+ * The message of an answer that never came is curl's; the address is not in all of them, so it is put in
+ * front.
  */
 #include "dispatch/jobs.h"
 
@@ -107,13 +108,14 @@ static void explain_redirect(const struct http_response *r, struct answer *a)
 	size_t len = 0;
 	const char *to = http_header_get(r, "Location", &len);
 	bool private_link = to != NULL && memmem(to, len, PRIVATE_LINK, strlen(PRIVATE_LINK)) != NULL;
-	const char *why = private_link ?
-		"the workspace takes requests from its private network only (private link), and this host is not in it" :
-		"redirects are not followed; is this the host of the workspace?";
+	const char *why = private_link ? "the workspace takes requests from its private network only "
+					 "(private link), and this host is not in it"
+				       : "redirects are not followed; is this the host of the workspace?";
 
 	if (len > LOCATION_SHOWN_BYTES)
 		len = LOCATION_SHOWN_BYTES;
-	snprintf(a->message, sizeof(a->message), "%s (HTTP %d to %.*s)", why, r->status, (int)len, to != NULL ? to : "");
+	snprintf(a->message, sizeof(a->message), "%s (HTTP %d to %.*s)", why, r->status, (int)len,
+		to != NULL ? to : "");
 	if (private_link)
 		snprintf(a->code, sizeof(a->code), PRIVATE_LINK);
 }
@@ -128,7 +130,8 @@ static void explain_no_run(const struct http_response *r, struct answer *a)
 		other.message[0] != '\0' ? other.message : "nothing that explains it");
 }
 
-/* A server that shows the request in its error page would bring the credential into the log. header: what was sent. */
+/* A server that shows the request in its error page would bring the credential into the log. header: what was
+ * sent. */
 static void mask_credential(struct answer *a, const struct secret *header)
 {
 	const char *word = strrchr(secret_bytes(header), ' ') + 1;
@@ -179,7 +182,8 @@ static struct outcome judge(const struct http_response *r, const struct answer *
 
 /* ---- a refused credential ---- */
 
-/* Sends the call once more where that makes sense; false: it is answered. Adds to the message what went wrong with reading the credential again. */
+/* Sends the call once more where that makes sense; false: it is answered. Adds to the message what went wrong
+ * with reading the credential again. */
 static bool try_again(struct jobs_call *c, const struct outcome *o, int status, struct answer *a)
 {
 	struct err err = ERR_INIT;
@@ -229,8 +233,8 @@ static void on_response(const struct http_response *r, void *arg)
 
 /* ---- public ---- */
 
-struct jobs *jobs_new_in(struct loop *loop, const struct conf_workspace *conf, const char *credentials_directory,
-	jobs_answer_fn fn, void *arg, struct err *err)
+struct jobs *jobs_new_in(struct loop *loop, const struct conf_workspace *conf,
+	const char *credentials_directory, jobs_answer_fn fn, void *arg, struct err *err)
 {
 	struct http_options o = {
 		.ca_file = conf->ca_file,
@@ -266,7 +270,7 @@ void jobs_free(struct jobs *j)
 	if (j == NULL)
 		return;
 	http_free(j->http); /* first: it has borrowed the bodies */
-	LIST_FOREACH_SAFE(it, &j->calls)
+	LIST_FOREACH_SAFE (it, &j->calls)
 		call_free(LIST_OF(it, struct jobs_call, in_calls));
 	auth_free(j->auth);
 	free(j->run_now_url);
@@ -276,8 +280,8 @@ void jobs_free(struct jobs *j)
 int jobs_run_now(struct jobs *j, const char *body, size_t len, void *tag, struct err *err)
 {
 	if (len > REQUEST_BODY_BYTES)
-		return err_set(err, ERR_LIMIT, EMSGSIZE, "the request is larger than the service takes (%u bytes)",
-			REQUEST_BODY_BYTES);
+		return err_set(err, ERR_LIMIT, EMSGSIZE,
+			"the request is larger than the service takes (%u bytes)", REQUEST_BODY_BYTES);
 
 	struct jobs_call *c = mem_alloc(sizeof(*c) + len);
 

@@ -1,15 +1,18 @@
 /*
- * inih asks a reader of ours for each line and calls a handler of ours with what it made of it. So there are two
- * opinions about every line: the reader judges it before inih sees it, and hands over nothing (an empty line) when inih
- * would mangle it; the handler compares what inih found with what the reader expects. Where they differ it is a mistake too,
- * so that another build of inih, with other limits, cannot change a configuration silently either.
+ * inih asks a reader of ours for each line and calls a handler of ours with what it made of it. So there are
+ * two opinions about every line: the reader judges it before inih sees it, and hands over nothing (an empty
+ * line) when inih would mangle it; the handler compares what inih found with what the reader expects. Where
+ * they differ it is a mistake too, so that another build of inih, with other limits, cannot change a
+ * configuration silently either.
  *
- * What the reader knows of inih 55 as packaged: lines longer than 199 bytes are split; names are cut at 49 bytes; text
- * behind a blank and `;` is dropped in values (in continued lines not in every release); `:` separates like `=`; an indented line is
- * one more value of the last key, whatever stands in it, and vanishes when it begins with `#` or `;`; a section without keys is
- * never reported; a byte order mark is skipped. `;` in double quotes is handed over as the byte 01, which cannot stand in a file otherwise.
+ * What the reader knows of inih 55 as packaged: lines longer than 199 bytes are split; names are cut at 49
+ * bytes; text behind a blank and `;` is dropped in values (in continued lines not in every release); `:`
+ * separates like `=`; an indented line is one more value of the last key, whatever stands in it, and vanishes
+ * when it begins with `#` or `;`; a section without keys is never reported; a byte order mark is skipped. `;`
+ * in double quotes is handed over as the byte 01, which cannot stand in a file otherwise.
  *
- * A value is gathered over the lines it spans and given to conf_set() when the next line shows that it is complete.
+ * A value is gathered over the lines it spans and given to conf_set() when the next line shows that it is
+ * complete.
  */
 #include "keep/conffile.h"
 
@@ -33,7 +36,7 @@
 #define INIH_LINE_BYTES 199 /* INI_MAX_LINE without the NUL; our lines go without their newline */
 #define INIH_NAME_BYTES 49  /* MAX_SECTION and MAX_NAME of inih without the NUL */
 #define SEMICOLON '\x01'    /* stands for ; in double quotes on the way through inih */
-#define NO_SECTION "?"      /* what inih is told where a section header was refused */
+#define NO_SECTION "?"	    /* what inih is told where a section header was refused */
 #define SHOWN_BYTES 120
 
 struct span {
@@ -44,25 +47,25 @@ struct span {
 struct reader {
 	const char *path;
 	struct span rest; /* of the file */
-	int line;         /* of the one last read */
+	int line;	  /* of the one last read */
 	struct conf *c;
 	struct conf_mistakes *m;
 
-	struct conf *into;                 /* takes the entries of this section; NULL: nobody does */
-	struct conf *aside;                /* for a section given twice: its entries are judged but lost */
+	struct conf *into;		   /* takes the entries of this section; NULL: nobody does */
+	struct conf *aside;		   /* for a section given twice: its entries are judged but lost */
 	char section[INIH_NAME_BYTES + 1]; /* as inih was told */
 	enum conf_kind kind;
 	char key[INIH_NAME_BYTES + 1]; /* the key indented lines belong to; "": none */
 	const struct conf_key *k;      /* NULL: unknown */
-	bool swallow;                  /* indented lines belong to a line that was refused */
+	bool swallow;		       /* indented lines belong to a line that was refused */
 
 	struct buf raw; /* the value being gathered */
-	int raw_line;   /* where it began */
-	bool open;      /* there is one */
-	bool joined;    /* its last line ended in a backslash */
-	bool quoted;    /* it began with a double quote */
+	int raw_line;	/* where it began */
+	bool open;	/* there is one */
+	bool joined;	/* its last line ended in a backslash */
+	bool quoted;	/* it began with a double quote */
 
-	bool expected;                   /* inih has not yet confirmed the line it was handed */
+	bool expected;			 /* inih has not yet confirmed the line it was handed */
 	char value[INIH_LINE_BYTES + 1]; /* what it must say the value is */
 };
 
@@ -103,8 +106,8 @@ static void finish_value(struct reader *r, bool more)
 		conf_mistake_add(r->m, false, r->path, r->raw_line,
 			"%s: the value ends in \\ but the line after it is not indented", r->key);
 	else if (r->raw.failed && r->into)
-		conf_mistake_add(r->m, false, r->path, r->raw_line, "%s: the value is longer than %d bytes", r->key,
-			CONF_VALUE_BYTES);
+		conf_mistake_add(r->m, false, r->path, r->raw_line, "%s: the value is longer than %d bytes",
+			r->key, CONF_VALUE_BYTES);
 	else if (r->into && !(r->raw.len == 0 && more)) /* KEY = with all values on indented lines */
 		conf_set(r->into, r->section, r->key, buf_str(&r->raw), r->path, r->raw_line, r->m);
 	r->joined = false;
@@ -117,12 +120,13 @@ static void forget_value(struct reader *r)
 	r->swallow = true;
 }
 
-/* Why an unquoted value cannot be handed over, or NULL: inih would drop what follows a blank and `;`, and `#` there is a
- * comment to every reader but inih. */
+/* Why an unquoted value cannot be handed over, or NULL: inih would drop what follows a blank and `;`, and `#`
+ * there is a comment to every reader but inih. */
 static bool has_comment(struct span v, char *ret_mark)
 {
 	for (size_t i = 0; i < v.len; i++) {
-		bool blank = i == 0 ? v.s[-1] == ' ' || v.s[-1] == '\t' : v.s[i - 1] == ' ' || v.s[i - 1] == '\t';
+		bool blank =
+			i == 0 ? v.s[-1] == ' ' || v.s[-1] == '\t' : v.s[i - 1] == ' ' || v.s[i - 1] == '\t';
 
 		if (blank && (v.s[i] == ';' || v.s[i] == '#')) {
 			*ret_mark = v.s[i];
@@ -148,7 +152,8 @@ static bool judge_value(struct reader *r, struct span v)
 	}
 	if (!quoted && has_comment(v, &mark)) {
 		mistake(r,
-			"%s: a blank and %c begin a comment, and comments stand on lines of their own; a value with them "
+			"%s: a blank and %c begin a comment, and comments stand on lines of their own; a "
+			"value with them "
 			"goes into double quotes",
 			r->key, mark);
 		return false;
@@ -158,7 +163,8 @@ static bool judge_value(struct reader *r, struct span v)
 	return true;
 }
 
-/* Writes what inih shall read, with the ; of a quoted value hidden, and notes what it must answer. Returns the line. */
+/* Writes what inih shall read, with the ; of a quoted value hidden, and notes what it must answer. Returns
+ * the line. */
 static void hand_over(struct reader *r, char *line, struct span whole, struct span v)
 {
 	size_t before = (size_t)(v.s - whole.s);
@@ -234,8 +240,8 @@ static void read_section(struct reader *r, struct span t, char *line)
 	else if (behind.len > 0)
 		mistake(r, "nothing can follow the ] of a section; comments stand on lines of their own");
 	else if (name.len > INIH_NAME_BYTES)
-		mistake(r, "the name of the section has %zu bytes, more than the %d that can be read", name.len,
-			INIH_NAME_BYTES);
+		mistake(r, "the name of the section has %zu bytes, more than the %d that can be read",
+			name.len, INIH_NAME_BYTES);
 	else {
 		take_section(r, name, line);
 		return;
@@ -248,8 +254,8 @@ static bool is_key_text(struct span t)
 	for (size_t i = 0; i < t.len; i++) {
 		char c = t.s[i];
 
-		if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
-			    c == '.' || c == '-'))
+		if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+			    c == '_' || c == '.' || c == '-'))
 			return false;
 	}
 	return t.len > 0;
@@ -269,7 +275,8 @@ static bool judge_key(struct reader *r, struct span t, struct span name, bool ha
 	else if (!is_key_text(name))
 		mistake(r, "\"%s\" is not a key", text_printable(name.s, name.len, shown, sizeof(shown)));
 	else if (name.len > INIH_NAME_BYTES)
-		mistake(r, "the key has %zu bytes, more than the %d that can be read", name.len, INIH_NAME_BYTES);
+		mistake(r, "the key has %zu bytes, more than the %d that can be read", name.len,
+			INIH_NAME_BYTES);
 	else if (r->section[0] == '\0')
 		mistake(r, "this key stands in no section; a [section] comes first");
 	else
@@ -307,7 +314,8 @@ static void read_key(struct reader *r, struct span t, char *line)
 	hand_over(r, line, t, v);
 }
 
-/* "KEY = …" on an indented line where KEY is a key of this section, or nearly: it was meant as a line of its own. */
+/* "KEY = …" on an indented line where KEY is a key of this section, or nearly: it was meant as a line of its
+ * own. */
 static bool looks_like_key(const struct reader *r, struct span t)
 {
 	const char *equals = find(t, '=');
@@ -377,7 +385,8 @@ static void read_indented(struct reader *r, struct span whole, struct span t, ch
 {
 	if (t.s[0] == '#' || t.s[0] == ';') {
 		mistake(r,
-			"an indented line that begins with %c would be dropped; comments begin at the left edge, a value "
+			"an indented line that begins with %c would be dropped; comments begin at the left "
+			"edge, a value "
 			"that begins so goes into double quotes",
 			t.s[0]);
 		if (r->joined)
@@ -389,7 +398,9 @@ static void read_indented(struct reader *r, struct span whole, struct span t, ch
 		read_section(r, t, line);
 	} else if (looks_like_key(r, t)) {
 		if (r->key[0])
-			mistake(r, "keys begin at the left edge; indented like this it would be a value of %s", r->key);
+			mistake(r,
+				"keys begin at the left edge; indented like this it would be a value of %s",
+				r->key);
 		else
 			mistake(r, "keys begin at the left edge");
 		read_key(r, t, line);
@@ -415,7 +426,8 @@ static bool has_control(struct span t, unsigned char *ret)
 	return false;
 }
 
-/* A line that cannot be read at all. What follows it indented goes with it. t: the line without blanks around it. */
+/* A line that cannot be read at all. What follows it indented goes with it. t: the line without blanks around
+ * it. */
 static void lose_line(struct reader *r, bool indented, struct span t, char *line)
 {
 	if (!indented)
@@ -450,7 +462,8 @@ static void read_line(struct reader *r, struct span whole, char *line, size_t ma
 	} else if (whole.len > max) {
 		lose_line(r, indented, t, line);
 		mistake(r,
-			"the line has %zu bytes, more than the %zu that can be read; a value that ends in \\ goes on at "
+			"the line has %zu bytes, more than the %zu that can be read; a value that ends in \\ "
+			"goes on at "
 			"the next indented line",
 			whole.len, max);
 	} else if (indented) {
@@ -486,7 +499,8 @@ static void check_confirmed(struct reader *r)
 	if (!r->expected)
 		return;
 	r->expected = false;
-	mistake(r, "%s: the library that reads the configuration does not see this line as it stands", r->key);
+	mistake(r, "%s: the library that reads the configuration does not see this line as it stands",
+		r->key);
 	forget_value(r);
 }
 
@@ -512,8 +526,8 @@ static int take_from_inih(void *user, const char *section, const char *name, con
 {
 	struct reader *r = user;
 
-	if (!name || !value || !r->expected || strcmp(section, r->section) != 0 || strcmp(name, r->key) != 0 ||
-		strcmp(value, r->value) != 0)
+	if (!name || !value || !r->expected || strcmp(section, r->section) != 0 ||
+		strcmp(name, r->key) != 0 || strcmp(value, r->value) != 0)
 		return 1; /* still expected: told when the next line is asked for */
 	r->expected = false;
 	for (const char *p = value; *p; p++) {
@@ -526,8 +540,8 @@ static int take_from_inih(void *user, const char *section, const char *name, con
 
 /* ---- files ---- */
 
-static int load_file(const char *path, struct conftrust *trust, struct conf *c, struct conf_mistakes *m,
-	struct err *err)
+static int load_file(
+	const char *path, struct conftrust *trust, struct conf *c, struct conf_mistakes *m, struct err *err)
 {
 	CLEANUP_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	struct stat st;
@@ -542,7 +556,8 @@ static int load_file(const char *path, struct conftrust *trust, struct conf *c, 
 	if (r == 0)
 		conffile_parse(path, buf_str(&b), b.len, c, m);
 	else if (r == -EFBIG)
-		r = err_set(err, ERR_CONF, EFBIG, "is larger than %d MiB", CONFFILE_BYTES_MAX / (1024 * 1024));
+		r = err_set(
+			err, ERR_CONF, EFBIG, "is larger than %d MiB", CONFFILE_BYTES_MAX / (1024 * 1024));
 	else
 		r = err_errno(err, -r, "cannot be read");
 	buf_done(&b);
@@ -562,7 +577,8 @@ static void list_folder(const char *path, DIR *dir, struct conf_list *names, str
 	while ((e = readdir(dir)) != NULL) {
 		if (e->d_name[0] != '.' && text_ends_with(e->d_name, ".ini")) {
 			if (names->n == CONFFILE_FILES_MAX) {
-				conf_mistake_add(m, false, path, 0, "there are more than %d files", CONFFILE_FILES_MAX);
+				conf_mistake_add(m, false, path, 0, "there are more than %d files",
+					CONFFILE_FILES_MAX);
 				return;
 			}
 			conf_list_add(names, e->d_name, strlen(e->d_name));
@@ -625,7 +641,8 @@ int conffile_load(const char *path, bool with_confd, struct conf *c, struct conf
 
 void conffile_parse(const char *path, const char *text, size_t len, struct conf *c, struct conf_mistakes *m)
 {
-	struct reader r = {.path = path, .rest = {text, len}, .c = c, .m = m, .raw = BUF_INIT(CONF_VALUE_BYTES)};
+	struct reader r = {
+		.path = path, .rest = {text, len}, .c = c, .m = m, .raw = BUF_INIT(CONF_VALUE_BYTES)};
 	size_t errors = m->errors;
 	int line = ini_parse_stream(read_for_inih, &r, take_from_inih, &r);
 

@@ -1,7 +1,7 @@
 /*
- * The folders are those of the real path (symbolic links resolved) and, where the path given goes through links, those
- * of the absolute path as given. Judged by mode bits and owner alone: an access list can only take rights away from what the
- * group bits show (acl(5)).
+ * The folders are those of the real path (symbolic links resolved) and, where the path given goes through
+ * links, those of the absolute path as given. Judged by mode bits and owner alone: an access list can only
+ * take rights away from what the group bits show (acl(5)).
  */
 #include "keep/conftrust.h"
 
@@ -36,7 +36,11 @@ static void judge(const char *path, const struct stat *st, bool sticky_helps, st
 			(unsigned)st->st_uid, path);
 	if (loose && !(sticky_helps && (st->st_mode & S_ISVTX)))
 		conf_mistake_add(m, false, path, 0, "%s could change the configuration; do: chmod %s-w '%s'",
-			who_writes(loose), loose == (S_IWGRP | S_IWOTH) ? "go" : loose == S_IWGRP ? "g" : "o", path);
+			who_writes(loose),
+			loose == (S_IWGRP | S_IWOTH) ? "go"
+			: loose == S_IWGRP	     ? "g"
+						     : "o",
+			path);
 }
 
 static void check_folder_once(struct conftrust *t, const char *dir, struct conf_mistakes *m)
@@ -95,7 +99,8 @@ void conftrust_check(struct conftrust *t, const char *path, const struct stat *s
 	check_path(t, path, m);
 }
 
-void conftrust_check_folder(struct conftrust *t, const char *path, const struct stat *st, struct conf_mistakes *m)
+void conftrust_check_folder(
+	struct conftrust *t, const char *path, const struct stat *st, struct conf_mistakes *m)
 {
 	map_put(t->seen, path, strlen(path), t);
 	judge(path, st, false, m);

@@ -59,7 +59,8 @@ static int sniffer_present(int fd, const char *error)
 	return wire_send(fd, WIRE_TYPES, &types, NULL, 0);
 }
 
-static int sniffer_answer(int fd, struct magic_reader *reader, const struct wire_message *m)
+/* The descriptor is closed before the answer: whoever has the answer need not reckon with us any more. */
+static int sniffer_answer(int fd, struct magic_reader *reader, struct wire_message *m)
 {
 	char mime[FILETYPE_MIME_BYTES] = "";
 	struct err err = ERR_INIT;
@@ -67,8 +68,9 @@ static int sniffer_answer(int fd, struct magic_reader *reader, const struct wire
 
 	if (m->n_fds != 1)
 		(void)err_set(&err, ERR_INPUT, EINVAL, "a question came with %zu descriptors", m->n_fds);
-	else if (magic_reader_classify(reader, m->fds[0], m->as.ask.max_bytes, mime, &err) < 0)
-		mime[0] = '\0';
+	else
+		(void)!magic_reader_classify(reader, m->fds[0], m->as.ask.max_bytes, mime, &err);
+	wire_message_close(m);
 	return wire_send(fd, WIRE_ANSWER, &answer, NULL, 0);
 }
 
@@ -80,11 +82,14 @@ static int sniffer_serve(int fd, struct magic_reader *reader)
 	int rc;
 
 	while ((rc = wire_recv(fd, &m, &err)) > 0) {
-		rc = m.type == WIRE_ASK ? sniffer_answer(fd, reader, &m) : -EBADMSG;
-		wire_message_close(&m);
+		if (m.type != WIRE_ASK)
+			rc = -EBADMSG;
+		else
+			rc = sniffer_answer(fd, reader, &m);
 		if (rc < 0)
 			break;
 	}
+	wire_message_close(&m);
 	return rc == -EPIPE || rc == -ECONNRESET ? 0 : rc;
 }
 
