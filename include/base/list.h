@@ -11,7 +11,7 @@ struct list {
 	struct list *prev, *next;
 };
 
-/* NOLINTBEGIN(bugprone-macro-parentheses): types, members and names of loop variables cannot stand in parentheses */
+/* NOLINTBEGIN(bugprone-macro-parentheses): types and names cannot stand in parentheses */
 #define LIST_OF(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 #define LIST_FOREACH(it, head) for (struct list *it = (head)->next; it != (head); it = it->next)
 /* The current member may be removed (and freed) inside the body. */

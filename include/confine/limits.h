@@ -1,9 +1,10 @@
 /*
  * limits: what a process gives up for good before it looks at anything foreign.
  *
- * No core files and no reading of its memory by others, no new privileges by exec, the capabilities it has no use for;
- * the sniffer also gives up almost all descriptors, writing to files and all but a bounded piece of address space.
- * Not here: which files and system calls remain (Landlock and seccomp are modules of their own beside this one).
+ * No core files and no reading of its memory by others, no new privileges by exec, the capabilities it has no
+ * use for; the sniffer also gives up almost all descriptors, writing to files and all but a bounded piece of
+ * address space. Not here: which files and system calls remain (Landlock and seccomp are modules of their own
+ * beside this one).
  *
  * A process calls this once, after it has opened what it needs. Nothing here can be undone, nothing is owned.
  */
@@ -14,18 +15,19 @@
 
 enum limits_kind { LIMITS_KEEPER, LIMITS_DISPATCHER, LIMITS_WATCHER, LIMITS_SNIFFER };
 
-#define LIMITS_SNIFFER_FILES 16                       /* open descriptors: 0 to 3, the file, room for libmagic's own */
-#define LIMITS_SNIFFER_BYTES (512LL * 1024 * 1024)    /* address space */
+#define LIMITS_SNIFFER_FILES 16 /* open descriptors: 0 to 3, the file, room for libmagic's own */
+#define LIMITS_SNIFFER_BYTES (512LL * 1024 * 1024) /* address space */
 
 /*
- * 0, or -errno with *err (what could not be given up, by name): the process must not go on then. What was given up
- * before the failure stays given up. Does not block.
+ * 0, or -errno with *err (what could not be given up, by name): the process must not go on then. What was
+ * given up before the failure stays given up. Does not block.
  *
- * Where a checking tool (AddressSanitizer, valgrind) has mapped more than half of the sniffer's address space at the
- * start already, its address space and file size stay unlimited: the tool could not work, or not write its report.
+ * Where a checking tool (AddressSanitizer, valgrind) has mapped more than half of the sniffer's address space
+ * at the start already, its address space and file size stay unlimited: the tool could not work, or not write
+ * its report.
  *
- * Sources: setrlimit(2), prctl(2), capabilities(7). PR_SET_NO_NEW_PRIVS leaves ambient capabilities alone, so a watcher
- * keeps CAP_LEASE.
+ * Sources: setrlimit(2), prctl(2), capabilities(7). PR_SET_NO_NEW_PRIVS leaves ambient capabilities alone, so
+ * a watcher keeps CAP_LEASE.
  */
 int limits_apply(enum limits_kind kind, struct err *err) MUST_CHECK;
 

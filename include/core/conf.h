@@ -271,7 +271,8 @@ const struct conf_watch *conf_watch_for_path(
  * ("FILE:LINE" or "default"), as INI that can be read back (JSON when json). Secrets cannot appear: only file
  * names are here. */
 void conf_print(const struct conf *c, bool json, struct buf *b);
-/* Hash over everything that was given (not origins): 64 hex digits and NUL. */
+/* Hash over all entries (not their origins), the same in every process that has them all: 64 hex digits and
+ * NUL. */
 void conf_hash(const struct conf *c, char out[65]);
 /* What goes to the process of one watch: calls fn for each entry of [service] and of that [watch:NAME]; name
  * NULL: all entries. */

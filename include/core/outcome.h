@@ -1,6 +1,6 @@
 /*
- * outcome: from an answer of the Jobs API (or none) to what happens next. Pure, table-driven. Sources: the Jobs API's error table and the
- * retry rules of the official clients.
+ * outcome: from an answer of the Jobs API (or none) to what happens next. Pure, table-driven. Sources: the
+ * Jobs API's error table and the retry rules of the official clients.
  */
 #ifndef CORE_OUTCOME_H
 #define CORE_OUTCOME_H
@@ -11,16 +11,16 @@
 enum outcome_transport { /* what became of the exchange below HTTP */
 	OUTCOME_TRANSPORT_OK = 0,
 	OUTCOME_TRANSPORT_NOT_SENT, /* name, connect, TLS failed: the request cannot have arrived */
-	OUTCOME_TRANSPORT_LOST,     /* sent wholly or partly, no full answer: a run may exist */
+	OUTCOME_TRANSPORT_LOST,	    /* sent wholly or partly, no full answer: a run may exist */
 };
 
 enum outcome_kind {
-	OUTCOME_STARTED = 0,  /* 200 with a run id */
-	OUTCOME_RETRY,        /* try again later, the same bytes */
-	OUTCOME_CREDENTIAL,   /* refresh the credential once, then the workspace is suspended */
-	OUTCOME_JOB,          /* this job cannot be started now: missing, forbidden, parameter not defined */
-	OUTCOME_DEAD,         /* this request can never succeed */
-	OUTCOME_UNREACHABLE,  /* no server: counts towards suspension of the workspace */
+	OUTCOME_STARTED = 0, /* 200 with a run id */
+	OUTCOME_RETRY,	     /* try again later, the same bytes */
+	OUTCOME_CREDENTIAL,  /* refresh the credential once, then the workspace is suspended */
+	OUTCOME_JOB,	     /* this job cannot be started now: missing, forbidden, parameter not defined */
+	OUTCOME_DEAD,	     /* this request can never succeed */
+	OUTCOME_UNREACHABLE, /* no server: counts towards suspension of the workspace */
 };
 
 struct outcome {
@@ -31,10 +31,10 @@ struct outcome {
 
 struct outcome_answer {
 	enum outcome_transport transport;
-	int http_status;        /* 0 when none */
+	int http_status; /* 0 when none */
 	bool has_run_id;
 	const char *error_code; /* "" unknown */
-	const char *message;    /* "" unknown */
+	const char *message;	/* "" unknown */
 };
 
 struct outcome outcome_decide(const struct outcome_answer *a);

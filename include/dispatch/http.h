@@ -48,8 +48,7 @@ struct http_request {
 struct http_response {
 	enum outcome_transport transport;
 	int status;	  /* 0 unless transport is OUTCOME_TRANSPORT_OK */
-	const char *body; /* NUL-terminated (the NUL is not counted; others may be inside); "" unless
-			     transport is OK */
+	const char *body; /* "" unless transport is OK; a NUL that is not counted follows */
 	size_t body_len;
 	const char *head;	/* status line and header lines of the last answer, NUL-terminated */
 	int64_t retry_after_us; /* from Retry-After, seconds or date; 0: none */

@@ -1,5 +1,6 @@
 /*
- * jobs: the Jobs API as calls: start a run. It knows requests and answers; not the ledger, not when to try again.
+ * jobs: the Jobs API as calls: start a run. It knows requests and answers; not the ledger, not when to try
+ * again.
  */
 #ifndef DISPATCH_JOBS_H
 #define DISPATCH_JOBS_H
@@ -13,28 +14,30 @@ struct jobs; /* everything about one workspace: connections, credential */
 
 /* One answer to one run-now. Borrowed, valid during the callback. */
 struct jobs_answer {
-	struct outcome outcome;   /* what happens next; sure_not_started speaks of this attempt only */
-	int64_t run_id;           /* OUTCOME_STARTED only */
-	int http_status;          /* 0: no answer */
-	const char *error_code;   /* "" unknown */
-	const char *message;      /* the server's words or the transport error, at most 500 bytes, printable UTF-8 */
-	int64_t retry_after_us;   /* 0: none */
-	const char *principal;    /* how we signed in: "token", … */
+	struct outcome outcome; /* what happens next; sure_not_started speaks of this attempt only */
+	int64_t run_id;		/* OUTCOME_STARTED only */
+	int http_status;	/* 0: no answer */
+	const char *error_code; /* "" unknown */
+	const char *message;	/* the server's or curl's words, at most 500 bytes, printable UTF-8 */
+	int64_t retry_after_us; /* 0: none */
+	const char *principal;	/* how we signed in: "token", … */
 };
 
 typedef void (*jobs_answer_fn)(void *tag, const struct jobs_answer *answer, void *arg);
 
-/* Reads the credential; conf stays the caller's and must outlive it. NULL with *err (credential file missing, too open, …).
- * `credential:NAME` is looked for in $CREDENTIALS_DIRECTORY. May block on the credential's file. */
-struct jobs *jobs_new(struct loop *loop, const struct conf_workspace *conf, jobs_answer_fn fn, void *arg, struct err *err);
+/* Reads the credential (may block on its file); conf stays the caller's and must outlive it. NULL with *err
+ * (credential file missing, too open, …). `credential:NAME` is looked for in $CREDENTIALS_DIRECTORY. */
+struct jobs *jobs_new(
+	struct loop *loop, const struct conf_workspace *conf, jobs_answer_fn fn, void *arg, struct err *err);
 /* The same with that directory (or NULL) given. */
-struct jobs *jobs_new_in(struct loop *loop, const struct conf_workspace *conf, const char *credentials_directory, jobs_answer_fn fn,
-	void *arg, struct err *err);
+struct jobs *jobs_new_in(struct loop *loop, const struct conf_workspace *conf,
+	const char *credentials_directory, jobs_answer_fn fn, void *arg, struct err *err);
 /* Takes NULL; abandons what is in flight without callback. Not from inside an answer. */
 void jobs_free(struct jobs *j);
-/* Starts POST /api/VERSION/jobs/run-now with this exact body (copied). fn(tag) is called once, later, never from inside. -errno with *err: not sent at all
- * (-EMSGSIZE larger than the service takes, -EAGAIN too many are waiting). When the credential is refused it is read again and the same body sent once more
- * before fn is called. */
+/* Starts POST /api/VERSION/jobs/run-now with this exact body (copied). fn(tag) is called once, later, never
+ * from inside. When the credential is refused it is read again and the same body sent once more before that.
+ * -errno with *err: not sent at all (-EMSGSIZE larger than the service takes, -EAGAIN too many are waiting).
+ */
 int jobs_run_now(struct jobs *j, const char *body, size_t len, void *tag, struct err *err) MUST_CHECK;
 size_t jobs_in_flight(const struct jobs *j);
 

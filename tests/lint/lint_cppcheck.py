@@ -1,4 +1,7 @@
-"""cppcheck finds nothing in the program (tests do wrong things on purpose). A finding that is wrong is silenced inline, with a reason (lint_excuses)."""
+"""cppcheck finds nothing in the program (tests do wrong things on purpose).
+
+A finding that is wrong is silenced inline, with a reason (lint_excuses).
+"""
 
 import os
 import shutil

@@ -319,6 +319,28 @@ static void test_open_beneath_long_names(void **state)
 	}
 }
 
+/* A lease somebody holds: the answer comes at once, whatever the number of tries. */
+static void test_open_beneath_meets_a_lease(void **state)
+{
+	int fd;
+
+	(void)state;
+	make_file("leased", "x");
+	fd = openat(top_fd, "leased", O_RDWR | O_CLOEXEC);
+	signal(SIGIO, SIG_IGN);
+	if (fcntl(fd, F_SETLEASE, F_WRLCK) < 0)
+		skip(); /* a file system that has no leases */
+	for (int walk = 0; walk < 2; walk++) {
+		fs_force_openat(walk);
+		assert_int_equal(fs_open_beneath(top_fd, "leased", O_RDONLY, false), -EAGAIN);
+	}
+	close(fd);
+	fd = fs_open_beneath(top_fd, "leased", O_RDONLY, false);
+	assert_true(fd >= 0);
+	close(fd);
+	signal(SIGIO, SIG_DFL);
+}
+
 /* No descriptor is left behind, whatever happens. */
 static void test_open_beneath_leaks_nothing(void **state)
 {
@@ -718,6 +740,7 @@ int main(void)
 		IN_SCRATCH(test_open_beneath_where_filtered),
 		IN_SCRATCH(test_open_beneath_opens_the_right_one),
 		IN_SCRATCH(test_open_beneath_long_names),
+		IN_SCRATCH(test_open_beneath_meets_a_lease),
 		IN_SCRATCH(test_open_beneath_leaks_nothing),
 		IN_SCRATCH(test_read_file_bounds),
 		IN_SCRATCH(test_read_large_file),

@@ -1,5 +1,6 @@
 /*
- * confine/limits: each kind applied in a process of its own, which then tries what it must not be able to do any more.
+ * confine/limits: each kind applied in a process of its own, which then tries what it must not be able to do
+ * any more.
  */
 #include "confine/limits.h"
 
@@ -36,10 +37,10 @@
 
 typedef const char *(*inside_fn)(enum limits_kind kind); /* NULL: all is well, else what is not */
 
-#define EXPECT(cond)                                                                                                   \
-	do {                                                                                                           \
-		if (!(cond))                                                                                           \
-			return #cond;                                                                                  \
+#define EXPECT(cond)                                                                                         \
+	do {                                                                                                 \
+		if (!(cond))                                                                                 \
+			return #cond;                                                                        \
 	} while (0)
 
 /* Runs fn in a child and fails with what it says. */
@@ -105,7 +106,8 @@ static void test_common(void **state)
 
 static const char *inside_others(enum limits_kind kind)
 {
-	rlim_t files = hard_limit(RLIMIT_NOFILE), bytes = hard_limit(RLIMIT_AS), size = hard_limit(RLIMIT_FSIZE);
+	rlim_t files = hard_limit(RLIMIT_NOFILE), bytes = hard_limit(RLIMIT_AS),
+	       size = hard_limit(RLIMIT_FSIZE);
 	int signal_at_death = -1;
 	struct err err = ERR_INIT;
 

@@ -1137,8 +1137,7 @@ static void hash_of(const char *text, char out[65])
 static void test_hash(void **state)
 {
 	static const char *const others[] = {"", "[watch:a]\n", "[watch:a]\nsettle = 1s\n",
-		"[watch:a]\nsettle = 0\nrescan = 1m\n", "[watch:b]\nsettle = 0\n",
-		"[service]\n[watch:a]\nsettle = 0\n"};
+		"[watch:a]\nsettle = 0\nrescan = 1m\n", "[watch:b]\nsettle = 0\n"};
 	char base[65], other[65];
 
 	(void)state;

@@ -1,7 +1,7 @@
 /*
- * filetype: what libmagic said, the first and last bytes and the name, and what comes of it. libmagic's answers are
- * those of 5.44 for such files, and where it matters what older and newer ones say. The same is asked of the real
- * libmagic elsewhere.
+ * filetype: what libmagic said, the first and last bytes and the name, and what comes of it. libmagic's
+ * answers are those of 5.44 for such files, and where it matters what older and newer ones say. The same is
+ * asked of the real libmagic elsewhere.
  */
 #include "core/filetype.h"
 
@@ -16,8 +16,8 @@
 
 #define B(s) s, sizeof(s) - 1
 #define WHOLE NULL, 0, 0 /* the head is all there is */
-#define LIST(...)                                                                                                      \
-	((struct conf_list){(char **)(const char *[]){__VA_ARGS__},                                                    \
+#define LIST(...)                                                                                            \
+	((struct conf_list){(char **)(const char *[]){__VA_ARGS__},                                          \
 		sizeof((const char *[]){__VA_ARGS__}) / sizeof(const char *)})
 
 #define CSV (FILETYPE_CSV | FILETYPE_TEXT)
@@ -36,8 +36,9 @@
 #define UNKNOWN NULL
 
 /* A smallest Schema message: length 40, table at 16, vtable at 4. */
-#define STREAM_HEAD                                                                                                    \
-	"\xff\xff\xff\xff\x28\0\0\0\x10\0\0\0\x0c\0\x10\0\x04\0\x06\0\x08\0\0\0\x0c\0\0\0\x04\0\x01\0\0\0\0\0"         \
+#define STREAM_HEAD                                                                                          \
+	"\xff\xff\xff\xff\x28\0\0\0\x10\0\0\0\x0c\0\x10\0\x04\0\x06\0\x08\0\0\0\x0c\0\0\0\x04\0\x01\0\0\0\0" \
+	"\0"                                                                                                 \
 	"\0\0\0\0\0\0\0\0\0\0\0\0"
 
 static const struct row {
@@ -71,12 +72,13 @@ static const struct row {
 	{OCTETS, "a.avro", B("Obj\x02\x04"), B("x"), 5000, 0, OCTETS},
 	{OCTETS, "a.arrows", B(STREAM_HEAD), B("x"), 5000, FILETYPE_ARROW, STREAM_MIME},
 	{"text/plain", "a.csv", B(STREAM_HEAD), B("x"), 5000, FILETYPE_ARROW, STREAM_MIME},
-	{OCTETS, "a", B(STREAM_HEAD), B("x"), 40, 0, OCTETS},             /* shorter than it says */
+	{OCTETS, "a", B(STREAM_HEAD), B("x"), 40, 0, OCTETS}, /* shorter than it says */
 	{OCTETS, "a", B("\xff\xff\xff\xff\x28\0\0\0"), B("x"), 5000, 0, OCTETS},
-	{OCTETS, "a", B("\xff\xff\xff\xff\x28\0\0\0\xff\xff\xff\xff\x04\0\x08\0\0\0\0\0"), B("x"), 5000, 0, OCTETS},
+	{OCTETS, "a", B("\xff\xff\xff\xff\x28\0\0\0\xff\xff\xff\xff\x04\0\x08\0\0\0\0\0"), B("x"), 5000, 0,
+		OCTETS},
 	{OCTETS, "a", B("\xff\xff\xff\xff\x28\0\0\0\x04\0\0\0\x04\0\0\x80\0\0\0\0"), B("x"), 5000, 0, OCTETS},
-	{"text/plain", "a", B("\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"), WHOLE, TEXT,
-		"text/plain"},
+	{"text/plain", "a", B("\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"), WHOLE,
+		TEXT, "text/plain"},
 	/* what begins like one of them and is a table */
 	{"text/csv", "trees.csv", B("ORCHARD,TREES\nA,1\nB,2\n"), WHOLE, CSV, "text/csv"},
 	{OCTETS, "trees.csv", B("ORC,TREES\nA,1\nB,2\n"), WHOLE, CSV, "text/csv"},
@@ -84,7 +86,8 @@ static const struct row {
 	{"application/x-orc", "trees.txt", B("ORCHARD\n"), WHOLE, TEXT, "text/plain"},
 	{"text/plain", "x.txt", B("PAR1 is a course\n"), WHOLE, TEXT, "text/plain"},
 	/* compressed */
-	{"application/gzip", "a.csv.gz", B("\x1f\x8b\x08\0\0\0"), B("x"), 5000, FILETYPE_GZIP, "application/gzip"},
+	{"application/gzip", "a.csv.gz", B("\x1f\x8b\x08\0\0\0"), B("x"), 5000, FILETYPE_GZIP,
+		"application/gzip"},
 	{"application/x-gzip", "a", B("\x1f\x8b\x08\x08\0"), B("x"), 5000, FILETYPE_GZIP, "application/gzip"},
 	{NULL, "a", B("\x1f\x8b\x08\0\0\0"), B("x"), 5000, FILETYPE_GZIP, "application/gzip"},
 	{"application/gzip", "a", B("\x1f\x8b"), WHOLE, FILETYPE_GZIP, "application/gzip"},
@@ -92,24 +95,29 @@ static const struct row {
 	{OCTETS, "a.gz", B("\x1f\x8b\x07\0"), B("x"), 5000, 0, OCTETS},
 	{"application/zstd", "a", B("\x28\xb5\x2f\xfd\x20"), B("x"), 5000, FILETYPE_ZSTD, "application/zstd"},
 	{"application/x-zstd", "a", B("\x28\xb5\x2f\xfd"), WHOLE, FILETYPE_ZSTD, "application/zstd"},
-	{OCTETS, "a", B("\x50\x2a\x4d\x18\x02\0\0\0ab\x5f\x2a\x4d\x18\0\0\0\0\x28\xb5\x2f\xfd\x20\0\0\0"), WHOLE, FILETYPE_ZSTD,
-		"application/zstd"},
-	{"application/x-lz4", "a", B("\x50\x2a\x4d\x18\x02\0\0\0ab\x04\x22\x4d\x18\0\0\0\0"), WHOLE, 0, "application/x-lz4"},
+	{OCTETS, "a", B("\x50\x2a\x4d\x18\x02\0\0\0ab\x5f\x2a\x4d\x18\0\0\0\0\x28\xb5\x2f\xfd\x20\0\0\0"),
+		WHOLE, FILETYPE_ZSTD, "application/zstd"},
+	{"application/x-lz4", "a", B("\x50\x2a\x4d\x18\x02\0\0\0ab\x04\x22\x4d\x18\0\0\0\0"), WHOLE, 0,
+		"application/x-lz4"},
 	{OCTETS, "a", B("\x50\x2a\x4d\x18\xff\xff\xff\xff"), B("x"), 5000, 0, OCTETS},
 	{"application/zip", "a.zip", B("PK\x03\x04\x14\0"), B("x"), 5000, FILETYPE_ZIP, "application/zip"},
-	{"application/x-zip-compressed", "a", B("PK\x03\x04\x14\0"), B("x"), 5000, FILETYPE_ZIP, "application/zip"},
-	{OCTETS, "a", B("PK\x03\x04\x14\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x05\0\0\0a.csv"), B("x"), 5000, FILETYPE_ZIP,
+	{"application/x-zip-compressed", "a", B("PK\x03\x04\x14\0"), B("x"), 5000, FILETYPE_ZIP,
 		"application/zip"},
-	{OCTETS, "a", B("PK\x03\x04\x14\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x13\0\0\0[Content_Types].xml"), B("x"),
-		5000, 0, OCTETS},
+	{OCTETS, "a", B("PK\x03\x04\x14\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x05\0\0\0a.csv"), B("x"),
+		5000, FILETYPE_ZIP, "application/zip"},
+	{OCTETS, "a",
+		B("PK\x03\x04\x14\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x13\0\0\0[Content_Types].xml"),
+		B("x"), 5000, 0, OCTETS},
 	{XLSX_MIME, "a.zip", B("PK\x03\x04\x14\0"), B("x"), 5000, 0, XLSX_MIME},
 	{NULL, "a.zip", B("PK\x03\x04\x14\0"), B("x"), 5000, 0, UNKNOWN}, /* could be a spreadsheet */
 	/* JSON */
 	{"application/json", "a.json", B("{\"a\":1}"), WHOLE, JSON, "application/json"},
 	{"application/json", "a", B("[1,2]"), WHOLE, JSON, "application/json"},
-	{"text/plain", "a.json", B("[{\"a\":1},{\"b"), B("3}]\n"), 5000, JSON, "application/json"}, /* cut by type_bytes */
+	{"text/plain", "a.json", B("[{\"a\":1},{\"b"), B("3}]\n"), 5000, JSON,
+		"application/json"}, /* cut by type_bytes */
 	{"text/plain", "a", B("[{\"a\":1},{\"b"), B("3}]\n"), 5000, JSON, "application/json"},
-	{"text/plain", "A.JSON", B("[{\"a\":1},{\"b"), B("3}"), 5000, JSON, "application/json"}, /* torn, but named so */
+	{"text/plain", "A.JSON", B("[{\"a\":1},{\"b"), B("3}"), 5000, JSON,
+		"application/json"}, /* torn, but named so */
 	{"text/plain", "a", B("[{\"a\":1},{\"b"), B("3}"), 5000, TEXT, "text/plain"},
 	{NULL, "a.json", B("[{\"a\":1},{\"b"), B("3}"), 5000, 0, UNKNOWN},
 	{NULL, "a.json", B("[{\"a\":1},{\"b"), B("3}]"), 5000, JSON, "application/json"},
@@ -128,14 +136,17 @@ static const struct row {
 	{"text/rtf", "a.rtf", B("{\\rtf1 x}"), WHOLE, TEXT, "text/rtf"},
 	{"application/x-lz4+json", "a", B("mozLz40\0"), WHOLE, 0, "application/x-lz4+json"},
 	/* lines of JSON */
-	{"application/x-ndjson", "a.ndjson", B("{\"a\":1}\n{\"a\":2}\n"), WHOLE, NDJSON, "application/x-ndjson"},
+	{"application/x-ndjson", "a.ndjson", B("{\"a\":1}\n{\"a\":2}\n"), WHOLE, NDJSON,
+		"application/x-ndjson"},
 	{"application/x-ndjson", "a", B("{\"a\":1}\n{\"a\":2}\n"), WHOLE, NDJSON, "application/x-ndjson"},
-	{"application/json", "a", B("{\"a\":1}\n{\"a\":2}\n"), WHOLE, NDJSON, "application/x-ndjson"}, /* an older libmagic */
+	{"application/json", "a", B("{\"a\":1}\n{\"a\":2}\n"), WHOLE, NDJSON,
+		"application/x-ndjson"}, /* an older libmagic */
 	{"text/plain", "a", B("{\"a\":1}\n{\"a\":2}\n"), WHOLE, NDJSON, "application/x-ndjson"},
 	{"text/csv", "a", B("{\"a\":1,\"b\":2}\n{\"a\":2,\"b\":3}\n"), WHOLE, NDJSON, "application/x-ndjson"},
 	{"application/x-ndjson", "part-0.json", B("{\"a\":1}\n{\"a\":2}\n"), WHOLE, NDJSON | FILETYPE_JSON,
 		"application/x-ndjson"},
-	{"application/json", "a.jsonl", B("{\"a\":1}\n"), WHOLE, NDJSON | FILETYPE_JSON, "application/x-ndjson"},
+	{"application/json", "a.jsonl", B("{\"a\":1}\n"), WHOLE, NDJSON | FILETYPE_JSON,
+		"application/x-ndjson"},
 	{"application/json", "a.jsonl", B("{\n\"a\":1}\n"), WHOLE, JSON, "application/json"},
 	{"text/plain", "a.jsonl", B("{\"a\":\"long"), B("\"}\n"), 5000, NDJSON, "application/x-ndjson"},
 	{"application/x-ndjson", "a", B("{\"a\":\"long"), B("\"}\n"), 5000, NDJSON, "application/x-ndjson"},
@@ -167,19 +178,23 @@ static const struct row {
 	{"text/plain", "A.CSV", B("id;name\n1;\xfc\n2;b\n"), WHOLE, CSV, "text/csv"},
 	{"text/plain", "a.csv", B("id\tname\n1\ta\n"), WHOLE, CSV, TSV_MIME},
 	{"text/plain", "a.psv", B("id|name\n1|a\n"), WHOLE, CSV, "text/csv"},
-	{"text/plain", "a.txt", B("id\tname\n1\ta\n"), WHOLE, TEXT, "text/plain"}, /* nothing says that it is a table */
+	{"text/plain", "a.txt", B("id\tname\n1\ta\n"), WHOLE, TEXT,
+		"text/plain"}, /* nothing says that it is a table */
 	{"text/plain", "a.c", B("int a;\nint b;\n"), WHOLE, TEXT, "text/plain"},
 	{"text/plain", "a.csv", B("id\n1\n2\n"), WHOLE, CSV, "text/csv"},
 	{"text/plain", "a.csv", B("id,name\n"), WHOLE, CSV, "text/csv"},
 	{"text/plain", "a.csv", B("# export\nid,name,x\n1,2,3\n4,5,6\n"), WHOLE, CSV, "text/csv"},
-	{"text/plain", "a.csv", B("Dear all,\nplease, as agreed, see, here.\nBest\nX\n;\n"), WHOLE, TEXT, "text/plain"},
+	{"text/plain", "a.csv", B("Dear all,\nplease, as agreed, see, here.\nBest\nX\n;\n"), WHOLE, TEXT,
+		"text/plain"},
 	{"text/plain", "a.csv", B("\n \n\n"), WHOLE, TEXT, "text/plain"},
-	{"text/x-Algol68", "a.csv", B("a,b\n\"proc\",1\n"), WHOLE, CSV, "text/csv"}, /* libmagic is wrong now and then */
+	{"text/x-Algol68", "a.csv", B("a,b\n\"proc\",1\n"), WHOLE, CSV,
+		"text/csv"}, /* libmagic is wrong now and then */
 	{"message/news", "a.csv", B("From;To\na;b\n"), WHOLE, CSV, "text/csv"},
 	{"text/x-shellscript", "a.csv", B("#!/bin/sh\necho\n"), WHOLE, TEXT, "text/x-shellscript"},
 	{OCTETS, "a.csv", B("id,name\n1,a\n"), B("\0\0"), 5000, 0, OCTETS},
 	{OCTETS, "a.csv", B("id,name\n1,a\n"), B("1,a\n"), 9000, 0, OCTETS}, /* libmagic saw more than we */
-	{OCTETS, "a.csv", B("id,name\r\n1,a\r\n\x1a"), WHOLE, CSV, "text/csv"}, /* but for this, which DOS adds */
+	{OCTETS, "a.csv", B("id,name\r\n1,a\r\n\x1a"), WHOLE, CSV,
+		"text/csv"}, /* but for this, which DOS adds */
 	{"image/png", "a.csv", B("\x89PNG\r\n\x1a\n\0\0"), B("x"), 5000, 0, "image/png"},
 	{"image/png", "a.json", B("\x89PNG\r\n\x1a\n\0\0"), B("}"), 5000, 0, "image/png"},
 	{"image/x-xpmi", "a.csv", B("a,b\n1,2\n"), WHOLE, 0, "image/x-xpmi"},
@@ -223,7 +238,8 @@ static struct filetype_voices voices_of(const struct row *r)
 		.name = r->name,
 		.head = (const uint8_t *)r->head,
 		.head_len = r->head_len,
-		.tail = is_whole ? (const uint8_t *)r->head + r->head_len - tail_len : (const uint8_t *)r->tail,
+		.tail = is_whole ? (const uint8_t *)r->head + r->head_len - tail_len
+				 : (const uint8_t *)r->tail,
 		.tail_len = is_whole ? tail_len : r->tail_len,
 		.size = is_whole ? (int64_t)r->head_len : r->size,
 	};
@@ -243,7 +259,8 @@ static void test_decide(void **state)
 		if (t.known != (rows[i].mime != NULL) || t.groups != rows[i].groups ||
 			strcmp(t.mime, rows[i].mime ? rows[i].mime : "") != 0)
 			fail_msg("row %zu (%s, %s): %s %s [%s], not %s [%s]", i, rows[i].said, rows[i].name,
-				t.known ? "known" : "unknown", t.mime, buf_str(&got), rows[i].mime, buf_str(&want));
+				t.known ? "known" : "unknown", t.mime, buf_str(&got), rows[i].mime,
+				buf_str(&want));
 	}
 }
 
@@ -316,7 +333,8 @@ static void test_any_bytes(void **state)
 
 static void test_notes(void **state)
 {
-	struct filetype_voices cut = {OCTETS, "a.parquet", (const uint8_t *)"PAR1\x15", 5, (const uint8_t *)"x", 1, 500};
+	struct filetype_voices cut = {
+		OCTETS, "a.parquet", (const uint8_t *)"PAR1\x15", 5, (const uint8_t *)"x", 1, 500};
 	struct conf_watch w = {.types = LIST("@parquet")};
 	char why[RULES_WHY_BYTES];
 	struct filetype t;
@@ -325,16 +343,19 @@ static void test_notes(void **state)
 	filetype_decide(&cut, &t);
 	assert_non_null(t.note);
 	assert_int_equal(filetype_judge(&w, &t, why), RULES_TYPE);
-	assert_string_equal(why, "application/octet-stream is none of types; it begins like its format but does not end so: "
-				 "cut or not finished");
+	assert_string_equal(why,
+		"application/octet-stream is none of types; it begins like its format but does not end so: "
+		"cut or not finished");
 }
 
 /* ---- the verdict ---- */
 
 static void test_judge(void **state)
 {
-	static const struct filetype csv = {.groups = CSV, .mime = TSV_MIME, .said = "text/plain", .known = true};
-	static const struct filetype png = {.groups = 0, .mime = "image/png", .said = "image/png", .known = true};
+	static const struct filetype csv = {
+		.groups = CSV, .mime = TSV_MIME, .said = "text/plain", .known = true};
+	static const struct filetype png = {
+		.groups = 0, .mime = "image/png", .said = "image/png", .known = true};
 	static const struct filetype unknown = {.known = false};
 	static const struct {
 		const struct filetype *t;
@@ -389,8 +410,9 @@ static void test_judge(void **state)
 
 static void test_check_pattern(void **state)
 {
-	static const char *const good[] = {"@csv", "@NDJSON", "@zip", "text/csv", "text/*", "*/*", "*/xml", "image/svg+xml",
-		"application/vnd.ms-excel", "application/*zip*", "x-world/x-3d", "chemical/x-pdb", "TEXT/plain", "biosig/abf2"};
+	static const char *const good[] = {"@csv", "@NDJSON", "@zip", "text/csv", "text/*", "*/*", "*/xml",
+		"image/svg+xml", "application/vnd.ms-excel", "application/*zip*", "x-world/x-3d",
+		"chemical/x-pdb", "TEXT/plain", "biosig/abf2"};
 	static const struct {
 		const char *pattern, *in_message;
 	} bad[] = {
@@ -472,27 +494,35 @@ static void test_explain(void **state)
 		const char *text;
 	} cases[] = {
 		{{"text/plain", "a.tsv", B("a\tb\n1\t2\n"), WHOLE, 0, NULL},
-			"libmagic: text/plain\nfirst bytes: text, separated by tabs: 2 records, all of 2 fields\n"
+			"libmagic: text/plain\nfirst bytes: text, separated by tabs: 2 records, all of 2 "
+			"fields\n"
 			"last bytes: say nothing\nextension: .tsv, separated values\n"},
 		{{OCTETS, "a.parquet", B("PAR1\x15"), B("PAR1"), 500, 0, NULL},
-			"libmagic: application/octet-stream\nfirst bytes: Parquet\nlast bytes: the end of Parquet\n"
+			"libmagic: application/octet-stream\nfirst bytes: Parquet\nlast bytes: the end of "
+			"Parquet\n"
 			"extension: .parquet, has no say\n"},
 		{{NULL, "a", B("PAR1\x15"), B("x"), 500, 0, NULL},
-			"libmagic: no answer\nfirst bytes: Parquet\nlast bytes: not the end of Parquet: cut or not finished\n"
+			"libmagic: no answer\nfirst bytes: Parquet\nlast bytes: not the end of Parquet: cut "
+			"or not finished\n"
 			"extension: none\n"},
 		{{"text/plain", "x/a\n.json", B("[1,"), B("2]"), 500, 0, NULL},
-			"libmagic: text/plain\nfirst bytes: JSON as far as they go\nlast bytes: close what the first bytes open\n"
+			"libmagic: text/plain\nfirst bytes: JSON as far as they go\nlast bytes: close what "
+			"the first bytes open\n"
 			"extension: .json, JSON\n"},
 		{{"text/plain", "a.j\nx", B("[1,"), B("2"), 500, 0, NULL},
 			"libmagic: text/plain\nfirst bytes: JSON as far as they go\n"
-			"last bytes: do not close what the first bytes open\nextension: .j\\nx, has no say\n"},
+			"last bytes: do not close what the first bytes open\nextension: .j\\nx, has no "
+			"say\n"},
 		{{"application/zip", "a.zip", B("PK\x03\x04\0"), B("x"), 500, 0, NULL},
-			"libmagic: application/zip\nfirst bytes: zip\nlast bytes: say nothing\nextension: .zip, has no say\n"},
+			"libmagic: application/zip\nfirst bytes: zip\nlast bytes: say nothing\nextension: "
+			".zip, has no say\n"},
 		{{"image/png", "a.png", B("\x89PNG\0"), B("x"), 500, 0, NULL},
-			"libmagic: image/png\nfirst bytes: not text, no known signature\nlast bytes: say nothing\n"
+			"libmagic: image/png\nfirst bytes: not text, no known signature\nlast bytes: say "
+			"nothing\n"
 			"extension: .png, has no say\n"},
 		{{"text/xml", "a.xml", B("<?xml version='1.0'?>"), WHOLE, 0, NULL},
-			"libmagic: text/xml\nfirst bytes: XML (declared)\nlast bytes: say nothing\nextension: .xml, XML\n"},
+			"libmagic: text/xml\nfirst bytes: XML (declared)\nlast bytes: say "
+			"nothing\nextension: .xml, XML\n"},
 	};
 
 	(void)state;

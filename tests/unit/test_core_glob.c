@@ -1,6 +1,7 @@
 /*
- * glob: rows that git check-ignore(1) was asked about too (for the path itself, not its parents), a comparison with a slow and simple matcher over every small
- * pattern and path, and names that make exponential matchers hang.
+ * glob: rows that git check-ignore(1) was asked about too (for the path itself, not its parents), a
+ * comparison with a slow and simple matcher over every small pattern and path, and names that make
+ * exponential matchers hang.
  */
 #include "core/glob.h"
 
@@ -94,24 +95,38 @@ static const struct row {
 
 /* Here we mean characters where git means bytes. */
 static const struct row utf8_rows[] = {
-	{"?", "\xc3\xa4", false, true},
-	{"??", "\xc3\xa4", false, false},
-	{"*??", "\xe2\x82\xac", false, false},
-	{"*?", "\xe2\x82\xac", false, true},
-	{"[\xc3\xa4\xc3\xb6]", "\xc3\xb6", false, true},
-	{"[\xc3\xa4\xc3\xb6]", "\xc3", false, false},
+	{"?", "\xc3\xa4", false, true}, {"??", "\xc3\xa4", false, false},
+	{"*??", "\xe2\x82\xac", false, false}, {"*?", "\xe2\x82\xac", false, true},
+	{"[\xc3\xa4\xc3\xb6]", "\xc3\xb6", false, true}, {"[\xc3\xa4\xc3\xb6]", "\xc3", false, false},
 	{"[\xce\xb1-\xcf\x89]", "\xce\xbb", false, true}, /* alpha to omega */
 	{"[!a]", "\xf0\x9f\x98\x80", false, true},
 	{"x?z", "x\xffz", false, true}, /* a byte that is no character */
-	{"x??z", "x\xff\xfez", false, true},
-	{"[\xff]", "\xff", false, true},
-	{"[!\xff]", "\xfe", false, true},
-	{"*\xa4", "\xc3\xa4", false, true}, /* literals are bytes */
+	{"x??z", "x\xff\xfez", false, true}, {"[\xff]", "\xff", false, true},
+	{"[!\xff]", "\xfe", false, true}, {"*\xa4", "\xc3\xa4", false, true}, /* literals are bytes */
 };
 
 static const char *const malformed[] = {
-	"", "/", "[", "[a", "[!", "[]", "[z-a]", "[[:nix:]]", "a\\", "a\\/b", "a/b\\", "a//b", "a//", "./a", "a/../b", "a/.",
-	"..", "!a", "[a/b]", "x/[a/b]y", "[a-",
+	"",
+	"/",
+	"[",
+	"[a",
+	"[!",
+	"[]",
+	"[z-a]",
+	"[[:nix:]]",
+	"a\\",
+	"a\\/b",
+	"a/b\\",
+	"a//b",
+	"a//",
+	"./a",
+	"a/../b",
+	"a/.",
+	"..",
+	"!a",
+	"[a/b]",
+	"x/[a/b]y",
+	"[a-",
 };
 
 static void check_rows(const struct row *r, size_t n)
@@ -228,7 +243,7 @@ static bool is_relpath(const char *path)
 }
 
 #define PATTERNS 19530u /* all up to six letters of five */
-#define PATHS 363u      /* all up to five letters of three */
+#define PATHS 363u	/* all up to five letters of three */
 
 static void test_against_slow_matcher(void **state)
 {

@@ -4,8 +4,11 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
+#include "base/buf.h"
+#include "base/fs.h"
 #include "base/mem.h"
 
 #define SURE true
@@ -301,6 +304,32 @@ static void patterns_stop_at_the_end(void **state)
 	check_rows(rows, ARRAY_SIZE(rows));
 }
 
+/* The words are a promise, and doc/outcomes.md is where it is given. */
+static void every_reason_is_documented(void **state)
+{
+	static const char *const words[] = {"started", "unreachable", "private_link", "redirected",
+		"proxy_refused", "no_jobs_api", "address_blocked", "no_answer", "no_run_id", "server_error",
+		"request_timeout", "too_early", "rate_limited", "transient", "unexpected_status",
+		"credential_refused", "job_forbidden", "job_missing", "parameter_undefined", "token_refused",
+		"bad_request", "conflict", "request_too_large", "refused"};
+	const char *top = getenv("BW_TOP");
+	CLEANUP_BUF struct buf page = BUF_INIT(1024 * 1024);
+
+	(void)state;
+	if (top == NULL)
+		skip();
+
+	CLEANUP_FREE char *path = fs_join(top, "doc/outcomes.md");
+
+	assert_int_equal(fs_read_file(path, 1024 * 1024, &page, NULL), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
+		CLEANUP_FREE char *quoted = mem_printf("| `%s` |", words[i]);
+
+		if (strstr(buf_str(&page), quoted) == NULL)
+			fail_msg("%s is not documented", words[i]);
+	}
+}
+
 static void kinds_have_names(void **state)
 {
 	(void)state;
@@ -325,6 +354,7 @@ int main(void)
 		cmocka_unit_test(this_request_can_never_succeed),
 		cmocka_unit_test(a_file_name_suspends_nothing),
 		cmocka_unit_test(patterns_stop_at_the_end),
+		cmocka_unit_test(every_reason_is_documented),
 		cmocka_unit_test(kinds_have_names),
 	};
 

@@ -69,7 +69,8 @@ static void expect_body(const struct conf_watch *w, const struct template_facts 
 	assert_string_equal(reason, "untouched");
 }
 
-static void expect_failure(const struct conf_watch *w, const struct template_facts *f, int want, const char *want_reason)
+static void expect_failure(
+	const struct conf_watch *w, const struct template_facts *f, int want, const char *want_reason)
 {
 	CLEANUP_BUF struct buf body = BUF_INIT(REQUEST_BODY_BYTES);
 	const char *reason = NULL;
@@ -112,12 +113,15 @@ static void test_options(void **state)
 	w.only = (struct conf_list){only, 2};
 	w.performance_target = (char *)"STANDARD";
 	expect_body(&w, &facts,
-		HEAD ",\"only\":[\"ingest\",\"+report\"],\"performance_target\":\"STANDARD\",\"jar_params\":" LIST "}");
+		HEAD
+		",\"only\":[\"ingest\",\"+report\"],\"performance_target\":\"STANDARD\",\"jar_params\":" LIST
+		"}");
 	w = watch_of(CONF_JOB_JAR);
 	w.queue = false;
 	f.job_id = INT64_MAX; /* all 64 bits */
 	expect_body(&w, &f,
-		"{\"job_id\":9223372036854775807,\"idempotency_token\":\"0123abcd\",\"jar_params\":" LIST "}");
+		"{\"job_id\":9223372036854775807,\"idempotency_token\":\"0123abcd\",\"jar_params\":" LIST
+		"}");
 	w.arg.n = 0;
 	expect_body(&w, &facts, "{\"job_id\":620,\"idempotency_token\":\"0123abcd\",\"jar_params\":[]}");
 }
@@ -129,9 +133,11 @@ static void test_bytes_of_names(void **state)
 
 	(void)state;
 	w.param.n = 1;
-	f.uri = "/in/Gr\xc3\xbc\xc3\x9f" "e \xe2\x82\xac \xf0\x9f\x98\x80 \"q\" \\ \n\t\x01\x7f.csv";
+	f.uri = "/in/Gr\xc3\xbc\xc3\x9f"
+		"e \xe2\x82\xac \xf0\x9f\x98\x80 \"q\" \\ \n\t\x01\x7f.csv";
 	expect_body(&w, &f,
-		HEAD ",\"job_parameters\":{\"path\":\"/in/Gr\xc3\xbc\xc3\x9f" "e \xe2\x82\xac \xf0\x9f\x98\x80 \\\"q\\\" "
+		HEAD ",\"job_parameters\":{\"path\":\"/in/Gr\xc3\xbc\xc3\x9f"
+		     "e \xe2\x82\xac \xf0\x9f\x98\x80 \\\"q\\\" "
 		     "\\\\ \\n\\t\\u0001\x7f.csv\"}}");
 	f.uri = "/in/\xff.csv";
 	expect_failure(&w, &f, -EINVAL, "parameter_not_utf8");

@@ -1,6 +1,6 @@
 /*
- * rules: names that the tools of the world leave behind, names that look like them and are data, and the order in which
- * the rules are asked.
+ * rules: names that the tools of the world leave behind, names that look like them and are data, and the
+ * order in which the rules are asked.
  */
 #include "core/rules.h"
 
@@ -14,8 +14,8 @@
 #include "base/mem.h"
 #include "core/glob.h"
 
-#define LIST(...)                                                                                                      \
-	((struct conf_list){(char **)(const char *[]){__VA_ARGS__},                                                    \
+#define LIST(...)                                                                                            \
+	((struct conf_list){(char **)(const char *[]){__VA_ARGS__},                                          \
 		sizeof((const char *[]){__VA_ARGS__}) / sizeof(const char *)})
 
 static const char *const rule_names[] = {
@@ -65,47 +65,185 @@ static void expect_enter(const struct conf_watch *w, const char *relpath, bool w
 /* ---- the shipped list ---- */
 
 static const char *const temporary[] = {
-	"orders.csv._COPYING_", "_tmp_sdc-1_0", "_SUCCESS", "_committed_123", "_started_123", "_metadata", "_orders.csv",
-	"orders.csv.filepart", "orders.csv.part", "orders.csv.partial", "x.crdownload", "x.download", "x.aria2", "x.tmp",
-	"X.TMP", "x.temp", "x.swp", "x.swx", "x.swo", "4913", "x~", "sedAb3dE9", "sed0aaaaa", "#x#", "~$report.xlsx",
-	"x.PROCESSING", "x.COMPLETED", "x.inprogress", "x.lock", "x.writing", "x.copying", "x.camelLock",
-	"x.lftp-pget-status", "Thumbs.db", "desktop.ini", "Desktop.ini",
+	"orders.csv._COPYING_",
+	"_tmp_sdc-1_0",
+	"_SUCCESS",
+	"_committed_123",
+	"_started_123",
+	"_metadata",
+	"_orders.csv",
+	"orders.csv.filepart",
+	"orders.csv.part",
+	"orders.csv.partial",
+	"x.crdownload",
+	"x.download",
+	"x.aria2",
+	"x.tmp",
+	"X.TMP",
+	"x.temp",
+	"x.swp",
+	"x.swx",
+	"x.swo",
+	"4913",
+	"x~",
+	"sedAb3dE9",
+	"sed0aaaaa",
+	"#x#",
+	"~$report.xlsx",
+	"x.PROCESSING",
+	"x.COMPLETED",
+	"x.inprogress",
+	"x.lock",
+	"x.writing",
+	"x.copying",
+	"x.camelLock",
+	"x.lftp-pget-status",
+	"Thumbs.db",
+	"desktop.ini",
+	"Desktop.ini",
 	/* in a directory all the same */
-	"in/deep/orders.csv.part", "in/4913",
+	"in/deep/orders.csv.part",
+	"in/4913",
 };
 
 /* Seen only with hidden = yes. */
 static const char *const hidden_temporary[] = {
-	".orders.csv.X3kd9Q", ".orders.Ab3dE9", ".in.orders.csv", ".in.orders.csv.", ".nfs000000000003a1b200000001",
-	".goutputstream-ABC123", ".fuse_hidden0000", ".~lock.orders.ods#", ".smbdeleteAAA4f", "._orders.csv", ".DS_Store",
-	".#orders.csv", ".orders.csv.crc", ".distcp.tmp.attempt_1", ".orders.swp",
+	".orders.csv.X3kd9Q",
+	".orders.Ab3dE9",
+	".in.orders.csv",
+	".in.orders.csv.",
+	".nfs000000000003a1b200000001",
+	".goutputstream-ABC123",
+	".fuse_hidden0000",
+	".~lock.orders.ods#",
+	".smbdeleteAAA4f",
+	"._orders.csv",
+	".DS_Store",
+	".#orders.csv",
+	".orders.csv.crc",
+	".distcp.tmp.attempt_1",
+	".orders.swp",
 };
 
 static const char *const data[] = {
-	"orders.csv", "part-00000", "part-00000-c0ffee.snappy.parquet", "000000_0", "x.part1", "x.parts", "orders.tmp.csv",
-	"tmp_orders.csv", "tmp", "temp", "orders.locked", "lock", "part", "4913.csv", "14913", "49130", "4913a", "sed", "sedAb3d",
-	"sedAb3dE9.csv", "sedentary", "sediment", "sedAb3dE99", "sed-Ab3d", "a_SUCCESS", "orders_", "COMPLETED",
-	"x.completed", "x.processing", "x.INPROGRESS", "#x", "x#", "~x", "$x", "thumbs.db.csv", "x.aria2.csv", "copying", "a~b",
-	"orders.csv.bak", "orders.csv.1", "in.orders.csv", "nfs001", "x.crc", "x.swf", "x.download.csv", "_day=7", "_a=b.csv",
-	"{x}.json", "x y.csv", "\xc3\xbc.csv", "\xff.csv", "'", "-", "x.json", "DS_Store", "core",
+	"orders.csv",
+	"part-00000",
+	"part-00000-c0ffee.snappy.parquet",
+	"000000_0",
+	"x.part1",
+	"x.parts",
+	"orders.tmp.csv",
+	"tmp_orders.csv",
+	"tmp",
+	"temp",
+	"orders.locked",
+	"lock",
+	"part",
+	"4913.csv",
+	"14913",
+	"49130",
+	"4913a",
+	"sed",
+	"sedAb3d",
+	"sedAb3dE9.csv",
+	"sedentary",
+	"sediment",
+	"sedAb3dE99",
+	"sed-Ab3d",
+	"a_SUCCESS",
+	"orders_",
+	"COMPLETED",
+	"x.completed",
+	"x.processing",
+	"x.INPROGRESS",
+	"#x",
+	"x#",
+	"~x",
+	"$x",
+	"thumbs.db.csv",
+	"x.aria2.csv",
+	"copying",
+	"a~b",
+	"orders.csv.bak",
+	"orders.csv.1",
+	"in.orders.csv",
+	"nfs001",
+	"x.crc",
+	"x.swf",
+	"x.download.csv",
+	"_day=7",
+	"_a=b.csv",
+	"{x}.json",
+	"x y.csv",
+	"\xc3\xbc.csv",
+	"\xff.csv",
+	"'",
+	"-",
+	"x.json",
+	"DS_Store",
+	"core",
 	/* directories that only look like temporary files */
-	"2024.part/a.csv", "4913/a.csv", "x.lock/a.csv", "sedAb3dE9/a.csv", "old~/a.csv", "x.temp/a.csv", "#1#/a.csv",
-	"_day=7/a.csv", "a/_day=7/b.csv", "tmp/a.csv", "temp/a.csv", "snapshot/a.csv", "recycle/a.csv", "Thumbs.db/a.csv",
+	"2024.part/a.csv",
+	"4913/a.csv",
+	"x.lock/a.csv",
+	"sedAb3dE9/a.csv",
+	"old~/a.csv",
+	"x.temp/a.csv",
+	"#1#/a.csv",
+	"_day=7/a.csv",
+	"a/_day=7/b.csv",
+	"tmp/a.csv",
+	"temp/a.csv",
+	"snapshot/a.csv",
+	"recycle/a.csv",
+	"Thumbs.db/a.csv",
 };
 
 static const char *const hidden_data[] = {
-	".orders.csv", ".orders.ndjson", ".orders.backup", ".x", ".config", ".a.b", ".nfsx", ".smb", ".DS_Store.csv",
-	".in", ".crc", ".a/b.csv",
+	".orders.csv",
+	".orders.ndjson",
+	".orders.backup",
+	".x",
+	".config",
+	".a.b",
+	".nfsx",
+	".smb",
+	".DS_Store.csv",
+	".in",
+	".crc",
+	".a/b.csv",
 };
 
 static const char *const ignored_directories[] = {
-	"_temporary", "_delta_log", "_spark_metadata", "__MACOSX", "_tmp_x", "x.tmp", "x.inprogress", "x.download",
-	"x._COPYING_", "~snapshot", "#snapshot", "@Recently-Snapshot", "lost+found", "$RECYCLE.BIN",
-	"System Volume Information", "#recycle", "@Recycle", "@eaDir",
+	"_temporary",
+	"_delta_log",
+	"_spark_metadata",
+	"__MACOSX",
+	"_tmp_x",
+	"x.tmp",
+	"x.inprogress",
+	"x.download",
+	"x._COPYING_",
+	"~snapshot",
+	"#snapshot",
+	"@Recently-Snapshot",
+	"lost+found",
+	"$RECYCLE.BIN",
+	"System Volume Information",
+	"#recycle",
+	"@Recycle",
+	"@eaDir",
 };
 
 static const char *const hidden_ignored_directories[] = {
-	".~tmp~", ".rsync-partial", ".snapshot", ".snapshots", ".zfs", ".Trash", ".Trash-1000", ".Trashes",
+	".~tmp~",
+	".rsync-partial",
+	".snapshot",
+	".snapshots",
+	".zfs",
+	".Trash",
+	".Trash-1000",
+	".Trashes",
 };
 
 static void test_shipped_files(void **state)
@@ -157,7 +295,8 @@ static void test_shipped_directories(void **state)
 	expect(&w, "a/@eaDir", RULES_LOOK);
 }
 
-/* Each pattern is a good one, found by rules_check_ignore, and takes effect alone and no more when taken off. */
+/* Each pattern is a good one, found by rules_check_ignore, and takes effect alone and no more when taken off.
+ */
 static void test_shipped_patterns(void **state)
 {
 	const char *const *list = rules_shipped_ignore();
@@ -178,6 +317,53 @@ static void test_shipped_patterns(void **state)
 	assert_true(rules_shipped_ignore_version() >= 1);
 }
 
+/* The pattern that why ends with. */
+static void note_hit(const char *why, bool *hit)
+{
+	const char *const *list = rules_shipped_ignore();
+	const char *pattern = strstr(why, "list: ");
+
+	for (size_t i = 0; pattern && list[i]; i++)
+		hit[i] = hit[i] || strcmp(pattern + 6, list[i]) == 0;
+}
+
+static void note_hits(const char *const *names, size_t n, bool is_directory, bool *hit)
+{
+	struct conf_watch w = plain_watch();
+
+	w.hidden = true;
+	for (size_t i = 0; i < n; i++) {
+		char why[RULES_WHY_BYTES];
+
+		if (is_directory)
+			rules_enter_directory(&w, names[i], why);
+		else
+			rules_judge_name(&w, names[i], why);
+		note_hit(why, hit);
+	}
+}
+
+/* Every pattern of the list has a name above that it is the first to hit: none is dead. */
+static void test_every_shipped_pattern_hits(void **state)
+{
+	bool hit[256] = {false};
+	size_t n = 0;
+
+	(void)state;
+	while (rules_shipped_ignore()[n])
+		n++;
+	assert_true(n < ARRAY_SIZE(hit));
+	note_hits(temporary, ARRAY_SIZE(temporary), false, hit);
+	note_hits(hidden_temporary, ARRAY_SIZE(hidden_temporary), false, hit);
+	note_hits(ignored_directories, ARRAY_SIZE(ignored_directories), true, hit);
+	note_hits(hidden_ignored_directories, ARRAY_SIZE(hidden_ignored_directories), true, hit);
+	for (size_t i = 0; i < n; i++) {
+		/* their text is too long for why; test_shipped_files has names for them */
+		if (!hit[i] && strlen(rules_shipped_ignore()[i]) < 60)
+			fail_msg("nothing hits %s", rules_shipped_ignore()[i]);
+	}
+}
+
 static void test_taking_off(void **state)
 {
 	struct conf_watch w = plain_watch();
@@ -186,12 +372,12 @@ static void test_taking_off(void **state)
 	w.ignore = LIST("!*.part", "!_*", "*.bad");
 	expect(&w, "x.part", RULES_LOOK);
 	expect(&w, "_SUCCESS", RULES_LOOK);
-	expect(&w, "_tmp_x", RULES_IGNORED);      /* another pattern */
-	expect(&w, "_x.tmp", RULES_IGNORED);      /* another pattern */
-	expect(&w, "_dir/x", RULES_IGNORED);      /* that is "_*" with a slash */
+	expect(&w, "_tmp_x", RULES_IGNORED); /* another pattern */
+	expect(&w, "_x.tmp", RULES_IGNORED); /* another pattern */
+	expect(&w, "_dir/x", RULES_IGNORED); /* that is "_*" with a slash */
 	expect(&w, "x.partial", RULES_IGNORED);
 	expect(&w, "x.bad", RULES_IGNORED);
-	expect(&w, "!*.part", RULES_LOOK);        /* no pattern itself */
+	expect(&w, "!*.part", RULES_LOOK); /* no pattern itself */
 	w.ignore = LIST("!_*", "!_tmp_*");
 	expect(&w, "_tmp_x", RULES_LOOK);
 	expect_why(&w, "_x.tmp", "\"_x.tmp\" on the shipped ignore list: *.tmp");
@@ -222,7 +408,8 @@ static void test_users_ignore(void **state)
 	w.ignore = LIST("*.log", "/cache", "old/", "deep/**/x");
 	expect(&w, "a.log", RULES_IGNORED);
 	expect(&w, "a/b.log", RULES_IGNORED);
-	expect(&w, "a.log/b.csv", RULES_IGNORED); /* a user's pattern means directories too, as in .gitignore */
+	expect(&w, "a.log/b.csv",
+		RULES_IGNORED); /* a user's pattern means directories too, as in .gitignore */
 	expect(&w, "cache", RULES_IGNORED);
 	expect(&w, "cache/a.csv", RULES_IGNORED);
 	expect(&w, "a/cache/a.csv", RULES_LOOK);
@@ -269,7 +456,8 @@ static void test_include(void **state)
 	expect(&w, "full/a.txt", RULES_LOOK);
 	expect(&w, "x/full/y/a.txt", RULES_LOOK);
 	expect(&w, "full", RULES_NOT_INCLUDED);
-	expect(&w, "out.csv/readme", RULES_NOT_INCLUDED); /* a pattern without '/' at its end is about files */
+	expect(&w, "out.csv/readme",
+		RULES_NOT_INCLUDED); /* a pattern without '/' at its end is about files */
 	expect(&w, "out.csv/a.csv", RULES_LOOK);
 	expect(&w, "a.csv.tmp", RULES_IGNORED);
 	expect_why(&w, "a.txt", "no pattern of include matches");
@@ -297,7 +485,8 @@ static void test_literal_include_beats_ignore(void **state)
 	expect(&w, "_in/a.csv", RULES_LOOK);
 	expect(&w, "_in/b.csv", RULES_LOOK); /* so _in is entered, and *.csv holds in it */
 	expect(&w, "_out/a.csv", RULES_IGNORED);
-	expect(&w, "_temporary/_SUCCESS", RULES_IGNORED); /* the name beats its own pattern, not its directory's */
+	expect(&w, "_temporary/_SUCCESS",
+		RULES_IGNORED); /* the name beats its own pattern, not its directory's */
 	expect_enter(&w, "_in", true);
 	expect_enter(&w, "_out", false);
 	/* the user's own ignore too; hidden and exclude not */
@@ -494,7 +683,8 @@ static void test_judge_file(void **state)
 		{"a.csv", 4097, 0, RULES_TOO_LARGE, "4097 bytes, max_size is 4KiB"},
 		{"a.csv", INT64_MAX, 0, RULES_TOO_LARGE, NULL},
 		{"a[1].csv", 10, 0, RULES_ACCEPT, ""},
-		{"a[1].csv", 10, CONF_REJECT_GLOBS, RULES_REJECT_GLOBS, "'[' in the name, and reject_names has globs"},
+		{"a[1].csv", 10, CONF_REJECT_GLOBS, RULES_REJECT_GLOBS,
+			"'[' in the name, and reject_names has globs"},
 		{"d*/a.csv", 10, CONF_REJECT_GLOBS, RULES_REJECT_GLOBS, NULL},
 		{"a?", 10, CONF_REJECT_GLOBS, RULES_REJECT_GLOBS, NULL},
 		{"a]", 10, CONF_REJECT_GLOBS, RULES_REJECT_GLOBS, NULL},
@@ -505,8 +695,12 @@ static void test_judge_file(void **state)
 		{"a\nb", 10, CONF_REJECT_CONTROL, RULES_REJECT_CONTROL,
 			"control character 0x0a in the name, and reject_names has control"},
 		{"a\x7f", 10, CONF_REJECT_CONTROL, RULES_REJECT_CONTROL, NULL},
-		{"a\xc2\x85" "b", 10, CONF_REJECT_CONTROL, RULES_REJECT_CONTROL, NULL},
-		{"a\xc2\xa0" "b", 10, CONF_REJECT_CONTROL, RULES_ACCEPT, ""},
+		{"a\xc2\x85"
+		 "b",
+			10, CONF_REJECT_CONTROL, RULES_REJECT_CONTROL, NULL},
+		{"a\xc2\xa0"
+		 "b",
+			10, CONF_REJECT_CONTROL, RULES_ACCEPT, ""},
 		{"a[\n", 10, 0, RULES_ACCEPT, ""},
 		{"\xc3\xbc\xe2\x82\xac", 10, 3, RULES_ACCEPT, ""},
 		{"a\xff", 10, 0, RULES_NOT_UTF8, NULL},
@@ -523,7 +717,8 @@ static void test_judge_file(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-		struct conf_watch w = {.min_size_bytes = 10, .max_size_bytes = 4096, .reject_names = rows[i].reject};
+		struct conf_watch w = {
+			.min_size_bytes = 10, .max_size_bytes = 4096, .reject_names = rows[i].reject};
 		char why[RULES_WHY_BYTES] = "nothing";
 		enum rules_verdict got = rules_judge_file(&w, rows[i].path, rows[i].size, why);
 
@@ -624,6 +819,7 @@ int main(void)
 		cmocka_unit_test(test_shipped_files),
 		cmocka_unit_test(test_shipped_directories),
 		cmocka_unit_test(test_shipped_patterns),
+		cmocka_unit_test(test_every_shipped_pattern_hits),
 		cmocka_unit_test(test_taking_off),
 		cmocka_unit_test(test_check_ignore),
 		cmocka_unit_test(test_users_ignore),

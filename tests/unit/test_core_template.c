@@ -117,7 +117,8 @@ static void test_missing_facts_and_negative_time(void **state)
 	struct template_facts f = {.mtime_ns = -1};
 
 	(void)state;
-	expect("<${path}${uri}${relpath}${name}${stem}${ext}${dir}${dir_uri}${type}${watch}${host}${token}${element:1}>",
+	expect("<${path}${uri}${relpath}${name}${stem}${ext}${dir}${dir_uri}${type}${watch}${host}${token}${"
+	       "element:1}>",
 		&f, "<>");
 	expect("${mtime_ms}", &f, "-1");
 	expect("${mtime}", &f, "1969-12-31T23:59:59.999999999Z");

@@ -35,14 +35,54 @@ static enum textform_json json_of(const char *text)
 }
 
 static const char *const whole[] = {
-	"{}", "[]", " [ ] \n", "{\"a\":1}", "[1,2,3]", "{\"a\":{\"b\":[{},[],null,true,false]}}", "[-0.5e+10,0,-1,1E5,0.0]",
-	"[\"\\\"\\\\\\/\\b\\f\\n\\r\\t\\u00fC\"]", "{\"\":\"\"}", "[1\n,\r\n2\t]", "[\"\xc3\xa4\"]", "{\"a\":\"}]\"}",
+	"{}",
+	"[]",
+	" [ ] \n",
+	"{\"a\":1}",
+	"[1,2,3]",
+	"{\"a\":{\"b\":[{},[],null,true,false]}}",
+	"[-0.5e+10,0,-1,1E5,0.0]",
+	"[\"\\\"\\\\\\/\\b\\f\\n\\r\\t\\u00fC\"]",
+	"{\"\":\"\"}",
+	"[1\n,\r\n2\t]",
+	"[\"\xc3\xa4\"]",
+	"{\"a\":\"}]\"}",
 };
 
 static const char *const broken[] = {
-	"{", "[", "[1", "{]", "[}", "[1,]", "[,1]", "{\"a\"}", "{\"a\":}", "{\"a\":1,}", "{a:1}", "{'a':1}", "[1 2]", "[01]",
-	"[1.]", "[.5]", "[1e]", "[+1]", "[--1]", "[nul]", "[nulll]", "[True]", "[NaN]", "[\"\n\"]", "[\"\\x\"]",
-	"[\"\\u12g4\"]", "[\"]", "{}{}", "[] []", "{} x", "[section]\nkey=1", "{\\rtf1 x}", "[1]]",
+	"{",
+	"[",
+	"[1",
+	"{]",
+	"[}",
+	"[1,]",
+	"[,1]",
+	"{\"a\"}",
+	"{\"a\":}",
+	"{\"a\":1,}",
+	"{a:1}",
+	"{'a':1}",
+	"[1 2]",
+	"[01]",
+	"[1.]",
+	"[.5]",
+	"[1e]",
+	"[+1]",
+	"[--1]",
+	"[nul]",
+	"[nulll]",
+	"[True]",
+	"[NaN]",
+	"[\"\n\"]",
+	"[\"\\x\"]",
+	"[\"\\u12g4\"]",
+	"[\"]",
+	"{}{}",
+	"[] []",
+	"{} x",
+	"[section]\nkey=1",
+	"{\\rtf1 x}",
+	"[1]]",
 };
 
 static void test_json_whole_and_broken(void **state)
@@ -91,14 +131,11 @@ static void test_json_lines(void **state)
 		enum textform_json want;
 	} rows[] = {
 		{"{\"a\":1}\n{\"a\":2}\n", TEXTFORM_JSON_LINES},
-		{"{\"a\":1}\r\n{\"a\":2}", TEXTFORM_JSON_LINES},
-		{"[1]\n[2]\n[3]\n", TEXTFORM_JSON_LINES},
+		{"{\"a\":1}\r\n{\"a\":2}", TEXTFORM_JSON_LINES}, {"[1]\n[2]\n[3]\n", TEXTFORM_JSON_LINES},
 		{"{\"a\":1}\n\n{\"a\":2}\n", TEXTFORM_JSON_LINES},
 		{"{\"a\":1}\n{\"a\":", TEXTFORM_JSON_LINES}, /* the last line torn */
-		{"{\"a\":1}\n", TEXTFORM_JSON_WHOLE},
-		{"{\"a\":1}\nx\n", TEXTFORM_JSON_LIKE},
-		{"{\"a\":1}\n{a}\n", TEXTFORM_JSON_LIKE},
-		{"{\"a\":1} {\"a\":2}\n", TEXTFORM_JSON_LIKE},
+		{"{\"a\":1}\n", TEXTFORM_JSON_WHOLE}, {"{\"a\":1}\nx\n", TEXTFORM_JSON_LIKE},
+		{"{\"a\":1}\n{a}\n", TEXTFORM_JSON_LIKE}, {"{\"a\":1} {\"a\":2}\n", TEXTFORM_JSON_LIKE},
 		{"{\n\"a\":1}\n{\"a\":2}\n", TEXTFORM_JSON_LIKE}, /* the first is no line */
 	};
 
@@ -177,7 +214,10 @@ static void test_encodings(void **state)
 	assert_true(t.is_text && t.ends_with_ctrl_z);
 	assert_int_equal(t.len, 5);
 	assert_int_equal(t.last, 'b');
-	init(&t, "a\x1a" "b", 3);
+	init(&t,
+		"a\x1a"
+		"b",
+		3);
 	assert_false(t.is_text);
 	init(&t, "a\0b", 3);
 	assert_false(t.is_text);
@@ -259,7 +299,8 @@ static void test_columns(void **state)
 		{"a,b\n1,2,3\n4,5\n", ',', 3, 2, false, true},
 		{"a,b,c\n1,2\n3\n4,5,6,7\n8,9,0,1,2\n", ',', 5, 3, false, false},
 		{"a,b\n\"x,y\",\"1\n2\"\n\"say \"\"hi\"\"\",3\n", ',', 3, 2, true, true},
-		{"a,b\n1,x\"y\n2,\"\n", ',', 2, 2, true, true}, /* a quote in the middle is no quote; the last one never ends */
+		{"a,b\n1,x\"y\n2,\"\n", ',', 2, 2, true,
+			true}, /* a quote in the middle is no quote; the last one never ends */
 		{"a,b\n", ',', 1, 2, false, true},
 		{"a,b", ',', 1, 2, false, true},
 		{"id\n1\n2\n", 0, 3, 1, false, false},
@@ -275,10 +316,11 @@ static void test_columns(void **state)
 
 		init(&t, rows[i].text, strlen(rows[i].text));
 		textform_columns(&t, &c);
-		if (c.separator != rows[i].separator || c.records != rows[i].records || c.fields != rows[i].fields ||
-			c.is_even != rows[i].is_even || c.is_mostly != rows[i].is_mostly)
-			fail_msg("%s: '%c' %zu records of %zu, %d %d", rows[i].text, c.separator, c.records, c.fields,
-				c.is_even, c.is_mostly);
+		if (c.separator != rows[i].separator || c.records != rows[i].records ||
+			c.fields != rows[i].fields || c.is_even != rows[i].is_even ||
+			c.is_mostly != rows[i].is_mostly)
+			fail_msg("%s: '%c' %zu records of %zu, %d %d", rows[i].text, c.separator, c.records,
+				c.fields, c.is_even, c.is_mostly);
 	}
 }
 

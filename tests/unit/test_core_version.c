@@ -1,5 +1,6 @@
 /*
- * version: the table of architecture's "Key and version", and stories in which events and listings take turns.
+ * version: the table of architecture's "Key and version", and stories in which events and listings take
+ * turns.
  */
 #include "core/version.h"
 
@@ -75,7 +76,8 @@ static void test_rows(void **state)
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		const struct row *r = &rows[i];
-		enum version_relation got = version_compare(&r->known, &r->now, r->found, r->mode, r->inodes_stable);
+		enum version_relation got =
+			version_compare(&r->known, &r->now, r->found, r->mode, r->inodes_stable);
 
 		if (got != r->want)
 			fail_msg("row %zu: %d, not %d", i, (int)got, (int)r->want);
@@ -94,7 +96,8 @@ static void tell(const struct step *steps, size_t n)
 	struct version known = steps[0].now;
 
 	for (size_t i = 1; i < n; i++) {
-		enum version_relation got = version_compare(&known, &steps[i].now, steps[i].found, FULL, true);
+		enum version_relation got =
+			version_compare(&known, &steps[i].now, steps[i].found, FULL, true);
 
 		if (got != steps[i].want)
 			fail_msg("step %zu: %d, not %d", i, (int)got, (int)steps[i].want);
@@ -105,7 +108,8 @@ static void tell(const struct step *steps, size_t n)
 
 static void test_stories(void **state)
 {
-	/* written, the mount sets the time late, the listing reads the ends, then really rewritten, then listed */
+	/* written, the mount sets the time late, the listing reads the ends, then really rewritten, then
+	 * listed */
 	static const struct step late_time[] = {
 		{{10, T1, 7, A}, EVENT, VERSION_NEW},
 		{{10, T2, 7, ""}, LISTING, VERSION_ENDS},

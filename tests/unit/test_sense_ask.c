@@ -1,7 +1,7 @@
 /*
- * sense/ask against a sniffer of our own: this program again, executed as "bw-sniff" just as the real one is. What it does
- * with a question is the question's name; how it starts is the name of its file. The real sniffer has its own tests, and
- * the two meet in the scenarios.
+ * sense/ask against a sniffer of our own: this program again, executed as "bw-sniff" just as the real one is.
+ * What it does with a question is the question's name; how it starts is the name of its file. The real
+ * sniffer has its own tests, and the two meet in the scenarios.
  */
 #include "sense/ask.h"
 
@@ -54,7 +54,9 @@ static const char *sniffer_inherited(void)
 	sigprocmask(SIG_SETMASK, NULL, &blocked);
 	if (sigismember(&blocked, SIGTERM))
 		return "x/blocked";
-	return environ && environ[0] ? "x/environment" : "x/clean";
+	if (!getenv("LD_LIBRARY_PATH"))
+		return "x/loader";
+	return getenv("PATH") || getenv("HOME") || getenv("MAGIC") ? "x/environment" : "x/clean";
 }
 
 static const char *sniffer_read(int fd)
@@ -181,7 +183,7 @@ struct bench {
 	enum ask_reason reason;
 	char mime[FILETYPE_MIME_BYTES];
 	char text[ERR_TEXT_BYTES];
-	char ready[ERR_TEXT_BYTES]; /* "" ready, else the trouble */
+	char ready[ERR_TEXT_BYTES];    /* "" ready, else the trouble */
 	void (*then)(struct bench *b); /* inside the callback */
 	int file;
 	int fds_before;
@@ -378,6 +380,10 @@ static void test_nothing_is_inherited(void **state)
 	sigemptyset(&term);
 	sigaddset(&term, SIGTERM);
 	sigprocmask(SIG_BLOCK, &term, &before);
+	setenv("PATH", "/bin", 1);
+	setenv("HOME", "/", 1);
+	setenv("MAGIC", "/nonexistent", 1);
+	setenv("LD_LIBRARY_PATH", "/nonexistent", 1);
 	bench_init(&b, US_PER_S);
 	open_wide = dup2(b.file, 100); /* no CLOEXEC */
 	bench_ask(&b, "count descriptors");
@@ -388,6 +394,8 @@ static void test_nothing_is_inherited(void **state)
 	assert_answer(&b, ASK_OK, "x/5", "");
 	close(open_wide);
 	bench_done(&b);
+	unsetenv("MAGIC");
+	unsetenv("LD_LIBRARY_PATH");
 	sigprocmask(SIG_SETMASK, &before, NULL);
 }
 
@@ -506,7 +514,8 @@ static void test_deadline(void **state)
 		pid = ask_sniffer_pid(b.ask);
 		before_us = clock_mono_us();
 		bench_ask(&b, "burn");
-		assert_answer(&b, ASK_DEADLINE, "(none)", "libmagic needed more than 200 ms of processor time");
+		assert_answer(
+			&b, ASK_DEADLINE, "(none)", "libmagic needed more than 200 ms of processor time");
 		assert_true(clock_mono_us() - before_us >= 200 * US_PER_MS);
 		assert_works(&b);
 		assert_int_not_equal(ask_sniffer_pid(b.ask), pid);
@@ -727,11 +736,12 @@ static void test_start_fails(void **state)
 	static const struct {
 		const char *file, *text;
 	} rows[] = {
-		{"start-exit", "cannot tell file types: the sniffer exited with status 5, trying again in 1 s"},
+		{"start-exit",
+			"cannot tell file types: the sniffer exited with status 5, trying again in 1 s"},
 		{"start-error", "cannot tell file types: there is no magic, trying again in 1 s"},
 		{"start-burn", "cannot tell file types: the sniffer does not get ready, trying again in 1 s"},
-		{"start-silent",
-			"cannot tell file types: the sniffer does not say what its libmagic is, trying again in 1 s"},
+		{"start-silent", "cannot tell file types: the sniffer does not say what its libmagic is, "
+				 "trying again in 1 s"},
 	};
 	char folder[] = "/tmp/test_sense_ask.XXXXXX";
 	struct bench b;
@@ -767,8 +777,9 @@ static void test_start_recovers(void **state)
 	ask_open(b.ask, on_ready);
 	bench_start(&b, "data.csv", 1);
 	bench_run_until(&b, &b.n_ready, 1);
-	assert_string_equal(b.ready, "cannot tell file types: cannot execute /nonexistent/program: No such file or "
-				     "directory, trying again in 1 s");
+	assert_string_equal(b.ready,
+		"cannot tell file types: cannot execute /nonexistent/program: No such file or "
+		"directory, trying again in 1 s");
 	assert_int_equal(b.page->since_us, 0);
 	bench_run_until(&b, &b.n_ready, 2);
 	assert_non_null(strstr(b.ready, "trying again in 2 s"));

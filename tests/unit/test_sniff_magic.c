@@ -55,7 +55,10 @@ static const struct {
 	const char *mime, *bytes;
 	size_t n;
 } known[] = {
-#define ROW(mime, text) {mime, text, sizeof(text) - 1}
+#define ROW(mime, text)                                                                                      \
+	{                                                                                                    \
+		mime, text, sizeof(text) - 1                                                                 \
+	}
 	ROW("application/x-empty", ""),
 	ROW("text/csv", "id,name,amount\n1,a,2.5\n2,b,3.5\n3,c,4.5\n"),
 	ROW("application/json", "{\"a\": [1, 2, 3], \"b\": null}\n"),
@@ -77,14 +80,16 @@ static void test_known_types(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(known); i++) {
 		int fd = file_with(known[i].bytes, known[i].n);
 
-		assert_type(r, fd, 1 << 20, known[i].mime); /* the offset is at the end now: it must not matter */
+		assert_type(
+			r, fd, 1 << 20, known[i].mime); /* the offset is at the end now: it must not matter */
 		assert_type(r, fd, 1 << 20, known[i].mime);
 		close(fd);
 	}
 	magic_reader_close(r);
 }
 
-/* A JSON document is one only as a whole: so this shows that max_bytes bounds what is read, and for each file anew. */
+/* A JSON document is one only as a whole: so this shows that max_bytes bounds what is read, and for each file
+ * anew. */
 static void test_max_bytes(void **state)
 {
 	CLEANUP_BUF struct buf b = BUF_INIT(1 << 20);
@@ -279,7 +284,8 @@ static void test_bad_magic_files(void **state)
 	struct err err = ERR_INIT;
 
 	(void)state;
-	assert_not_opened("/nonexistent/magic.mgc", "cannot open the magic file /nonexistent/magic.mgc: No such file");
+	assert_not_opened(
+		"/nonexistent/magic.mgc", "cannot open the magic file /nonexistent/magic.mgc: No such file");
 	assert_not_opened("/", "/ is no magic file");
 	path = put_file(folder, "empty.mgc", "", 0);
 	assert_not_opened(path, "is no magic file");

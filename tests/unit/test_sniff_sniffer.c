@@ -1,6 +1,6 @@
 /*
- * sniff/sniffer: the whole process, started as the watcher starts it: this program executed as "bw-sniff", its socket at
- * descriptor 3.
+ * sniff/sniffer: the whole process, started as the watcher starts it: this program executed as "bw-sniff",
+ * its socket at descriptor 3.
  */
 #include "sniff/sniffer.h"
 
@@ -127,7 +127,8 @@ static void assert_type(const struct process *p, const char *text, const char *m
 	assert_string_equal(in.as.answer.mime, mime);
 }
 
-static void assert_error(const struct process *p, const int *fds, size_t n_fds, int64_t max_bytes, const char *words)
+static void assert_error(
+	const struct process *p, const int *fds, size_t n_fds, int64_t max_bytes, const char *words)
 {
 	ask(p, fds, n_fds, max_bytes);
 	assert_string_equal(in.as.answer.mime, "");

@@ -273,9 +273,11 @@ static int inflate_some(struct gzip_reader *r)
 	r->out_len = CHUNK - r->z.avail_out;
 	if (z == Z_STREAM_END)
 		r->in_member = false;
+	else if (z == Z_MEM_ERROR)
+		r->code = -ENOMEM;
 	else if (z != Z_OK && z != Z_BUF_ERROR)
-		return damaged(r, z == Z_MEM_ERROR ? "no memory" : "damaged gzip data");
-	return 0;
+		damaged(r, "damaged gzip data");
+	return r->code;
 }
 
 static int fill_output_from_gzip(struct gzip_reader *r)

@@ -275,10 +275,14 @@ void map_each(struct map *m, bool (*fn)(const void *key, size_t key_len, void *v
 		struct slot *s = &m->slots[(start + step) & mask];
 		size_t count = m->count;
 
-		if (s->value != NULL && !fn(slot_key(s), s->key_len, s->value, arg))
+		if (s->value == NULL) {
+			step++;
+			continue;
+		}
+		if (!fn(slot_key(s), s->key_len, s->value, arg))
 			return;
 		BUG_ON(m->count > count || m->n_slots != mask + 1);
 		if (m->count == count)
-			step++;
+			step++; /* else another one stands here now */
 	}
 }

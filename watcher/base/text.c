@@ -248,18 +248,18 @@ int text_add_base64(struct buf *b, const void *p, size_t n)
 	const unsigned char *u = p;
 	int r = 0;
 
-	for (size_t i = 0; i < n && r == 0; i += 3) {
-		size_t have = n - i < 3 ? n - i : 3;
-		uint32_t v = (uint32_t)u[i] << 16;
+	while (n > 0 && r == 0) {
+		size_t have = n < 3 ? n : 3;
+		uint32_t v = 0;
 		char out[4];
 
-		if (have > 1)
-			v |= (uint32_t)u[i + 1] << 8;
-		if (have > 2)
-			v |= u[i + 2];
+		for (size_t k = 0; k < have; k++)
+			v |= (uint32_t)u[k] << (16 - 8 * k);
 		for (size_t k = 0; k < 4; k++)
 			out[k] = k <= have ? digits[v >> (18 - 6 * k) & 63] : '=';
 		r = buf_add(b, out, sizeof(out));
+		u += have;
+		n -= have;
 	}
 	return r;
 }

@@ -1,10 +1,11 @@
 /*
- * One row a kind of process, one function a thing to give up, all walked in the same order: rows can be compared at a
- * glance, and what Landlock and seccomp add later are further calls of the same shape.
+ * One row a kind of process, one function a thing to give up, all walked in the same order: rows can be
+ * compared at a glance, and what Landlock and seccomp add later are further calls of the same shape.
  *
- * Capabilities: the unit hands CAP_LEASE to all by the ambient set, since the keeper must pass it on to the watchers.
- * Everybody who has no use for it drops it here. As root a dispatcher keeps the others, because then the modes of an
- * administrator's credential files may need them; the sniffer opens nothing and drops all.
+ * Capabilities: the unit hands CAP_LEASE to all by the ambient set, since the keeper must pass it on to the
+ * watchers. Everybody who has no use for it drops it here. As root a dispatcher keeps the others, because
+ * then the modes of an administrator's credential files may need them; the sniffer opens nothing and drops
+ * all.
  */
 #include "confine/limits.h"
 
@@ -25,9 +26,9 @@
 #define LIMITS_CAPABILITY(number) (UINT64_C(1) << (number))
 
 struct limits_row {
-	long long files;      /* RLIMIT_NOFILE */
-	long long file_bytes; /* RLIMIT_FSIZE */
-	long long bytes;      /* RLIMIT_AS */
+	long long files;       /* RLIMIT_NOFILE */
+	long long file_bytes;  /* RLIMIT_FSIZE */
+	long long bytes;       /* RLIMIT_AS */
 	uint64_t capabilities; /* to drop */
 	bool dies_with_parent;
 };
@@ -104,7 +105,7 @@ static int limits_drop_capabilities(uint64_t mask, struct err *err)
 	if (syscall(SYS_capget, &head, data) < 0)
 		return err_errno(err, errno, "cannot read the capabilities");
 	for (int i = 0; i < _LINUX_CAPABILITY_U32S_3; i++) {
-		uint32_t keep = (uint32_t)~(mask >> (32 * i));
+		uint32_t keep = (uint32_t) ~(mask >> (32 * i));
 
 		data[i].effective &= keep;
 		data[i].permitted &= keep;

@@ -532,9 +532,6 @@ void conf_hash(const struct conf *c, char out[65])
 	struct sha256 *s = sha256_new();
 	uint8_t digest[SHA256_BYTES];
 
-	for (size_t i = 0; i < c->sections_n; i++)
-		hash_text(s, c->sections[i].name);
-	hash_text(s, "");
 	for (size_t i = 0; i < c->entries_n; i++) {
 		hash_text(s, c->entries[i].section);
 		hash_text(s, c->entries[i].key);

@@ -94,7 +94,7 @@ static int parse_flags(
 	const struct conf_key *k, const struct conf_list *values, unsigned *ret, struct err *err)
 {
 	unsigned bits = 0;
-	int bit;
+	int bit = 0;
 
 	for (size_t i = 0; i < values->n; i++) {
 		int r = parse_word(k, values->items[i], &bit, err);
@@ -166,7 +166,7 @@ static int parse_string(const struct conf_key *k, const char *text, char **ret, 
 
 static int set_string(const struct conf_key *k, const char *text, char **field_text, struct err *err)
 {
-	char *made;
+	char *made = NULL;
 	int r = parse_string(k, text, &made, err);
 
 	if (r < 0)
@@ -184,10 +184,10 @@ static int add_strings(
 	if (l->n + values->n > CONF_LIST_MAX)
 		return err_set(err, ERR_CONF, EINVAL, "there are more than %d values", CONF_LIST_MAX);
 	for (size_t i = 0; i < values->n; i++) {
-		char *text;
+		char *text = NULL;
 		int r = parse_string(k, values->items[i], &text, err);
 
-		if (r < 0) {
+		if (r < 0 || !text) {
 			conf_list_done(&made);
 			return r;
 		}
@@ -305,7 +305,7 @@ static int set_host(const char *text, struct conf_workspace *ws, struct err *err
 
 static int set_settle(const struct conf_key *k, const char *text, struct conf_watch *w, struct err *err)
 {
-	int64_t us;
+	int64_t us = 0;
 	int r = parse_number(k, text, &us, err);
 
 	if (r < 0)

@@ -2,17 +2,17 @@
  * filetype: the voices are asked in a fixed order:
  *
  *   1. empty            application/x-empty, in no group
- *   2. signatures       gzip, zstd, Parquet, ORC, Avro, Arrow: bytes beat libmagic, whose answer for these depends on its
- *                       version. Formats with a mark at both ends need both: only the first means cut or not finished, and
- *                       the job that reads it would fail
+ *   2. signatures       gzip, zstd, Parquet, ORC, Avro, Arrow: bytes beat libmagic, whose answer for these
+ * depends on its version. Formats with a mark at both ends need both: only the first means cut or not
+ * finished, and the job that reads it would fail
  *   3. structured text  JSON, lines of JSON, XML, separated values, for bytes that are text
  *   4. libmagic         as it says
  *
- * Without libmagic (its deadline, a crash) only 1, 2 and the certain cases of 3 decide. "It looks like text" does not: a
- * script or a web page does too.
+ * Without libmagic (its deadline, a crash) only 1, 2 and the certain cases of 3 decide. "It looks like text"
+ * does not: a script or a web page does too.
  *
- * Names of MIME types that changed over the years are brought to one spelling, in what libmagic says and in what the
- * user wrote, so that a new libmagic turns no file away.
+ * Names of MIME types that changed over the years are brought to one spelling, in what libmagic says and in
+ * what the user wrote, so that a new libmagic turns no file away.
  */
 #include "core/filetype.h"
 
@@ -96,7 +96,8 @@ static bool is_kind(const char *mime, const char *kind)
 	return strncasecmp(mime, kind, strlen(kind)) == 0;
 }
 
-/* Ends with "+json" or "+xml". Not for zipped ones (application/vnd.ms-visio.drawing.main+xml): ask is_text too. */
+/* Ends with "+json" or "+xml". Not for zipped ones (application/vnd.ms-visio.drawing.main+xml): ask is_text
+ * too. */
 static bool has_suffix(const char *mime, const char *suffix)
 {
 	size_t n = strlen(mime), k = strlen(suffix);
@@ -111,8 +112,8 @@ static bool is_mime_char(char c)
 	       (c != '\0' && strchr("!#$&-^_.+", c));
 }
 
-/* libmagic's answer without parameters and rubbish; "" when it is no MIME type. Some versions say the same twice with
- * nothing between ("application/xapplication/x"). */
+/* libmagic's answer without parameters and rubbish; "" when it is no MIME type. Some versions say the same
+ * twice with nothing between ("application/xapplication/x"). */
 static void clean_mime(const char *said, char out[FILETYPE_MIME_BYTES])
 {
 	size_t n = 0, slashes = 0;
@@ -138,7 +139,14 @@ static void clean_mime(const char *said, char out[FILETYPE_MIME_BYTES])
 
 /* ---- the extension ---- */
 
-enum extension { EXTENSION_NONE, EXTENSION_COLUMNS, EXTENSION_JSON, EXTENSION_LINES, EXTENSION_XML, EXTENSION_OTHER };
+enum extension {
+	EXTENSION_NONE,
+	EXTENSION_COLUMNS,
+	EXTENSION_JSON,
+	EXTENSION_LINES,
+	EXTENSION_XML,
+	EXTENSION_OTHER
+};
 
 static const struct {
 	const char *text;
@@ -211,7 +219,8 @@ static bool begins_gzip(const struct filetype_voices *v)
 	return head_has(v, 0, "\x1f\x8b\x08", 3) && v->head_len >= 4 && (v->head[3] & 0xe0) == 0;
 }
 
-/* RFC 8878, section 3.1. Skippable frames belong to LZ4 as well, so a Zstandard frame must follow in sight. */
+/* RFC 8878, section 3.1. Skippable frames belong to LZ4 as well, so a Zstandard frame must follow in sight.
+ */
 static bool begins_zstd(const struct filetype_voices *v)
 {
 	uint64_t at = 0;
@@ -239,7 +248,8 @@ static bool ends_parquet(const struct filetype_voices *v)
 	return v->size >= 12 && tail_has(v, 0, (const char *)v->head, 4);
 }
 
-/* https://orc.apache.org/specification/ORCv1/ : the postscript ends with "ORC", its length is the last byte. */
+/* https://orc.apache.org/specification/ORCv1/ : the postscript ends with "ORC", its length is the last byte.
+ */
 static bool begins_orc(const struct filetype_voices *v)
 {
 	return head_has(v, 0, "ORC", 3);
@@ -267,8 +277,9 @@ static bool ends_arrow_file(const struct filetype_voices *v)
 	return v->size > 12 && tail_has(v, 0, "ARROW1", 6);
 }
 
-/* https://arrow.apache.org/docs/format/Columnar.html#encapsulated-message-format : FFFFFFFF, the length of the metadata
- * (a multiple of 8), a flatbuffer Message whose header_type is Schema (1): the second entry of its vtable. */
+/* https://arrow.apache.org/docs/format/Columnar.html#encapsulated-message-format : FFFFFFFF, the length of
+ * the metadata (a multiple of 8), a flatbuffer Message whose header_type is Schema (1): the second entry of
+ * its vtable. */
 static bool begins_arrow_stream(const struct filetype_voices *v)
 {
 	uint64_t length, table, vtable, field;
@@ -281,7 +292,8 @@ static bool begins_arrow_stream(const struct filetype_voices *v)
 	space = v->head_len - 8;
 	length = little32(v->head + 4);
 	table = little32(meta);
-	if (length < 16 || length % 8 != 0 || (int64_t)length > v->size - 8 || table + 4 > space || table + 4 > length)
+	if (length < 16 || length % 8 != 0 || (int64_t)length > v->size - 8 || table + 4 > space ||
+		table + 4 > length)
 		return false;
 	/* The table begins with its distance from the vtable, which may lie on either side. */
 	vtable = table - (uint64_t)(int64_t)(int32_t)little32(meta + table);
@@ -321,12 +333,12 @@ static const struct signature *find_signature(const struct filetype_voices *v)
 	return NULL;
 }
 
-/* Office and OpenDocument files, books and Java archives are zip archives too, and some versions of libmagic say
- * application/octet-stream to them. They can be told by the name of their first member. */
+/* Office and OpenDocument files, books and Java archives are zip archives too, and some versions of libmagic
+ * say application/octet-stream to them. They can be told by the name of their first member. */
 static bool is_document_archive(const struct filetype_voices *v)
 {
-	static const char *const members[] = {"[Content_Types].xml", "_rels/", "docProps/", "customXml/", "word/", "xl/",
-		"ppt/", "mimetype", "META-INF/"};
+	static const char *const members[] = {"[Content_Types].xml", "_rels/", "docProps/", "customXml/",
+		"word/", "xl/", "ppt/", "mimetype", "META-INF/"};
 
 	for (size_t i = 0; i < ARRAY_SIZE(members); i++) {
 		if (head_has(v, 30, members[i], strlen(members[i]))) /* 30: behind the local file header */
@@ -340,7 +352,8 @@ static bool is_document_archive(const struct filetype_voices *v)
 /* Everything that is asked about one file. */
 struct question {
 	const struct filetype_voices *v;
-	const char *said; /* libmagic's type, "" when silent; "application/octet-stream" where it is not to be believed */
+	const char *said; /* libmagic's type, "" when silent; "application/octet-stream" where it is not to be
+			     believed */
 	struct textform text;
 	enum extension extension;
 	struct filetype *ret;
@@ -353,14 +366,15 @@ static void answer(struct question *q, unsigned group_bits, const char *mime)
 	snprintf(q->ret->mime, sizeof(q->ret->mime), "%s", mime);
 }
 
-/* Can it be structured text, by its bytes and by libmagic? Where libmagic saw further than the head and found bytes that
- * are no text, it is right. */
+/* Can it be structured text, by its bytes and by libmagic? Where libmagic saw further than the head and found
+ * bytes that are no text, it is right. */
 static bool may_be_structured(const struct question *q)
 {
 	if (!q->text.is_text || is_mime(q->said, OCTETS))
 		return false;
 	return q->said[0] == '\0' || is_kind(q->said, "text/") || is_kind(q->said, "message/") ||
-	       is_kind(q->said, "application/") || has_suffix(q->said, "+xml") || has_suffix(q->said, "+json");
+	       is_kind(q->said, "application/") || has_suffix(q->said, "+xml") ||
+	       has_suffix(q->said, "+json");
 }
 
 static bool answer_lines(struct question *q, bool is_json_too)
@@ -398,7 +412,8 @@ static bool decide_json(struct question *q)
 		return answer_lines(q, named_json);
 	if (json == TEXTFORM_JSON_WHOLE && one_line && q->extension == EXTENSION_LINES)
 		return answer_lines(q, true); /* one line is both */
-	if (json == TEXTFORM_JSON_WHOLE || is_mime(q->said, "application/json") || has_suffix(q->said, "+json"))
+	if (json == TEXTFORM_JSON_WHOLE || is_mime(q->said, "application/json") ||
+		has_suffix(q->said, "+json"))
 		return answer_json(q);
 	if (json == TEXTFORM_JSON_BEGUN)
 		return answer_json_begun(q, one_line);
@@ -411,7 +426,8 @@ static bool decide_json(struct question *q)
 static bool decide_xml(struct question *q)
 {
 	enum textform_xml xml = textform_xml(&q->text);
-	bool is_xml = is_mime(q->said, "text/xml") || has_suffix(q->said, "+xml") || xml == TEXTFORM_XML_DECLARED;
+	bool is_xml =
+		is_mime(q->said, "text/xml") || has_suffix(q->said, "+xml") || xml == TEXTFORM_XML_DECLARED;
 
 	if (!is_xml && xml != TEXTFORM_XML_NO && q->said[0] != '\0')
 		is_xml = q->extension == EXTENSION_XML ||
@@ -421,8 +437,9 @@ static bool decide_xml(struct question *q)
 	return is_xml;
 }
 
-/* The extension says separated values: do the bytes? libmagic takes some tables for programs or letters (a first column
- * "From"), so even columns beat it; uneven ones, or a single column, only where it has nothing better to say. */
+/* The extension says separated values: do the bytes? libmagic takes some tables for programs or letters (a
+ * first column "From"), so even columns beat it; uneven ones, or a single column, only where it has nothing
+ * better to say. */
 static bool are_columns(const struct question *q, const struct textform_columns *c)
 {
 	if (c->is_even)
@@ -453,10 +470,10 @@ static bool decide_columns(struct question *q)
 
 static bool is_text_mime(const char *mime)
 {
-	static const char *const textual[] = {"application/javascript", "application/x-javascript", "application/json",
-		"application/x-ndjson", "application/sql", "application/x-sql", "application/yaml", "application/x-yaml",
-		"application/toml", "application/x-sh", "application/x-shellscript", "application/x-wine-extension-ini",
-		"application/x-setupscript"};
+	static const char *const textual[] = {"application/javascript", "application/x-javascript",
+		"application/json", "application/x-ndjson", "application/sql", "application/x-sql",
+		"application/yaml", "application/x-yaml", "application/toml", "application/x-sh",
+		"application/x-shellscript", "application/x-wine-extension-ini", "application/x-setupscript"};
 
 	if (is_kind(mime, "text/") || is_kind(mime, "message/"))
 		return true;
@@ -508,7 +525,8 @@ static void decide(struct question *q, const struct signature *s)
 		return;
 	}
 	if (s && (is_mime(q->said, s->mime) || is_mime(q->said, OCTETS))) {
-		/* A newer libmagic looks at the first mark only. "ORC" may also begin a table's first heading. */
+		/* A newer libmagic looks at the first mark only. "ORC" may also begin a table's first
+		 * heading. */
 		q->said = q->text.is_text ? PLAIN : OCTETS;
 		q->ret->note = q->text.is_text ? NULL : NOTE_CUT;
 	}
@@ -577,8 +595,8 @@ static void explain_columns(const struct textform *t, struct buf *b)
 
 	textform_columns(t, &c);
 	if (c.is_mostly)
-		buf_addf(b, "text, separated by %s: %zu records, %s %zu fields", separator_words(c.separator), c.records,
-			c.is_even ? "all of" : "mostly of", c.fields);
+		buf_addf(b, "text, separated by %s: %zu records, %s %zu fields", separator_words(c.separator),
+			c.records, c.is_even ? "all of" : "mostly of", c.fields);
 	else
 		buf_adds(b, c.separator ? "text" : "text in one column");
 }
@@ -606,10 +624,11 @@ static void explain_tail(const struct filetype_voices *v, const struct textform 
 	bool one_line;
 
 	if (s && s->ends)
-		buf_addf(b, s->ends(v) ? "the end of %s" : "not the end of %s: cut or not finished", s->words);
+		buf_addf(
+			b, s->ends(v) ? "the end of %s" : "not the end of %s: cut or not finished", s->words);
 	else if (!s && t->is_text && textform_json(t, &one_line) != TEXTFORM_JSON_NO)
-		buf_adds(b, textform_json_closes(t) ? "close what the first bytes open" :
-						      "do not close what the first bytes open");
+		buf_adds(b, textform_json_closes(t) ? "close what the first bytes open"
+						    : "do not close what the first bytes open");
 	else
 		buf_adds(b, "say nothing");
 }
@@ -696,8 +715,8 @@ static int check_group(const char *pattern, struct err *err)
 /* A first half that is nobody's, but nearly somebody's ("txt/plain"). Others may be new ones. */
 static const char *misspelt_kind(const char *pattern, size_t len)
 {
-	static const char *const kinds[] = {
-		"application", "audio", "font", "image", "inode", "message", "model", "multipart", "text", "video"};
+	static const char *const kinds[] = {"application", "audio", "font", "image", "inode", "message",
+		"model", "multipart", "text", "video"};
 	char kind[32];
 
 	if (len >= sizeof(kind) || memchr(pattern, '*', len))
@@ -783,7 +802,8 @@ void filetype_add_groups(struct buf *b, unsigned group_bits)
 	}
 }
 
-enum rules_verdict filetype_judge(const struct conf_watch *w, const struct filetype *t, char why[RULES_WHY_BYTES])
+enum rules_verdict filetype_judge(
+	const struct conf_watch *w, const struct filetype *t, char why[RULES_WHY_BYTES])
 {
 	const char *hit;
 
@@ -814,7 +834,8 @@ int filetype_check_pattern(const char *pattern, struct err *err)
 	slash = strchr(pattern, '/');
 	if (!slash)
 		return err_set(err, ERR_CONF, EINVAL,
-			"\"%s\" is no type: write a MIME type such as text/csv, a pattern such as text/*, or a group "
+			"\"%s\" is no type: write a MIME type such as text/csv, a pattern such as text/*, or "
+			"a group "
 			"such as @csv",
 			pattern);
 	for (const char *p = pattern; *p; p++) {
@@ -825,8 +846,8 @@ int filetype_check_pattern(const char *pattern, struct err *err)
 		return err_set(err, ERR_CONF, EINVAL, "\"%s\" is no MIME type", pattern);
 	nearest = misspelt_kind(pattern, (size_t)(slash - pattern));
 	if (nearest)
-		return err_set(err, ERR_CONF, EINVAL, "no MIME type begins like \"%s\", did you mean %s%s?", pattern,
-			nearest, slash);
+		return err_set(err, ERR_CONF, EINVAL, "no MIME type begins like \"%s\", did you mean %s%s?",
+			pattern, nearest, slash);
 	return 0;
 }
 

@@ -1,11 +1,12 @@
 /*
  * glob: two loops of the same shape, one inside the other.
  *
- * A pattern is a list of elements between slashes. Inside an element only `*` can stand for a run, and between
- * elements only `**` can. So both levels are the old greedy match with one step back: on a mismatch the last star
- * takes one more (character, or element), and an earlier star need never be asked again, because whatever it could
- * take, the last one can take too. That gives pattern x path at worst and no recursion; the textbook matchers that
- * call themselves for every star are exponential, and names come from strangers.
+ * A pattern is a list of elements between slashes. Inside an element only `*` can stand for a run, and
+ * between elements only `**` can. So both levels are the old greedy match with one step back: on a mismatch
+ * the last star takes one more (character, or element), and an earlier star need never be asked again,
+ * because whatever it could take, the last one can take too. That gives pattern x path at worst and no
+ * recursion; the textbook matchers that call themselves for every star are exponential, and names come from
+ * strangers.
  *
  * A star steps by whole characters. Otherwise `*??` would match a name of one three-byte character.
  *
@@ -236,7 +237,8 @@ static const char *class_range(const char *p, const char *end, uint32_t v, bool 
 	return p;
 }
 
-/* p is behind '['. Returns the place behind the closing ']', NULL when malformed. *ret: does the class hold v? */
+/* p is behind '['. Returns the place behind the closing ']', NULL when malformed. *ret: does the class hold
+ * v? */
 static const char *class_match(const char *p, const char *end, uint32_t v, bool *ret)
 {
 	bool negated = false, hit = false;
@@ -260,9 +262,10 @@ static const char *class_match(const char *p, const char *end, uint32_t v, bool 
 	return NULL;
 }
 
-/* Matches what stands at p (no star) with the start of [s, end). Returns the place behind it in the pattern, NULL for
- * no match; *ret_bytes is how much of the text was taken. */
-static const char *match_one(const char *p, const char *p_end, const char *s, const char *s_end, size_t *ret_bytes)
+/* Matches what stands at p (no star) with the start of [s, end). Returns the place behind it in the pattern,
+ * NULL for no match; *ret_bytes is how much of the text was taken. */
+static const char *match_one(
+	const char *p, const char *p_end, const char *s, const char *s_end, size_t *ret_bytes)
 {
 	bool hit;
 
@@ -349,7 +352,8 @@ static bool match_path(const char *p, const char *p_end, const char *t, const ch
 			if (element_is_any_depth(&pattern)) {
 				p = element_next(&pattern, p_end);
 				if (!p)
-					return true; /* at the end it takes all that is left, and there is some */
+					return true; /* at the end it takes all that is left, and there is
+							some */
 				deep = p;
 				deep_took = t;
 				continue;
@@ -387,17 +391,18 @@ static int refuse(struct err *err, const char *pattern, const char *why)
 		text_printable(pattern, strlen(pattern), shown, sizeof(shown)), why);
 }
 
-/* What is wrong with the class that starts at p (its '['); NULL: nothing, and *ret_next is behind it. A class of the
- * whole pattern, not of one element: so that a '/' in it is found. */
+/* What is wrong with the class that starts at p (its '['); NULL: nothing, and *ret_next is behind it. A class
+ * of the whole pattern, not of one element: so that a '/' in it is found. */
 static const char *class_fault(const char *p, const char *end, const char **ret_next)
 {
 	bool ignored;
 	const char *next = class_match(p + 1, end, 0, &ignored);
 
 	if (!next)
-		return memchr(p, ']', (size_t)(end - p)) ? "this [class] is malformed (range backwards, unknown "
-							   "[:name:], or no closing bracket)"
-							 : "a [class] is not closed";
+		return memchr(p, ']', (size_t)(end - p))
+			       ? "this [class] is malformed (range backwards, unknown "
+				 "[:name:], or no closing bracket)"
+			       : "a [class] is not closed";
 	if (memchr(p, '/', (size_t)(next - p)))
 		return "a [class] cannot hold a '/'";
 	*ret_next = next;
@@ -451,7 +456,8 @@ int glob_check(const char *pattern, struct err *err)
 	if (!shape_of(pattern, &s))
 		return refuse(err, pattern, "empty");
 	if (pattern[0] == '!')
-		return refuse(err, pattern, "'!' has no meaning here; write \\! for a name that begins with it");
+		return refuse(
+			err, pattern, "'!' has no meaning here; write \\! for a name that begins with it");
 	fault = specials_fault(s.at, s.end);
 	if (!fault)
 		fault = elements_fault(s.at, s.end);
@@ -478,7 +484,7 @@ bool glob_may_match_below(const char *pattern, const char *relpath)
 		return false;
 	if (!s.anchored)
 		return true;
-	for (p = s.at; p && t; ) {
+	for (p = s.at; p && t;) {
 		struct element pattern_element = element_at(p, s.end), text = element_at(t, t_end);
 
 		if (element_is_any_depth(&pattern_element))

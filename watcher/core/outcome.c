@@ -28,140 +28,114 @@ struct rule {
 	struct outcome outcome;
 };
 
-#define RETRY(reason)                                                                                        \
-	{                                                                                                    \
-		OUTCOME_RETRY, false, reason                                                                 \
-	}
-#define RETRY_SURE(reason)                                                                                   \
-	{                                                                                                    \
-		OUTCOME_RETRY, true, reason                                                                  \
-	}
-#define CREDENTIAL                                                                                           \
-	{                                                                                                    \
-		OUTCOME_CREDENTIAL, true, "credential_refused"                                               \
-	}
-#define JOB(reason)                                                                                          \
-	{                                                                                                    \
-		OUTCOME_JOB, true, reason                                                                    \
-	}
-#define DEAD(reason)                                                                                         \
-	{                                                                                                    \
-		OUTCOME_DEAD, true, reason                                                                   \
-	}
-#define DEAD_UNSURE(reason)                                                                                  \
-	{                                                                                                    \
-		OUTCOME_DEAD, false, reason                                                                  \
-	}
-#define UNREACHABLE(reason)                                                                                  \
-	{                                                                                                    \
-		OUTCOME_UNREACHABLE, true, reason                                                            \
-	}
-#define UNREACHABLE_UNSURE(reason)                                                                           \
-	{                                                                                                    \
-		OUTCOME_UNREACHABLE, false, reason                                                           \
-	}
+#define SURE true
+#define UNSURE false
 
-static const struct outcome not_sent = UNREACHABLE("unreachable");
-static const struct outcome lost = RETRY("no_answer");
-static const struct outcome started = {OUTCOME_STARTED, false, "started"};
-static const struct outcome no_run_id = RETRY("no_run_id");
-static const struct outcome unexpected = RETRY("unexpected_status");
+static const struct outcome not_sent = {OUTCOME_UNREACHABLE, SURE, "unreachable"};
+static const struct outcome lost = {OUTCOME_RETRY, UNSURE, "no_answer"};
+static const struct outcome started = {OUTCOME_STARTED, UNSURE, "started"};
+static const struct outcome no_run_id = {OUTCOME_RETRY, UNSURE, "no_run_id"};
+static const struct outcome unexpected = {OUTCOME_RETRY, UNSURE, "unexpected_status"};
 
 static const struct rule rules[] = {
 	/* not the Jobs API, but something in front of it */
-	{300, 399, "private-link-validation-error", NULL, UNREACHABLE("private_link")},
-	{300, 399, NULL, NULL, UNREACHABLE_UNSURE("redirected")},
-	{407, 407, NULL, NULL, UNREACHABLE("proxy_refused")},
-	{404, 404, "ENDPOINT_NOT_FOUND", NULL, UNREACHABLE("no_jobs_api")},
-	{404, 404, NULL, "^No API found", UNREACHABLE("no_jobs_api")},
-	{405, 405, NULL, NULL, UNREACHABLE("no_jobs_api")},
-	{501, 501, NULL, NULL, UNREACHABLE("no_jobs_api")},
-	{403, 403, NULL, "IP ACL", UNREACHABLE("address_blocked")},
+	{300, 399, "private-link-validation-error", NULL, {OUTCOME_UNREACHABLE, SURE, "private_link"}},
+	{300, 399, NULL, NULL, {OUTCOME_UNREACHABLE, UNSURE, "redirected"}},
+	{407, 407, NULL, NULL, {OUTCOME_UNREACHABLE, SURE, "proxy_refused"}},
+	{404, 404, "ENDPOINT_NOT_FOUND", NULL, {OUTCOME_UNREACHABLE, SURE, "no_jobs_api"}},
+	{404, 404, NULL, "^No API found", {OUTCOME_UNREACHABLE, SURE, "no_jobs_api"}},
+	{405, 405, NULL, NULL, {OUTCOME_UNREACHABLE, SURE, "no_jobs_api"}},
+	{501, 501, NULL, NULL, {OUTCOME_UNREACHABLE, SURE, "no_jobs_api"}},
+	{403, 403, NULL, "IP ACL", {OUTCOME_UNREACHABLE, SURE, "address_blocked"}},
 
 	/* the server is in trouble or busy, whatever it says */
-	{500, 599, NULL, NULL, RETRY("server_error")},
-	{408, 408, NULL, NULL, RETRY("request_timeout")},
-	{425, 425, NULL, NULL, RETRY_SURE("too_early")},
-	{429, 429, NULL, NULL, RETRY_SURE("rate_limited")},
+	{500, 599, NULL, NULL, {OUTCOME_RETRY, UNSURE, "server_error"}},
+	{408, 408, NULL, NULL, {OUTCOME_RETRY, UNSURE, "request_timeout"}},
+	{425, 425, NULL, NULL, {OUTCOME_RETRY, SURE, "too_early"}},
+	{429, 429, NULL, NULL, {OUTCOME_RETRY, SURE, "rate_limited"}},
 
 	/* the same under another status, by error code */
-	{400, 499, "REQUEST_LIMIT_EXCEEDED", NULL, RETRY_SURE("rate_limited")},
-	{400, 499, "RESOURCE_EXHAUSTED", NULL, RETRY_SURE("rate_limited")},
-	{400, 499, "QUOTA_EXCEEDED", NULL, RETRY_SURE("rate_limited")},
-	{400, 499, "429", NULL, RETRY_SURE("rate_limited")},
-	{400, 499, "COULD_NOT_ACQUIRE_LOCK", NULL, RETRY("transient")},
-	{400, 499, "TEMPORARILY_UNAVAILABLE", NULL, RETRY("transient")},
-	{400, 499, "DEADLINE_EXCEEDED", NULL, RETRY("transient")},
-	{400, 499, "ABORTED", NULL, RETRY("transient")},
-	{499, 499, NULL, NULL, RETRY("transient")},
+	{400, 499, "REQUEST_LIMIT_EXCEEDED", NULL, {OUTCOME_RETRY, SURE, "rate_limited"}},
+	{400, 499, "RESOURCE_EXHAUSTED", NULL, {OUTCOME_RETRY, SURE, "rate_limited"}},
+	{400, 499, "QUOTA_EXCEEDED", NULL, {OUTCOME_RETRY, SURE, "rate_limited"}},
+	{400, 499, "429", NULL, {OUTCOME_RETRY, SURE, "rate_limited"}},
+	{400, 499, "COULD_NOT_ACQUIRE_LOCK", NULL, {OUTCOME_RETRY, UNSURE, "transient"}},
+	{400, 499, "TEMPORARILY_UNAVAILABLE", NULL, {OUTCOME_RETRY, UNSURE, "transient"}},
+	{400, 499, "DEADLINE_EXCEEDED", NULL, {OUTCOME_RETRY, UNSURE, "transient"}},
+	{400, 499, "ABORTED", NULL, {OUTCOME_RETRY, UNSURE, "transient"}},
+	{499, 499, NULL, NULL, {OUTCOME_RETRY, UNSURE, "transient"}},
 
 	/* and by text: what the SDKs take for transient */
-	{400, 499, NULL, "REQUEST_LIMIT_EXCEEDED", RETRY_SURE("rate_limited")},
-	{400, 499, NULL, "RPC token bucket limit has been exceeded", RETRY_SURE("rate_limited")},
-	{400, 499, NULL, "exceeding rate limit", RETRY_SURE("rate_limited")},
-	{400, 499, NULL, "UnknownWorkerEnvironmentException", RETRY("transient")},
-	{400, 499, NULL, "does not have any associated worker environments", RETRY("transient")},
-	{400, 499, NULL, "There is no worker environment with id", RETRY("transient")},
-	{400, 499, NULL, "Unknown worker environment", RETRY("transient")},
-	{400, 499, NULL, "ClusterNotReadyException", RETRY("transient")},
-	{400, 499, NULL, "worker env * not found", RETRY("transient")},
-	{400, 499, NULL, "Timed out after ", RETRY("transient")},
-	{400, 499, NULL, "deadline exceeded", RETRY("transient")},
-	{400, 499, NULL, "connection reset by peer", RETRY("transient")},
-	{400, 499, NULL, "TLS handshake timeout", RETRY("transient")},
-	{400, 499, NULL, "connection refused", RETRY("transient")},
-	{400, 499, NULL, "i/o timeout", RETRY("transient")},
-	{400, 499, NULL, "Unexpected error", RETRY("transient")},
-	{400, 499, NULL, "Please try again later or try a faster operation", RETRY("transient")},
+	{400, 499, NULL, "REQUEST_LIMIT_EXCEEDED", {OUTCOME_RETRY, SURE, "rate_limited"}},
+	{400, 499, NULL, "RPC token bucket limit has been exceeded", {OUTCOME_RETRY, SURE, "rate_limited"}},
+	{400, 499, NULL, "exceeding rate limit", {OUTCOME_RETRY, SURE, "rate_limited"}},
+	{400, 499, NULL, "UnknownWorkerEnvironmentException", {OUTCOME_RETRY, UNSURE, "transient"}},
+	{400, 499, NULL, "does not have any associated worker environments",
+		{OUTCOME_RETRY, UNSURE, "transient"}},
+	{400, 499, NULL, "There is no worker environment with id", {OUTCOME_RETRY, UNSURE, "transient"}},
+	{400, 499, NULL, "Unknown worker environment", {OUTCOME_RETRY, UNSURE, "transient"}},
+	{400, 499, NULL, "ClusterNotReadyException", {OUTCOME_RETRY, UNSURE, "transient"}},
+	{400, 499, NULL, "worker env * not found", {OUTCOME_RETRY, UNSURE, "transient"}},
+	{400, 499, NULL, "Timed out after ", {OUTCOME_RETRY, UNSURE, "transient"}},
+	{400, 499, NULL, "deadline exceeded", {OUTCOME_RETRY, UNSURE, "transient"}},
+	{400, 499, NULL, "connection reset by peer", {OUTCOME_RETRY, UNSURE, "transient"}},
+	{400, 499, NULL, "TLS handshake timeout", {OUTCOME_RETRY, UNSURE, "transient"}},
+	{400, 499, NULL, "connection refused", {OUTCOME_RETRY, UNSURE, "transient"}},
+	{400, 499, NULL, "i/o timeout", {OUTCOME_RETRY, UNSURE, "transient"}},
+	{400, 499, NULL, "Unexpected error", {OUTCOME_RETRY, UNSURE, "transient"}},
+	{400, 499, NULL, "Please try again later or try a faster operation",
+		{OUTCOME_RETRY, UNSURE, "transient"}},
 
 	/* who we are */
-	{401, 401, NULL, NULL, CREDENTIAL},
-	{400, 499, "401", NULL, CREDENTIAL},
-	{400, 499, "UNAUTHENTICATED", NULL, CREDENTIAL},
+	{401, 401, NULL, NULL, {OUTCOME_CREDENTIAL, SURE, "credential_refused"}},
+	{400, 499, "401", NULL, {OUTCOME_CREDENTIAL, SURE, "credential_refused"}},
+	{400, 499, "UNAUTHENTICATED", NULL, {OUTCOME_CREDENTIAL, SURE, "credential_refused"}},
 
 	/* 403 comes before the parameters are looked at */
-	{403, 403, NULL, "permission* job", JOB("job_forbidden")},
-	{403, 403, NULL, "token", CREDENTIAL},
-	{403, 403, NULL, "credential", CREDENTIAL},
-	{403, 403, NULL, "expired", CREDENTIAL},
-	{403, 403, NULL, "authenticat", CREDENTIAL},
-	{403, 403, NULL, "invalid access to Org", CREDENTIAL},
-	{403, 403, NULL, NULL, JOB("job_forbidden")},
+	{403, 403, NULL, "permission* job", {OUTCOME_JOB, SURE, "job_forbidden"}},
+	{403, 403, NULL, "token", {OUTCOME_CREDENTIAL, SURE, "credential_refused"}},
+	{403, 403, NULL, "credential", {OUTCOME_CREDENTIAL, SURE, "credential_refused"}},
+	{403, 403, NULL, "expired", {OUTCOME_CREDENTIAL, SURE, "credential_refused"}},
+	{403, 403, NULL, "authenticat", {OUTCOME_CREDENTIAL, SURE, "credential_refused"}},
+	{403, 403, NULL, "invalid access to Org", {OUTCOME_CREDENTIAL, SURE, "credential_refused"}},
+	{403, 403, NULL, NULL, {OUTCOME_JOB, SURE, "job_forbidden"}},
 
 	/* the run of our token was deleted; before "token" can be taken for a credential */
-	{400, 499, NULL, "idempotency", DEAD_UNSURE("token_refused")},
+	{400, 499, NULL, "idempotency", {OUTCOME_DEAD, UNSURE, "token_refused"}},
 
 	/* the job */
-	{404, 404, NULL, NULL, JOB("job_missing")},
-	{400, 499, "RESOURCE_DOES_NOT_EXIST", NULL, JOB("job_missing")},
-	{400, 400, NULL, "^Job # does not exist", JOB("job_missing")},
-	{400, 499, "PERMISSION_DENIED", NULL, JOB("job_forbidden")},
-	{400, 499, "FEATURE_DISABLED", NULL, JOB("job_forbidden")},
-	{400, 400, NULL, "^Job # does not define ", JOB("parameter_undefined")},
-	{400, 400, NULL, "^Job # defines job parameters", JOB("parameter_undefined")},
-	{400, 400, NULL, "^Job parameter* not defined", JOB("parameter_undefined")},
-	{400, 400, NULL, "^Undefined job parameter", JOB("parameter_undefined")},
-	{400, 400, NULL, "^Unknown job parameter", JOB("parameter_undefined")},
-	{400, 400, NULL, "^job_parameters can not be used in combination", JOB("parameter_undefined")},
-	{400, 400, NULL, "^job_parameters cannot be used in combination", JOB("parameter_undefined")},
+	{404, 404, NULL, NULL, {OUTCOME_JOB, SURE, "job_missing"}},
+	{400, 499, "RESOURCE_DOES_NOT_EXIST", NULL, {OUTCOME_JOB, SURE, "job_missing"}},
+	{400, 400, NULL, "^Job # does not exist", {OUTCOME_JOB, SURE, "job_missing"}},
+	{400, 499, "PERMISSION_DENIED", NULL, {OUTCOME_JOB, SURE, "job_forbidden"}},
+	{400, 499, "FEATURE_DISABLED", NULL, {OUTCOME_JOB, SURE, "job_forbidden"}},
+	{400, 400, NULL, "^Job # does not define ", {OUTCOME_JOB, SURE, "parameter_undefined"}},
+	{400, 400, NULL, "^Job # defines job parameters", {OUTCOME_JOB, SURE, "parameter_undefined"}},
+	{400, 400, NULL, "^Job parameter* not defined", {OUTCOME_JOB, SURE, "parameter_undefined"}},
+	{400, 400, NULL, "^Undefined job parameter", {OUTCOME_JOB, SURE, "parameter_undefined"}},
+	{400, 400, NULL, "^Unknown job parameter", {OUTCOME_JOB, SURE, "parameter_undefined"}},
+	{400, 400, NULL, "^job_parameters can not be used in combination",
+		{OUTCOME_JOB, SURE, "parameter_undefined"}},
+	{400, 400, NULL, "^job_parameters cannot be used in combination",
+		{OUTCOME_JOB, SURE, "parameter_undefined"}},
 
 	/* this request */
-	{400, 400, "INVALID_PARAMETER_VALUE", NULL, DEAD("bad_request")},
-	{400, 400, "MALFORMED_REQUEST", NULL, DEAD("bad_request")},
+	{400, 400, "INVALID_PARAMETER_VALUE", NULL, {OUTCOME_DEAD, SURE, "bad_request"}},
+	{400, 400, "MALFORMED_REQUEST", NULL, {OUTCOME_DEAD, SURE, "bad_request"}},
 
 	/* expired Entra tokens came as 400 for years */
-	{400, 400, NULL, "ExpiredJwtException", CREDENTIAL},
-	{400, 400, NULL, "io.jsonwebtoken.", CREDENTIAL},
-	{400, 400, NULL, "token is expir", CREDENTIAL},
-	{400, 400, NULL, "token has expired", CREDENTIAL},
-	{400, 400, NULL, "token expired", CREDENTIAL},
-	{400, 400, NULL, "access token", CREDENTIAL},
-	{400, 400, NULL, "credential", CREDENTIAL},
+	{400, 400, NULL, "ExpiredJwtException", {OUTCOME_CREDENTIAL, SURE, "credential_refused"}},
+	{400, 400, NULL, "io.jsonwebtoken.", {OUTCOME_CREDENTIAL, SURE, "credential_refused"}},
+	{400, 400, NULL, "token is expir", {OUTCOME_CREDENTIAL, SURE, "credential_refused"}},
+	{400, 400, NULL, "token has expired", {OUTCOME_CREDENTIAL, SURE, "credential_refused"}},
+	{400, 400, NULL, "token expired", {OUTCOME_CREDENTIAL, SURE, "credential_refused"}},
+	{400, 400, NULL, "access token", {OUTCOME_CREDENTIAL, SURE, "credential_refused"}},
+	{400, 400, NULL, "credential", {OUTCOME_CREDENTIAL, SURE, "credential_refused"}},
 
-	{400, 400, NULL, NULL, DEAD("bad_request")},
-	{409, 409, NULL, NULL, DEAD_UNSURE("conflict")},
-	{413, 413, NULL, NULL, DEAD("request_too_large")},
-	{400, 499, NULL, NULL, DEAD("refused")},
+	{400, 400, NULL, NULL, {OUTCOME_DEAD, SURE, "bad_request"}},
+	{409, 409, NULL, NULL, {OUTCOME_DEAD, UNSURE, "conflict"}},
+	{413, 413, NULL, NULL, {OUTCOME_DEAD, SURE, "request_too_large"}},
+	{400, 499, NULL, NULL, {OUTCOME_DEAD, SURE, "refused"}},
 };
 
 static char lower(char c)

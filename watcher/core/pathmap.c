@@ -1,6 +1,6 @@
 /*
- * pathmap: joining a remote prefix and a local rest so that exactly one slash is between them. A remote that ends in a
- * slash is a root ("/", "dbfs:/", "file:///"), whose slash is part of its name.
+ * pathmap: joining a remote prefix and a local rest so that exactly one slash is between them. A remote that
+ * ends in a slash is a root ("/", "dbfs:/", "file:///"), whose slash is part of its name.
  */
 #include "core/pathmap.h"
 
@@ -12,7 +12,8 @@
 
 #define ARROW "=>"
 
-/* What of path is behind the prefix local, with its slash in front, "" when they are equal; NULL: not beneath. */
+/* What of path is behind the prefix local, with its slash in front, "" when they are equal; NULL: not
+ * beneath. */
 static const char *rest_behind(const char *local, const char *path)
 {
 	size_t n = strlen(local);

@@ -1,10 +1,10 @@
 /*
- * request: one table of parameter fields with their limits, one pass that expands and writes, and a body that is put
- * together only when everything in it is known to be good.
+ * request: one table of parameter fields with their limits, one pass that expands and writes, and a body that
+ * is put together only when everything in it is known to be good.
  *
- * The parameters are written as an object of their own, {"notebook_params":{...}}, since that is the text whose bytes
- * the service counts; the body then takes over what is between its braces. Values are sent as raw UTF-8: a 4,096-byte
- * path would not fit as \uXXXX.
+ * The parameters are written as an object of their own, {"notebook_params":{...}}, since that is the text
+ * whose bytes the service counts; the body then takes over what is between its braces. Values are sent as raw
+ * UTF-8: a 4,096-byte path would not fit as \uXXXX.
  */
 #include "core/request.h"
 
@@ -14,7 +14,8 @@
 #include "base/mem.h"
 #include "base/text.h"
 
-/* Source: Jobs API, run-now. For job_parameters, python_named_params and sql_params no limit is documented. */
+/* Source: Jobs API, run-now. For job_parameters, python_named_params and sql_params no limit is documented.
+ */
 static const struct field {
 	const char *name;
 	bool is_list;
@@ -34,7 +35,7 @@ struct build {
 	const struct field *field;
 	const struct template_facts *facts;
 	struct json_writer json; /* the parameters, an object of their own */
-	struct buf value;        /* the one being expanded */
+	struct buf value;	 /* the one being expanded */
 	const char *reason;
 	struct err *err;
 };
@@ -83,7 +84,8 @@ static int expand(struct build *b, const char *which, const char *text)
 	if (b->field->is_ascii && !is_ascii(&b->value))
 		return refuse(b, "parameter_not_ascii", which, "the Jobs API takes only ASCII in this field");
 	if (braces)
-		return refuse(b, "name_has_braces", which, "the file brings in \"{{\", which Databricks would expand");
+		return refuse(b, "name_has_braces", which,
+			"the file brings in \"{{\", which Databricks would expand");
 	return 0;
 }
 
@@ -131,13 +133,14 @@ static int add_parameters(struct build *b, const struct conf_watch *w)
 	json_end_object(&b->json);
 	if (out->failed) {
 		b->reason = "request_too_large";
-		return err_set(b->err, ERR_LIMIT, ENOBUFS, "the parameters are longer than %u bytes", REQUEST_BODY_BYTES);
+		return err_set(b->err, ERR_LIMIT, ENOBUFS, "the parameters are longer than %u bytes",
+			REQUEST_BODY_BYTES);
 	}
 	if (b->field->max_bytes == 0 || out->len <= b->field->max_bytes)
 		return 0;
 	b->reason = "parameters_too_long";
-	return err_set(b->err, ERR_LIMIT, EINVAL, "%s takes %zu bytes as JSON, the Jobs API allows %zu", b->field->name,
-		out->len, b->field->max_bytes);
+	return err_set(b->err, ERR_LIMIT, EINVAL, "%s takes %zu bytes as JSON, the Jobs API allows %zu",
+		b->field->name, out->len, b->field->max_bytes);
 }
 
 static void add_only(struct json_writer *j, const struct conf_list *only)
@@ -151,7 +154,8 @@ static void add_only(struct json_writer *j, const struct conf_list *only)
 }
 
 /* parameters: {"FIELD":VALUE} */
-static int add_body(const struct conf_watch *w, struct build *b, const struct buf *parameters, struct buf *body)
+static int add_body(
+	const struct conf_watch *w, struct build *b, const struct buf *parameters, struct buf *body)
 {
 	struct json_writer j = JSON_WRITER(body);
 	size_t before = strlen(b->field->name) + strlen("{\"\":");
@@ -175,8 +179,8 @@ static int add_body(const struct conf_watch *w, struct build *b, const struct bu
 	return err_set(b->err, ERR_LIMIT, ENOBUFS, "the request is longer than %zu bytes", body->max);
 }
 
-int request_build(const struct conf_watch *w, const struct template_facts *f, struct buf *body, const char **ret_reason,
-	struct err *err)
+int request_build(const struct conf_watch *w, const struct template_facts *f, struct buf *body,
+	const char **ret_reason, struct err *err)
 {
 	CLEANUP_BUF struct buf parameters = BUF_INIT(REQUEST_BODY_BYTES);
 	CLEANUP_BUF struct buf whole = BUF_INIT(REQUEST_BODY_BYTES);

@@ -1,16 +1,18 @@
 /*
- * rules: every name in a listing comes through here, a million at a start, so the common answer (nothing matches) must
- * cost less than a microsecond. The shipped patterns know their first and last byte when those are plain, and most are
- * passed over by looking at these two; only what is left goes through the glob matcher.
+ * rules: every name in a listing comes through here, a million at a start, so the common answer (nothing
+ * matches) must cost less than a microsecond. The shipped patterns know their first and last byte when those
+ * are plain, and most are passed over by looking at these two; only what is left goes through the glob
+ * matcher.
  *
- * The shipped list may hide a file from its owner, which is the one thing this program must not do. So each pattern is
- * as narrow as the tool that makes the name allows, patterns for files and for directories are kept apart, and three
- * that glob cannot make narrow enough have a second condition (`also`).
+ * The shipped list may hide a file from its owner, which is the one thing this program must not do. So each
+ * pattern is as narrow as the tool that makes the name allows, patterns for files and for directories are
+ * kept apart, and three that glob cannot make narrow enough have a second condition (`also`).
  *
- * Markers: what a marker is called is a template over the data file's name, so whether a name is a marker is asked by
- * turning the template into a wildcard: ${relpath} and its like stand for any run, other names for any run without
- * '/'. That says "marker" to anything that could be one for some file, which is what "never data" asks for. Whether a
- * directory can hold markers is the same question about a beginning.
+ * Markers: what a marker is called is a template over the data file's name, so whether a name is a marker is
+ * asked by turning the template into a wildcard: ${relpath} and its like stand for any run, other names for
+ * any run without
+ * '/'. That says "marker" to anything that could be one for some file, which is what "never data" asks for.
+ * Whether a directory can hold markers is the same question about a beginning.
  */
 #include "core/rules.h"
 
@@ -32,15 +34,15 @@
 
 /* ---- the shipped list ---- */
 
-/* Spark reads paths that begin with '_' only when they hold a '=' (Hive partitions such as _day=7), and so do we.
- * Source: Spark, HadoopFSUtils.shouldFilterOutPathName. */
+/* Spark reads paths that begin with '_' only when they hold a '=' (Hive partitions such as _day=7), and so do
+ * we. Source: Spark, HadoopFSUtils.shouldFilterOutPathName. */
 static bool also_no_equals(const char *name, size_t len)
 {
 	return !memchr(name, '=', len);
 }
 
-/* The last six are as mkstemp makes them, not a word: `.orders.ndjson` and `sedentary` are data. One in 200 random
- * names is all lower case and passes; it is renamed long before it is quiet. */
+/* The last six are as mkstemp makes them, not a word: `.orders.ndjson` and `sedentary` are data. One in 200
+ * random names is all lower case and passes; it is renamed long before it is quiet. */
 static bool also_random(const char *name, size_t len)
 {
 	for (size_t i = len - RANDOM_CHARS; i < len; i++) {
@@ -54,73 +56,73 @@ static bool also_random(const char *name, size_t len)
 #define RANDOM6 ALNUM ALNUM ALNUM ALNUM ALNUM ALNUM
 
 /* PATTERN, first byte or 0, last byte (before a trailing '/') or 0, second condition or NULL. */
-#define SHIPPED(X)                                                                                                     \
-	/* uploads and downloads under way */                                                                          \
-	X("*._COPYING_", 0, '_', NULL)         /* hadoop fs -put */                                                    \
-	X(".distcp.tmp.*", '.', 0, NULL)       /* hadoop distcp */                                                     \
-	X("_tmp_*", '_', 0, NULL)              /* StreamSets Hadoop target */                                          \
-	X("_*", '_', 0, also_no_equals)        /* Hadoop and Spark: _SUCCESS, _committed_*, _temporary */              \
-	X(".*.crc", '.', 'c', NULL)            /* Hadoop checksum companions */                                        \
-	X(".?*." RANDOM6, '.', 0, also_random) /* rsync */                                                             \
-	X(".in.*", '.', 0, NULL)               /* lftp xfer:use-temp-file */                                           \
-	X("*.lftp-pget-status", 0, 's', NULL)                                                                          \
-	X("*.filepart", 0, 't', NULL) /* WinSCP */                                                                     \
-	X("*.part", 0, 't', NULL)                                                                                      \
-	X("*.partial", 0, 'l', NULL)                                                                                   \
-	X("*.crdownload", 0, 'd', NULL)                                                                                \
-	X("*.download", 0, 'd', NULL)                                                                                  \
-	X("*.aria2", 0, '2', NULL)                                                                                     \
-	X("*.tmp", 0, 'p', NULL)                                                                                       \
-	X("*.TMP", 0, 'P', NULL)                                                                                       \
-	X("*.temp", 0, 'p', NULL)                                                                                      \
-	X("*.inprogress", 0, 's', NULL)                                                                                \
-	X("*.PROCESSING", 0, 'G', NULL)                                                                                \
-	X("*.COMPLETED", 0, 'D', NULL) /* Flume, after reading */                                                      \
-	X("*.writing", 0, 'g', NULL)                                                                                   \
-	X("*.copying", 0, 'g', NULL)                                                                                   \
-	X("*.lock", 0, 'k', NULL)                                                                                      \
-	X("*.camelLock", 0, 'k', NULL)                                                                                 \
-	/* editors and in-place tools */                                                                               \
-	X("*~", 0, '~', NULL)                                                                                          \
-	X("*.swp", 0, 'p', NULL)                                                                                       \
-	X("*.swx", 0, 'x', NULL)                                                                                       \
-	X("*.swo", 0, 'o', NULL)                                                                                       \
-	X("4913", '4', '3', NULL)              /* vim tries whether it may write here */                               \
-	X("sed" RANDOM6, 's', 0, also_random) /* sed -i */                                                             \
-	X(".#*", '.', 0, NULL)                 /* emacs */                                                             \
-	X("#*#", '#', '#', NULL)                                                                                       \
-	X(".goutputstream-*", '.', 0, NULL) /* GIO */                                                                  \
-	X(".~lock.*#", '.', '#', NULL)      /* LibreOffice */                                                          \
-	X("~$*", '~', 0, NULL)              /* Office */                                                               \
-	/* file systems and desktops */                                                                                \
-	X(".nfs[0-9A-Fa-f]*", '.', 0, NULL) /* deleted while open on NFS */                                            \
-	X(".fuse_hidden*", '.', 0, NULL)                                                                               \
-	X(".smbdelete*", '.', 0, NULL)                                                                                 \
-	X("._*", '.', 0, NULL) /* macOS */                                                                             \
-	X(".DS_Store", '.', 'e', NULL)                                                                                 \
-	X("Thumbs.db", 'T', 'b', NULL)                                                                                 \
-	X("desktop.ini", 'd', 'i', NULL)                                                                               \
-	X("Desktop.ini", 'D', 'i', NULL)                                                                               \
-	/* directories */                                                                                              \
-	X("_*/", '_', 0, also_no_equals)   /* _temporary, _delta_log, __MACOSX */                                      \
-	X(".~tmp~/", '.', '~', NULL)       /* rsync --delay-updates */                                                 \
-	X(".rsync-partial/", '.', 'l', NULL)                                                                           \
-	X("*.tmp/", 0, 'p', NULL)                                                                                      \
-	X("*.inprogress/", 0, 's', NULL)                                                                               \
-	X("*.download/", 0, 'd', NULL)     /* Safari */                                                                \
-	X("*._COPYING_/", 0, '_', NULL)                                                                                \
-	X(".snapshot/", '.', 't', NULL)    /* HDFS, NetApp */                                                          \
-	X(".snapshots/", '.', 's', NULL)                                                                               \
-	X("~snapshot/", '~', 't', NULL)                                                                                \
-	X("#snapshot/", '#', 't', NULL)    /* Synology */                                                              \
-	X("@Recently-Snapshot/", '@', 't', NULL) /* QNAP */                                                            \
-	X(".zfs/", '.', 's', NULL)                                                                                     \
-	X("lost+found/", 'l', 'd', NULL)                                                                               \
-	X(".Trash*/", '.', 0, NULL)                                                                                    \
-	X("$RECYCLE.BIN/", '$', 'N', NULL)                                                                             \
-	X("System Volume Information/", 'S', 'n', NULL)                                                                \
-	X("#recycle/", '#', 'e', NULL)                                                                                 \
-	X("@Recycle/", '@', 'e', NULL)                                                                                 \
+#define SHIPPED(X)                                                                                           \
+	/* uploads and downloads under way */                                                                \
+	X("*._COPYING_", 0, '_', NULL)	       /* hadoop fs -put */                                          \
+	X(".distcp.tmp.*", '.', 0, NULL)       /* hadoop distcp */                                           \
+	X("_tmp_*", '_', 0, NULL)	       /* StreamSets Hadoop target */                                \
+	X("_*", '_', 0, also_no_equals)	       /* Hadoop and Spark: _SUCCESS, _committed_*, _temporary */    \
+	X(".*.crc", '.', 'c', NULL)	       /* Hadoop checksum companions */                              \
+	X(".?*." RANDOM6, '.', 0, also_random) /* rsync */                                                   \
+	X(".in.*", '.', 0, NULL)	       /* lftp xfer:use-temp-file */                                 \
+	X("*.lftp-pget-status", 0, 's', NULL)                                                                \
+	X("*.filepart", 0, 't', NULL) /* WinSCP */                                                           \
+	X("*.part", 0, 't', NULL)                                                                            \
+	X("*.partial", 0, 'l', NULL)                                                                         \
+	X("*.crdownload", 0, 'd', NULL)                                                                      \
+	X("*.download", 0, 'd', NULL)                                                                        \
+	X("*.aria2", 0, '2', NULL)                                                                           \
+	X("*.tmp", 0, 'p', NULL)                                                                             \
+	X("*.TMP", 0, 'P', NULL)                                                                             \
+	X("*.temp", 0, 'p', NULL)                                                                            \
+	X("*.inprogress", 0, 's', NULL)                                                                      \
+	X("*.PROCESSING", 0, 'G', NULL)                                                                      \
+	X("*.COMPLETED", 0, 'D', NULL) /* Flume, after reading */                                            \
+	X("*.writing", 0, 'g', NULL)                                                                         \
+	X("*.copying", 0, 'g', NULL)                                                                         \
+	X("*.lock", 0, 'k', NULL)                                                                            \
+	X("*.camelLock", 0, 'k', NULL)                                                                       \
+	/* editors and in-place tools */                                                                     \
+	X("*~", 0, '~', NULL)                                                                                \
+	X("*.swp", 0, 'p', NULL)                                                                             \
+	X("*.swx", 0, 'x', NULL)                                                                             \
+	X("*.swo", 0, 'o', NULL)                                                                             \
+	X("4913", '4', '3', NULL)	      /* vim tries whether it may write here */                      \
+	X("sed" RANDOM6, 's', 0, also_random) /* sed -i */                                                   \
+	X(".#*", '.', 0, NULL)		      /* emacs */                                                    \
+	X("#*#", '#', '#', NULL)                                                                             \
+	X(".goutputstream-*", '.', 0, NULL) /* GIO */                                                        \
+	X(".~lock.*#", '.', '#', NULL)	    /* LibreOffice */                                                \
+	X("~$*", '~', 0, NULL)		    /* Office */                                                     \
+	/* file systems and desktops */                                                                      \
+	X(".nfs[0-9A-Fa-f]*", '.', 0, NULL) /* deleted while open on NFS */                                  \
+	X(".fuse_hidden*", '.', 0, NULL)                                                                     \
+	X(".smbdelete*", '.', 0, NULL)                                                                       \
+	X("._*", '.', 0, NULL) /* macOS */                                                                   \
+	X(".DS_Store", '.', 'e', NULL)                                                                       \
+	X("Thumbs.db", 'T', 'b', NULL)                                                                       \
+	X("desktop.ini", 'd', 'i', NULL)                                                                     \
+	X("Desktop.ini", 'D', 'i', NULL)                                                                     \
+	/* directories */                                                                                    \
+	X("_*/", '_', 0, also_no_equals) /* _temporary, _delta_log, __MACOSX */                              \
+	X(".~tmp~/", '.', '~', NULL)	 /* rsync --delay-updates */                                         \
+	X(".rsync-partial/", '.', 'l', NULL)                                                                 \
+	X("*.tmp/", 0, 'p', NULL)                                                                            \
+	X("*.inprogress/", 0, 's', NULL)                                                                     \
+	X("*.download/", 0, 'd', NULL) /* Safari */                                                          \
+	X("*._COPYING_/", 0, '_', NULL)                                                                      \
+	X(".snapshot/", '.', 't', NULL) /* HDFS, NetApp */                                                   \
+	X(".snapshots/", '.', 's', NULL)                                                                     \
+	X("~snapshot/", '~', 't', NULL)                                                                      \
+	X("#snapshot/", '#', 't', NULL)		 /* Synology */                                              \
+	X("@Recently-Snapshot/", '@', 't', NULL) /* QNAP */                                                  \
+	X(".zfs/", '.', 's', NULL)                                                                           \
+	X("lost+found/", 'l', 'd', NULL)                                                                     \
+	X(".Trash*/", '.', 0, NULL)                                                                          \
+	X("$RECYCLE.BIN/", '$', 'N', NULL)                                                                   \
+	X("System Volume Information/", 'S', 'n', NULL)                                                      \
+	X("#recycle/", '#', 'e', NULL)                                                                       \
+	X("@Recycle/", '@', 'e', NULL)                                                                       \
 	X("@eaDir/", '@', 'r', NULL)
 
 static const struct shipped {
@@ -141,7 +143,8 @@ static const char *const shipped_patterns[] = {
 		NULL,
 };
 
-static const char *const companions[] = {".aria2", ".filepart", ".part", ".partial", ".lftp-pget-status", NULL};
+static const char *const companions[] = {
+	".aria2", ".filepart", ".part", ".partial", ".lftp-pget-status", NULL};
 
 static const char *shipped_match(const char *name, bool is_directory)
 {
@@ -200,7 +203,8 @@ static struct place place_of(const char *relpath, bool is_directory)
 static const char *list_match(const struct conf_list *patterns, const struct place *p)
 {
 	for (size_t i = 0; i < patterns->n; i++) {
-		if (patterns->items[i][0] != '!' && glob_match(patterns->items[i], p->relpath, p->is_directory))
+		if (patterns->items[i][0] != '!' &&
+			glob_match(patterns->items[i], p->relpath, p->is_directory))
 			return patterns->items[i];
 	}
 	return NULL;
@@ -216,8 +220,8 @@ static bool is_taken_off(const struct conf_watch *w, const char *pattern)
 	return false;
 }
 
-/* A name can be on the shipped list twice (_tmp_x); taking one pattern off leaves the other, so that the search goes on
- * only in the rare case that the first hit is taken off. */
+/* A name can be on the shipped list twice (_tmp_x); taking one pattern off leaves the other, so that the
+ * search goes on only in the rare case that the first hit is taken off. */
 static const char *shipped_match_left(const struct conf_watch *w, const struct place *p)
 {
 	const char *hit = shipped_match(p->name, p->is_directory);
@@ -235,7 +239,8 @@ static const char *shipped_match_left(const struct conf_watch *w, const struct p
 	return NULL;
 }
 
-/* Does a literal of `include` speak for this place: its name or path for a file; for a directory a path through it? */
+/* Does a literal of `include` speak for this place: its name or path for a file; for a directory a path
+ * through it? */
 static bool is_literally_included(const struct conf_watch *w, const struct place *p)
 {
 	size_t n = strlen(p->relpath);
@@ -258,7 +263,8 @@ static bool is_literally_included(const struct conf_watch *w, const struct place
 	return false;
 }
 
-static enum rules_name judge_ignored(const struct conf_watch *w, const struct place *p, char why[RULES_WHY_BYTES])
+static enum rules_name judge_ignored(
+	const struct conf_watch *w, const struct place *p, char why[RULES_WHY_BYTES])
 {
 	const char *origin = "on the shipped ignore list", *hit = shipped_match_left(w, p);
 	char shown_name[SHOWN_BYTES], shown_hit[SHOWN_BYTES];
@@ -269,21 +275,22 @@ static enum rules_name judge_ignored(const struct conf_watch *w, const struct pl
 	}
 	if (!hit || is_literally_included(w, p))
 		return RULES_LOOK;
-	explain(why, "%s\"%s\" %s: %s", p->is_directory ? "directory " : "", show(p->name, shown_name), origin,
-		show(hit, shown_hit));
+	explain(why, "%s\"%s\" %s: %s", p->is_directory ? "directory " : "", show(p->name, shown_name),
+		origin, show(hit, shown_hit));
 	return RULES_IGNORED;
 }
 
 /* hidden, ignore, exclude for one element of a path. */
-static enum rules_name judge_place(const struct conf_watch *w, const struct place *p, char why[RULES_WHY_BYTES])
+static enum rules_name judge_place(
+	const struct conf_watch *w, const struct place *p, char why[RULES_WHY_BYTES])
 {
 	char shown_name[SHOWN_BYTES], shown_hit[SHOWN_BYTES];
 	enum rules_name verdict;
 	const char *hit;
 
 	if (p->name[0] == '.' && !w->hidden) {
-		explain(why, "%s\"%s\" begins with a dot and hidden = no", p->is_directory ? "directory " : "",
-			show(p->name, shown_name));
+		explain(why, "%s\"%s\" begins with a dot and hidden = no",
+			p->is_directory ? "directory " : "", show(p->name, shown_name));
 		return RULES_HIDDEN;
 	}
 	verdict = judge_ignored(w, p, why);
@@ -292,14 +299,15 @@ static enum rules_name judge_place(const struct conf_watch *w, const struct plac
 	hit = list_match(&w->exclude, p);
 	if (!hit)
 		return RULES_LOOK;
-	explain(why, "%s\"%s\" matches exclude: %s", p->is_directory ? "directory " : "", show(p->name, shown_name),
-		show(hit, shown_hit));
+	explain(why, "%s\"%s\" matches exclude: %s", p->is_directory ? "directory " : "",
+		show(p->name, shown_name), show(hit, shown_hit));
 	return RULES_EXCLUDED;
 }
 
-/* All directories that relpath goes through, from the top; with_self: relpath itself too, as a directory. fn returns
- * false to stop. */
-static bool each_directory(const char *relpath, bool with_self, bool (*fn)(const struct place *p, void *arg), void *arg)
+/* All directories that relpath goes through, from the top; with_self: relpath itself too, as a directory. fn
+ * returns false to stop. */
+static bool each_directory(
+	const char *relpath, bool with_self, bool (*fn)(const struct place *p, void *arg), void *arg)
 {
 	CLEANUP_FREE char *path = mem_strdup(relpath);
 
@@ -344,7 +352,8 @@ static bool directory_is_not_included(const struct place *p, void *arg)
 		const char *pattern = w->include.items[i];
 
 		/* Only `x/` speaks for all in x: `*.csv` is not meant for the readme in `orders.csv/`. */
-		if (pattern[0] && pattern[strlen(pattern) - 1] == '/' && glob_match(pattern, p->relpath, true))
+		if (pattern[0] && pattern[strlen(pattern) - 1] == '/' &&
+			glob_match(pattern, p->relpath, true))
 			return false;
 	}
 	return true;
@@ -405,7 +414,8 @@ static void wildcard_add(struct wildcard *wild, const char *text, size_t len, en
 	}
 }
 
-/* What begins with ${path}, ${relpath} or ${dir}/ stands beside the data file, as if it began with ${name} or nothing. */
+/* What begins with ${path}, ${relpath} or ${dir}/ stands beside the data file, as if it began with ${name} or
+ * nothing. */
 static const char *skip_own_directory(const char *template, struct wildcard *wild)
 {
 	struct template_piece piece;
@@ -441,9 +451,9 @@ static bool wildcard_init(struct wildcard *wild, const struct conf_watch *w)
 	return r == 0 && !wild->bytes.failed;
 }
 
-/* Matches by the set of places of the wildcard that can be reached, one byte of the text after the other: bounded by
- * their product, whatever the two kinds of star do to each other. or_begins: the text may also be only the beginning of
- * what matches. */
+/* Matches by the set of places of the wildcard that can be reached, one byte of the text after the other:
+ * bounded by their product, whatever the two kinds of star do to each other. or_begins: the text may also be
+ * only the beginning of what matches. */
 static bool wildcard_match(const struct wildcard *wild, const char *text, bool or_begins)
 {
 	size_t n = wild->bytes.len;
@@ -480,7 +490,8 @@ static bool wildcard_match(const struct wildcard *wild, const char *text, bool o
 }
 
 /* path: of a file, or of a directory with a '/' behind it. */
-static bool wildcard_takes(const struct wildcard *wild, const struct conf_watch *w, const char *path, bool or_begins)
+static bool wildcard_takes(
+	const struct wildcard *wild, const struct conf_watch *w, const char *path, bool or_begins)
 {
 	if (!wild->is_absolute) { /* any number of its last elements */
 		for (const char *at = path; at && *at; at = strchr(at, '/')) {
@@ -493,7 +504,8 @@ static bool wildcard_takes(const struct wildcard *wild, const struct conf_watch 
 	for (size_t i = 0; i < w->directory.n; i++) {
 		const char *root = w->directory.items[i];
 		size_t n = strlen(root);
-		CLEANUP_FREE char *full = mem_printf("%s%s%s", root, n > 0 && root[n - 1] == '/' ? "" : "/", path);
+		CLEANUP_FREE char *full =
+			mem_printf("%s%s%s", root, n > 0 && root[n - 1] == '/' ? "" : "/", path);
 
 		if (wildcard_match(wild, full, or_begins))
 			return true;
@@ -558,17 +570,20 @@ static enum rules_verdict judge_size(const struct conf_watch *w, int64_t size, c
 	char limit[NUM_TEXT_BYTES];
 
 	if (size < w->min_size_bytes) {
-		explain(why, "%" PRId64 " bytes, min_size is %s", size, num_format_bytes(w->min_size_bytes, limit));
+		explain(why, "%" PRId64 " bytes, min_size is %s", size,
+			num_format_bytes(w->min_size_bytes, limit));
 		return RULES_TOO_SMALL;
 	}
 	if (w->max_size_bytes > 0 && size > w->max_size_bytes) {
-		explain(why, "%" PRId64 " bytes, max_size is %s", size, num_format_bytes(w->max_size_bytes, limit));
+		explain(why, "%" PRId64 " bytes, max_size is %s", size,
+			num_format_bytes(w->max_size_bytes, limit));
 		return RULES_TOO_LARGE;
 	}
 	return RULES_ACCEPT;
 }
 
-static enum rules_verdict judge_reject_names(const struct conf_watch *w, const char *relpath, char why[RULES_WHY_BYTES])
+static enum rules_verdict judge_reject_names(
+	const struct conf_watch *w, const char *relpath, char why[RULES_WHY_BYTES])
 {
 	unsigned control;
 	char glob;
@@ -652,7 +667,8 @@ int rules_check_ignore(const char *value, struct err *err)
 	}
 	nearest = text_nearest(value + 1, shipped_patterns, ARRAY_SIZE(shipped));
 	return err_set(err, ERR_CONF, EINVAL, "ignore: \"%s\" takes nothing off the shipped list%s%s%s",
-		show(value, shown), nearest ? ", did you mean !" : "", nearest ? nearest : "", nearest ? "?" : "");
+		show(value, shown), nearest ? ", did you mean !" : "", nearest ? nearest : "",
+		nearest ? "?" : "");
 }
 
 enum rules_name rules_judge_name(const struct conf_watch *w, const char *relpath, char why[RULES_WHY_BYTES])

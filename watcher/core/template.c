@@ -1,8 +1,8 @@
 /*
  * template: one scanner (template_next) that checking, expanding and looking share, and one table of names.
  *
- * "{{" is watched while expanding, because Databricks expands it in values and knows no escape: a file name must not
- * be able to bring it about, not even as two single braces in neighbouring values.
+ * "{{" is watched while expanding, because Databricks expands it in values and knows no escape: a file name
+ * must not be able to bring it about, not even as two single braces in neighbouring values.
  */
 #include "core/template.h"
 
@@ -264,7 +264,8 @@ static int check_name(const struct template_piece *p, size_t column, struct err 
 		if (element_number(p))
 			return 0;
 		return err_set(err, ERR_CONF, EINVAL,
-			"column %zu: ${element:N} needs a number, 1 for the first element of the path, -1 for the last",
+			"column %zu: ${element:N} needs a number, 1 for the first element of the path, -1 "
+			"for the last",
 			column);
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
@@ -282,9 +283,10 @@ static bool is_braces(const struct buf *b, size_t second)
 	return b->data[second - 1] == '{' && b->data[second] == '{';
 }
 
-/* Did the piece just added (from start on) bring about a "{{"? A value does with any that ends in it, literal text only
- * where it meets a value. What is before `first` is not ours. */
-static bool piece_made_braces(const struct buf *b, size_t first, size_t start, bool is_value, bool after_value)
+/* Did the piece just added (from start on) bring about a "{{"? A value does with any that ends in it, literal
+ * text only where it meets a value. What is before `first` is not ours. */
+static bool piece_made_braces(
+	const struct buf *b, size_t first, size_t start, bool is_value, bool after_value)
 {
 	size_t i = start > first ? start : start + 1;
 

@@ -1,9 +1,9 @@
 /*
  * textform: a JSON scanner that can stop anywhere, a look at the first tag, and a count of separators.
  *
- * The scanner keeps its own stack of bits, since the head is a stranger's. It answers three things: not JSON, JSON as
- * far as it goes, complete. libmagic has the same two last cases as one answer (text/plain) as soon as a document is
- * longer than it may read, which is why this exists.
+ * The scanner keeps its own stack of bits, since the head is a stranger's. It answers three things: not JSON,
+ * JSON as far as it goes, complete. libmagic has the same two last cases as one answer (text/plain) as soon
+ * as a document is longer than it may read, which is why this exists.
  */
 #include "core/textform.h"
 
@@ -13,8 +13,8 @@
 
 #define DEPTH_MAX 512
 #define RECORDS_MAX 1024 /* counted; more are not looked at */
-#define CTRL_Z 0x1a      /* DOS programs end a text with it */
-#define OTHER '\xbf'     /* stands for what is not ASCII in UTF-16 */
+#define CTRL_Z 0x1a	 /* DOS programs end a text with it */
+#define OTHER '\xbf'	 /* stands for what is not ASCII in UTF-16 */
 
 /* ---- characters ---- */
 
@@ -101,8 +101,8 @@ static void cut_ctrl_z(struct textform *t, const char *s, size_t *len)
 	}
 }
 
-void textform_init(
-	struct textform *t, const uint8_t *head, size_t head_len, const uint8_t *tail, size_t tail_len, int64_t size)
+void textform_init(struct textform *t, const uint8_t *head, size_t head_len, const uint8_t *tail,
+	size_t tail_len, int64_t size)
 {
 	size_t len = head_len < TEXTFORM_BYTES ? head_len : TEXTFORM_BYTES;
 	enum order order = order_of(head, len);
@@ -339,9 +339,10 @@ static enum scan scan_step(struct nesting *n, struct cursor *c)
 static enum scan scan_document(struct cursor *c)
 {
 	struct nesting n = {.depth = 0, .want = WANT_VALUE};
-	enum scan s;
 
 	do {
+		enum scan s;
+
 		skip_blanks(c);
 		if (c->at == c->end)
 			return SCAN_CUT;
@@ -368,7 +369,8 @@ static enum textform_json json_behind(const struct textform *t, struct cursor *c
 	if (c->at == c->end) {
 		if (!t->is_cut)
 			return TEXTFORM_JSON_WHOLE;
-		return one_line && (t->last == '}' || t->last == ']') ? TEXTFORM_JSON_LINES : TEXTFORM_JSON_LIKE;
+		return one_line && (t->last == '}' || t->last == ']') ? TEXTFORM_JSON_LINES
+								      : TEXTFORM_JSON_LIKE;
 	}
 	if (!one_line || !new_line || !begins_document(c) || scan_document(c) == SCAN_BAD)
 		return TEXTFORM_JSON_LIKE;
@@ -424,7 +426,8 @@ static bool skip_behind(struct cursor *c, const char *mark)
 	return false;
 }
 
-/* Moves over comments, processing instructions and a document type to the first element. false: none of it, or HTML. */
+/* Moves over comments, processing instructions and a document type to the first element. false: none of it,
+ * or HTML. */
 static bool skip_prolog(struct cursor *c)
 {
 	for (;;) {
@@ -454,7 +457,8 @@ static bool skip_prolog(struct cursor *c)
 
 static bool is_name_start(char c)
 {
-	return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '_' || c == ':' || (unsigned char)c >= 0x80;
+	return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '_' || c == ':' ||
+	       (unsigned char)c >= 0x80;
 }
 
 /* Of the tag at '<'; 0: no element. */
@@ -473,10 +477,10 @@ static size_t tag_name_bytes(const struct cursor *c)
 
 static bool is_html_name(const char *name, size_t n)
 {
-	static const char *const html[] = {"a", "b", "blockquote", "body", "br", "button", "center", "code", "div",
-		"em", "font", "form", "h1", "h2", "h3", "h4", "head", "hr", "html", "i", "iframe", "img", "input", "li",
-		"link", "meta", "ol", "p", "pre", "script", "span", "strong", "style", "table", "tbody", "td", "th",
-		"title", "tr", "u", "ul"};
+	static const char *const html[] = {"a", "b", "blockquote", "body", "br", "button", "center", "code",
+		"div", "em", "font", "form", "h1", "h2", "h3", "h4", "head", "hr", "html", "i", "iframe",
+		"img", "input", "li", "link", "meta", "ol", "p", "pre", "script", "span", "strong", "style",
+		"table", "tbody", "td", "th", "title", "tr", "u", "ul"};
 
 	for (size_t i = 0; i < ARRAY_SIZE(html); i++) {
 		if (strlen(html[i]) == n && strncasecmp(html[i], name, n) == 0)
@@ -503,7 +507,8 @@ enum textform_xml textform_xml(const struct textform *t)
 
 /* ---- separated values ---- */
 
-/* Moves over one record (RFC 4180: a field that begins with a quote ends with one). false: it is not complete. */
+/* Moves over one record (RFC 4180: a field that begins with a quote ends with one). false: it is not
+ * complete. */
 static bool next_record(struct cursor *c, char separator, bool is_cut, size_t *ret_fields)
 {
 	bool at_start = true, quoted = false;

@@ -1,5 +1,6 @@
 /*
- * token: one text, one digest. The URI stands last so that a line feed in a name cannot be taken for a field end.
+ * token: one text, one digest. The URI stands last so that a line feed in a name cannot be taken for a field
+ * end.
  */
 #include "core/token.h"
 
@@ -32,8 +33,8 @@ static void add_number(struct sha256 *s, int64_t v)
 	add_text(s, text);
 }
 
-void token_make(const char *host, int64_t job_id, int64_t size, int64_t mtime_ns, int64_t generation, const char *uri,
-	enum conf_version mode, char out[TOKEN_BYTES])
+void token_make(const char *host, int64_t job_id, int64_t size, int64_t mtime_ns, int64_t generation,
+	const char *uri, enum conf_version mode, char out[TOKEN_BYTES])
 {
 	struct sha256 *s = sha256_new();
 	uint8_t digest[SHA256_BYTES];

@@ -1,11 +1,11 @@
 /*
  * version: an event and a listing are not equally good witnesses.
  *
- * An event (close, rename, link) says that somebody wrote or replaced the file just now, so any difference is a new
- * version, and so is another inode where inodes can be trusted. A listing only says what is there; times move by
- * themselves on mounts (HDFS and SMB set them late, FAT shifts them by an hour with the season) and by `touch`. So a
- * listing with the same size and another time lets the digest of both ends decide, and where there is no digest to
- * compare with, nobody but a person can.
+ * An event (close, rename, link) says that somebody wrote or replaced the file just now, so any difference is
+ * a new version, and so is another inode where inodes can be trusted. A listing only says what is there;
+ * times move by themselves on mounts (HDFS and SMB set them late, FAT shifts them by an hour with the season)
+ * and by `touch`. So a listing with the same size and another time lets the digest of both ends decide, and
+ * where there is no digest to compare with, nobody but a person can.
  */
 #include "core/version.h"
 

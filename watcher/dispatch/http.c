@@ -509,9 +509,7 @@ static const struct {
 	{CURLOPT_LOW_SPEED_LIMIT, LOW_SPEED_BYTES},
 	{CURLOPT_MAXFILESIZE, HTTP_BODY_BYTES},
 #if LIBCURL_VERSION_NUM >= 0x075700
-	{CURLOPT_QUICK_EXIT, 1}, /* do not wait for a name server that is silent */
-#else
-/* Without it a client with a name look-up under way ends only when that has its answer. */
+	{CURLOPT_QUICK_EXIT, 1}, /* else a client cannot end before a name look-up under way has its answer */
 #endif
 #if LIBCURL_VERSION_NUM < 0x075500
 	{CURLOPT_PROTOCOLS, CURLPROTO_HTTP | CURLPROTO_HTTPS},

@@ -477,11 +477,14 @@ static int create_schema(struct ledger *l, struct err *err)
 static int check_schema(struct ledger *l, struct err *err)
 {
 	int64_t application = 0, version = 0, tables = 0;
+	int rc = get_pragma(l, "PRAGMA application_id", &application, err);
 
-	if (get_pragma(l, "PRAGMA application_id", &application, err) < 0 ||
-		get_pragma(l, "PRAGMA user_version", &version, err) < 0 ||
-		get_pragma(l, "SELECT count(*) FROM sqlite_master", &tables, err) < 0)
-		return err ? -err->code : -EIO;
+	if (rc == 0)
+		rc = get_pragma(l, "PRAGMA user_version", &version, err);
+	if (rc == 0)
+		rc = get_pragma(l, "SELECT count(*) FROM sqlite_master", &tables, err);
+	if (rc < 0)
+		return rc;
 	if (tables == 0 && version == 0)
 		return 0;
 	if (application != LEDGER_APPLICATION_ID)
@@ -508,20 +511,21 @@ static int prepare(struct ledger *l, struct err *err)
 
 static int set_up(struct ledger *l, const char *pragmas, bool may_create, struct err *err)
 {
-	int rc;
+	int rc, found;
 
 	(void)sqlite3_extended_result_codes(l->db, 1);
 	(void)sqlite3_busy_timeout(l->db, LEDGER_BUSY_MS);
 	(void)sqlite3_db_config(l->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
 	(void)sqlite3_db_config(l->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
-	rc = check_schema(l, err);
-	if (rc < 0)
-		return rc;
-	if (rc == 0 && !may_create)
+	found = check_schema(l, err);
+	if (found < 0)
+		return found;
+	if (found == 0 && !may_create)
 		return err_set(err, ERR_SYSTEM, ENOENT, "ledger %s is empty", l->path);
-	if (exec(l, pragmas, err) < 0 || (rc == 0 && create_schema(l, err) < 0))
-		return err ? -err->code : -EIO;
-	return prepare(l, err);
+	rc = exec(l, pragmas, err);
+	if (rc == 0 && found == 0)
+		rc = create_schema(l, err);
+	return rc < 0 ? rc : prepare(l, err);
 }
 
 /* A file that SQLite cannot read stays so however often it is tried. */

@@ -5,22 +5,25 @@
  *    ▲                 │                  │                       │
  *    └──── reaped ── ending ◀─────────────┴── end, deadline, … ───┘
  *
- * Every way out goes through ask_end (SIGKILL, socket closed) and ask_gone (reaped); only there is decided what the
- * death means for the question. Nothing new is started before the old one is reaped: one that sits in an
- * uninterruptible call on a dead mount is therefore never replaced, and the page shows the stall.
+ * Every way out goes through ask_end (SIGKILL, socket closed) and ask_gone (reaped); only there is decided
+ * what the death means for the question. Nothing new is started before the old one is reaped: one that sits
+ * in an uninterruptible call on a dead mount is therefore never replaced, and the page shows the stall.
  *
- * The deadline is measured on the sniffer's own processor clock (clock_getcpuclockid). A timer of the loop looks at it
- * when it could be over at the earliest: with the processor time still left, which cannot pass faster than real time.
+ * The deadline is measured on the sniffer's own processor clock (clock_getcpuclockid). A timer of the loop
+ * looks at it when it could be over at the earliest: with the processor time still left, which cannot pass
+ * faster than real time.
  *
- * A death shows as the end of the socket, after everything that was sent before it. What is left then is reaping, and a
- * killed process is there to reap within a millisecond or two, so a timer tries, ever more slowly. No SIGCHLD (one
- * handler for a whole process) and no pidfd (ready before the process can be reaped where a debugger or a leak checker
- * traces it) is worth its trouble for something this rare.
+ * A death shows as the end of the socket, after everything that was sent before it. What is left then is
+ * reaping, and a killed process is there to reap within a millisecond or two, so a timer tries, ever more
+ * slowly. No SIGCHLD (one handler for a whole process) and no pidfd (ready before the process can be reaped
+ * where a debugger or a leak checker traces it) is worth its trouble for something this rare.
  *
- * Callbacks run as deferred calls, one each, after everything here has been put in order: they may free the ask.
+ * Callbacks run as deferred calls, one each, after everything here has been put in order: they may free the
+ * ask.
  *
- * Rejected: a fresh sniffer for every file (0.5 ms each); magic_buffer here (in-process: newlines stop the whole loop
- * for half a second); SIGALRM or RLIMIT_CPU inside the sniffer (a wedged parser must not be trusted to time itself).
+ * Rejected: a fresh sniffer for every file (0.5 ms each); magic_buffer here (in-process: newlines stop the
+ * whole loop for half a second); SIGALRM or RLIMIT_CPU inside the sniffer (a wedged parser must not be
+ * trusted to time itself).
  */
 #include "sense/ask.h"
 
@@ -42,13 +45,14 @@
 #include "base/text.h"
 #include "core/filetype.h"
 
-#define ASK_SOCKET 3                                /* where the sniffer finds its socket */
+#define ASK_SOCKET 3 /* where the sniffer finds its socket */
 #define ASK_VERSION_BYTES 64
-#define ASK_LOOK_MIN_US (1 * US_PER_MS)              /* between two looks at the processor clock */
-#define ASK_LOOK_MAX_US US_PER_S                     /* a stall is shown this soon */
-#define ASK_REAP_MIN_US (1 * US_PER_MS)              /* between two tries: 1, 2, 4 … */
+#define ASK_LOOK_MIN_US (1 * US_PER_MS) /* between two looks at the processor clock */
+#define ASK_LOOK_MAX_US US_PER_S	/* a stall is shown this soon */
+#define ASK_REAP_MIN_US (1 * US_PER_MS) /* between two tries: 1, 2, 4 … */
 #define ASK_REAP_MAX_US (500 * US_PER_MS)
 #define ASK_FREE_WAIT_MS 1000
+#define ASK_ENVIRONMENT_MAX 4
 
 enum ask_state { ASK_NONE, ASK_STARTING, ASK_IDLE, ASK_ASKED, ASK_ENDING };
 
@@ -60,8 +64,8 @@ struct ask_question {
 	int fd;
 	char *name;
 	uint64_t tag;
-	int attempts;          /* how often a sniffer died of it */
-	int64_t since_us;      /* monotonic */
+	int attempts;	  /* how often a sniffer died of it */
+	int64_t since_us; /* monotonic: it waits, or the sniffer has it */
 	enum ask_reason reason;
 	char mime[FILETYPE_MIME_BYTES];
 	char text[ERR_TEXT_BYTES];
@@ -80,18 +84,18 @@ struct ask {
 	pid_t pid;
 	int sock;
 	struct loop_io *sock_io;
-	struct loop_timer *look; /* at the processor clock and at stalls */
+	struct loop_timer *look;  /* at the processor clock and at stalls */
 	struct loop_timer *retry; /* next start, or next try to reap */
-	bool was_ready;          /* this sniffer said what it is */
-	int64_t files;           /* questions that ended with this sniffer */
+	bool was_ready;		  /* this sniffer said what it is */
+	int64_t files;		  /* questions that ended with this sniffer */
 	int64_t serial;
 	int64_t reap_us;
 	int64_t mark_us, mark_cpu_us; /* when it was started, or got the question */
 	int failed_starts;
 	struct err why; /* of an end that we decided on; else ERR_NONE */
 
-	bool shown;     /* the page shows "type" */
-	bool opened;    /* ask_open was called and the first sniffer is not ready yet */
+	bool shown;	/* the page shows "type" */
+	bool opened;	/* ask_open was called and the first sniffer is not ready yet */
 	bool ready_due; /* the next ready sniffer is news */
 	struct err ready_err;
 	char libmagic[ASK_VERSION_BYTES];
@@ -139,9 +143,9 @@ static bool ask_child_arrange_fds(int sock)
 }
 
 /*
- * By its path, because /proc/self/exe is valgrind itself under valgrind (which answers readlink rightly), and "exe" is no
- * name for a process. A program that was replaced while it runs has no path any more; then the link is what starts the
- * same one again.
+ * By its path, because /proc/self/exe is valgrind itself under valgrind (which answers readlink rightly), and
+ * "exe" is no name for a process. A program that was replaced while it runs has no path any more; then the
+ * link is what starts the same one again.
  */
 static const char *ask_own_program(char *path, size_t room)
 {
@@ -153,17 +157,33 @@ static const char *ask_own_program(char *path, size_t room)
 	return path[0] != '/' || text_ends_with(path, " (deleted)") ? "/proc/self/exe" : path;
 }
 
+/* What the loader and the sanitizers need, and nothing that libmagic would listen to. */
+static void ask_child_trim_environment(char *envp[ASK_ENVIRONMENT_MAX + 1])
+{
+	static const char *const kept[] = {
+		"LD_LIBRARY_PATH=", "ASAN_OPTIONS=", "LSAN_OPTIONS=", "UBSAN_OPTIONS="};
+	size_t n = 0;
+
+	_Static_assert(ARRAY_SIZE(kept) == ASK_ENVIRONMENT_MAX, "one place for each");
+	for (size_t i = 0; environ && environ[i]; i++)
+		for (size_t k = 0; k < ARRAY_SIZE(kept) && n < ASK_ENVIRONMENT_MAX; k++)
+			if (text_starts_with(environ[i], kept[k]))
+				envp[n++] = environ[i];
+	envp[n] = NULL;
+}
+
 static _Noreturn void ask_child(const char *program, int sock)
 {
 	static char name[] = "bw-sniff";
 	char *const argv[] = {name, NULL};
-	char *const envp[] = {NULL};
+	char *envp[ASK_ENVIRONMENT_MAX + 1];
 	char text[256], path[4096];
 	struct wire_types types = {.libmagic = "", .error = text};
 	sigset_t none;
 
 	if (!program)
 		program = ask_own_program(path, sizeof(path));
+	ask_child_trim_environment(envp);
 	sigemptyset(&none);
 	if (ask_child_arrange_fds(sock) && sigprocmask(SIG_SETMASK, &none, NULL) == 0)
 		(void)execve(program, argv, envp);
@@ -199,7 +219,7 @@ static int64_t ask_used_us(const struct ask *a)
 	return cpu_us < 0 || a->mark_cpu_us < 0 ? clock_mono_us() - a->mark_us : cpu_us - a->mark_cpu_us;
 }
 
-/* Other calls of the watcher write over the page; so it is shown anew at every look, with the true beginning. */
+/* Other calls of the watcher write over the page: so it is shown anew at every look. */
 static void ask_page_show(struct ask *a)
 {
 	if (!a->page || !a->q.open)
@@ -276,10 +296,11 @@ static void ask_announce(struct ask *a, const struct err *err)
 static void ask_describe_status(int status, struct err *err)
 {
 	if (WIFSIGNALED(status))
-		(void)err_set(err, ERR_SYSTEM, EPIPE, "the sniffer was ended by signal %d (%s)", WTERMSIG(status),
-			strsignal(WTERMSIG(status)));
+		(void)err_set(err, ERR_SYSTEM, EPIPE, "the sniffer was ended by signal %d (%s)",
+			WTERMSIG(status), strsignal(WTERMSIG(status)));
 	else
-		(void)err_set(err, ERR_SYSTEM, EPIPE, "the sniffer exited with status %d", WEXITSTATUS(status));
+		(void)err_set(
+			err, ERR_SYSTEM, EPIPE, "the sniffer exited with status %d", WEXITSTATUS(status));
 }
 
 static int64_t ask_backoff_us(int failed_starts)
@@ -300,8 +321,8 @@ static void ask_start_failed(struct ask *a, struct err *why)
 	if (a->failed_starts < 100)
 		a->failed_starts++;
 	wait_us = ask_backoff_us(a->failed_starts);
-	(void)err_set(&err, why->class, why->code, "cannot tell file types: %s, trying again in %s", why->text,
-		clock_format_span(wait_us, span));
+	(void)err_set(&err, why->class, why->code, "cannot tell file types: %s, trying again in %s",
+		why->text, clock_format_span(wait_us, span));
 	a->ready_due = true;
 	loop_timer_clear(a->look);
 	ask_page_hide(a);
@@ -431,8 +452,8 @@ static void ask_take_message(struct ask *a)
 		   ask_is_mime(m->as.answer.mime)) {
 		ask_take_answer(a, &m->as.answer);
 	} else {
-		(void)err_set(&err, ERR_INPUT, EBADMSG, "the sniffer sent a message \"%s\" that makes no sense",
-			wire_type_name(m->type));
+		(void)err_set(&err, ERR_INPUT, EBADMSG,
+			"the sniffer sent a message \"%s\" that makes no sense", wire_type_name(m->type));
 		ask_end(a, &err);
 	}
 }
@@ -507,6 +528,7 @@ static void ask_hand_over(struct ask *a)
 	rc = wire_send(a->sock, WIRE_ASK, &ask, &a->q.fd, 1);
 	if (rc == 0) {
 		a->q.handed = true;
+		a->q.since_us = a->mark_us;
 		a->state = ASK_ASKED;
 		ask_page_show(a);
 		ask_look_in(a, a->type_deadline_us);
@@ -587,8 +609,8 @@ static void ask_on_retry(struct loop_timer *timer, void *arg)
 
 /* ---- public */
 
-struct ask *ask_new(struct loop *loop, struct wire_page *page, int64_t type_bytes, int64_t type_deadline_us, ask_fn fn,
-	void *arg, struct err *err)
+struct ask *ask_new(struct loop *loop, struct wire_page *page, int64_t type_bytes, int64_t type_deadline_us,
+	ask_fn fn, void *arg, struct err *err)
 {
 	struct ask *a;
 

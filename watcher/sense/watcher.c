@@ -381,6 +381,14 @@ static void watcher_moved_from(struct watcher_event *e)
 	struct unsettled_file *f = e->looked_at ? watcher_find(e) : NULL;
 	const struct closes_name *n = e->looked_at ? NULL : watcher_temporary(e, false);
 
+	watcher_event_probe(e);
+	if (e->looked_at && e->exists && e->st.is_regular) {
+		/* The name means something again already (renameat2 with RENAME_EXCHANGE: no further event comes for it). */
+		if (!f)
+			(void)watcher_hint(e, closes_has(e->w->s.closes, &e->st.inode) ? SETTLE_CARRIED : SETTLE_MOVED_IN);
+		closes_moved_from(e->w->s.closes, &m);
+		return;
+	}
 	if (f) {
 		m.inode = f->inode;
 		m.closed = f->settle.closed;

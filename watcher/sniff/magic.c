@@ -1,17 +1,17 @@
 /*
- * The magic file is mapped here and given to magic_load_buffers. magic_load would take a compiled file that it cannot use
- * (another version, damage) for source text, complain on stderr line by line in binary, answer "loaded" and match
- * nothing; it also splits paths at colons.
+ * The magic file is mapped here and given to magic_load_buffers. magic_load would take a compiled file that
+ * it cannot use (another version, damage) for source text, complain on stderr line by line in binary, answer
+ * "loaded" and match nothing; it also splits paths at colons.
  *
- * magic_descriptor rather than magic_buffer: for the types whose mark stands at the end libmagic reads the tail itself,
- * and what is read is bounded by MAGIC_PARAM_BYTES_MAX at either end.
+ * magic_descriptor rather than magic_buffer: for the types whose mark stands at the end libmagic reads the
+ * tail itself, and what is read is bounded by MAGIC_PARAM_BYTES_MAX at either end.
  *
- * Flags. MAGIC_COMPRESS and MAGIC_DEVICES never: the first forks gzip. NO_CHECK_COMPRESS and NO_CHECK_ELF turn off code
- * that could only tell more than the MIME type. The tar check stays, it is short and the only voice for tar. The text
- * encoding, JSON and CSV checks are what most drop folders need.
+ * Flags. MAGIC_COMPRESS and MAGIC_DEVICES never: the first forks gzip. NO_CHECK_COMPRESS and NO_CHECK_ELF
+ * turn off code that could only tell more than the MIME type. The tar check stays, it is short and the only
+ * voice for tar. The text encoding, JSON and CSV checks are what most drop folders need.
  *
- * The bounds for regular expressions and recursion stay as libmagic has them: lowering them changes answers and does not
- * stop the known run-away (a file of newlines); the deadline does, from outside (sense/ask).
+ * The bounds for regular expressions and recursion stay as libmagic has them: lowering them changes answers
+ * and does not stop the known run-away (a file of newlines); the deadline does, from outside (sense/ask).
  */
 #include "sniff/magic.h"
 
@@ -46,7 +46,10 @@ static const struct magic_sample {
 	const char *mime, *bytes;
 	size_t n;
 } magic_samples[] = {
-#define SAMPLE(mime, text) {mime, text, sizeof(text) - 1}
+#define SAMPLE(mime, text)                                                                                   \
+	{                                                                                                    \
+		mime, text, sizeof(text) - 1                                                                 \
+	}
 	SAMPLE("application/pdf", "%PDF-1.4\n%\xe2\xe3\xcf\xd3\n1 0 obj\n"),
 	SAMPLE("image/png", "\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x01\0\0\0\x01\x08\x02\0\0\0\x90wS\xde"),
 	SAMPLE("application/gzip", "\x1f\x8b\x08\0\0\0\0\0\0\x03\x03\0\0\0\0\0\0\0\0\0"),
@@ -107,7 +110,8 @@ static int magic_says_useless(const struct magic_reader *r, struct err *err)
 	const char *words = magic_error(r->set);
 
 	return err_set(err, ERR_SYSTEM, ENOEXEC,
-		"%s cannot use %s (%s): most likely that file was made for another version of libmagic; install both from the "
+		"%s cannot use %s (%s): most likely that file was made for another version of libmagic; "
+		"install both from the "
 		"same release",
 		magic_version_text(version), r->path, words ? words : "it does not say why");
 }
@@ -213,15 +217,16 @@ static int magic_check_fd(int fd, struct err *err)
 	return 0;
 }
 
-int magic_reader_classify(struct magic_reader *r, int fd, int64_t max_bytes, char ret_mime[FILETYPE_MIME_BYTES],
-	struct err *err)
+int magic_reader_classify(struct magic_reader *r, int fd, int64_t max_bytes,
+	char ret_mime[FILETYPE_MIME_BYTES], struct err *err)
 {
 	size_t bytes_max = (size_t)max_bytes;
 	const char *said;
 	int rc;
 
 	if (max_bytes < 1 || max_bytes > MAGIC_READ_MAX)
-		return err_set(err, ERR_INPUT, EINVAL, "cannot read %lld bytes of a file", (long long)max_bytes);
+		return err_set(
+			err, ERR_INPUT, EINVAL, "cannot read %lld bytes of a file", (long long)max_bytes);
 	rc = magic_check_fd(fd, err);
 	if (rc < 0)
 		return rc;
@@ -240,14 +245,15 @@ int magic_reader_classify(struct magic_reader *r, int fd, int64_t max_bytes, cha
 
 static bool magic_is_mime_char(char c)
 {
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || (c && strchr("/.+-_!#$&^", c));
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+	       (c && strchr("/.+-_!#$&^", c));
 }
 
 /* Where in said[0 … n) a second type begins, n when there is none. */
 static size_t magic_first_type_end(const char *said, size_t n)
 {
-	static const char *const kinds[] = {"application", "audio", "chemical", "font", "image", "inode", "message", "model",
-		"multipart", "rinex", "text", "video", "x-conference", "x-epoc"};
+	static const char *const kinds[] = {"application", "audio", "chemical", "font", "image", "inode",
+		"message", "model", "multipart", "rinex", "text", "video", "x-conference", "x-epoc"};
 	const char *first = memchr(said, '/', n);
 	const char *second = first ? memchr(first + 1, '/', n - (size_t)(first + 1 - said)) : NULL;
 

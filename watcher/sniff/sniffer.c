@@ -1,10 +1,11 @@
 /*
- * Order at the start: load the magic file, confine, prove on samples that types are told, and only then read anything
- * foreign. The proof runs confined, so limits that are too tight show at once and not with the first file.
+ * Order at the start: load the magic file, confine, prove on samples that types are told, and only then read
+ * anything foreign. The proof runs confined, so limits that are too tight show at once and not with the first
+ * file.
  *
- * The socket is read blocking: one question, one answer, nothing else to wait for. It sits beside terminals and service
- * managers that signal a whole group of processes: signals that mean "stop" are ignored here, the watcher's end of the
- * socket is what counts, and the watcher's death ends it anyway (confine/limits).
+ * The socket is read blocking: one question, one answer, nothing else to wait for. It sits beside terminals
+ * and service managers that signal a whole group of processes: signals that mean "stop" are ignored here, the
+ * watcher's end of the socket is what counts, and the watcher's death ends it anyway (confine/limits).
  *
  * Nothing is logged from here: what goes wrong is told in an answer, and who asked decides.
  */
