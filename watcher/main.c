@@ -22,8 +22,10 @@ static void print_verbs(FILE *to)
 	(void)fprintf(to, "usage: brickwatch VERB [-c FILE] [options]\n\n"
 			  "Starts exactly one Databricks job run for every finished file of a folder.\n\n");
 	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
-		(void)fprintf(to, "  %-10s %.*s\n", verbs[i]->name, (int)strcspn(verbs[i]->summary, "\n"), verbs[i]->summary);
-	(void)fprintf(to, "\nEach verb has --help. Manual: brickwatch(8), brickwatch.ini(5), brickwatch-events(5).\n");
+		(void)fprintf(to, "  %-10s %.*s\n", verbs[i]->name, (int)strcspn(verbs[i]->summary, "\n"),
+			verbs[i]->summary);
+	(void)fprintf(to,
+		"\nEach verb has --help. Manual: brickwatch(8), brickwatch.ini(5), brickwatch-events(5).\n");
 }
 
 static int unknown_verb(const char *word)
@@ -52,7 +54,8 @@ static int run_process(const char *name, int argc, char **argv)
 	bool journal = argc > 1 && strcmp(argv[1], "--journal") == 0;
 	char process[64];
 
-	(void)snprintf(process, sizeof(process), "%.12s%s%.48s", name, argc > 2 ? " " : "", argc > 2 ? argv[2] : "");
+	(void)snprintf(
+		process, sizeof(process), "%.12s%s%.48s", name, argc > 2 ? " " : "", argc > 2 ? argv[2] : "");
 	log_init(process, LOG_LEVEL_INFO, journal);
 	if (strcmp(name, "bw-dispatch") == 0)
 		return dispatcher_main(fds[0], fds[1]);

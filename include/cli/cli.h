@@ -37,13 +37,17 @@ struct cli_common {
 };
 
 #define CLI_OPTION_FIRST 256 /* values of a verb's own long options start here */
-/* Parses options: -c, --json (when allowed), --help, and the verb's own. take(opt, value, arg) is called for each of those and returns 0 or a negative errno. Returns -1 to go on
- * (*ret_rest: index of the first operand), or the exit status to end with (help was printed: 0; a mistake: 2). */
+/* Parses options: -c, --json (when allowed), --help, and the verb's own. take(opt, value, arg) is called for
+ * each of those and returns 0 or a negative errno. Returns -1 to go on
+ * (*ret_rest: index of the first operand), or the exit status to end with (help was printed: 0; a mistake:
+ * 2). */
 int cli_options(const struct cli_verb *verb, int argc, char **argv, const struct option *own, size_t own_n,
-	int (*take)(int opt, const char *value, void *arg, struct err *err), void *arg, struct cli_common *ret, int *ret_rest);
+	int (*take)(int opt, const char *value, void *arg, struct err *err), void *arg,
+	struct cli_common *ret, int *ret_rest);
 /* Says what is wrong with the command line, and returns CLI_USAGE. */
 int cli_usage(const struct cli_verb *verb, const char *fmt, ...) PRINTF_LIKE(2, 3);
-/* Loads and checks the configuration. Prints every mistake (and, when warnings, every warning) on stderr. *ret is the caller's. Returns 0 or the exit status to end with. */
+/* Loads and checks the configuration. Prints every mistake (and, when warnings, every warning) on stderr.
+ * *ret is the caller's. Returns 0 or the exit status to end with. */
 int cli_load(const char *path, bool warnings, struct conf **ret);
 /* Prints an error on stderr; returns the exit status that belongs to its class. */
 int cli_fail(const struct err *err);

@@ -1,11 +1,14 @@
 /*
- * settle: is this file complete? A pure state machine per file: it gets hints (events), looks (what a stat and the lease probe say) and the time, and
- * answers when to look next or that the file is complete. No descriptor, no clock inside.
+ * settle: is this file complete? A pure state machine per file: it gets hints (events), looks (what a stat
+ * and the lease probe say) and the time, and answers when to look next or that the file is complete. No
+ * descriptor, no clock inside.
  *
  * Evidence, never one event alone (architecture, "Complete"):
  *  - the writer has closed: CLOSE_WRITE, or the file came by rename or link and we saw that inode closed;
- *  - a read lease was refused: surely still open; granted: nobody has it open for writing (where the file system tells the truth);
- *  - nothing changed for `settle`: settle_closed_us after evidence that the writer closed, settle_quiet_us without it.
+ *  - a read lease was refused: surely still open; granted: nobody has it open for writing (where the file
+ * system tells the truth);
+ *  - nothing changed for `settle`: settle_closed_us after evidence that the writer closed, settle_quiet_us
+ * without it.
  */
 #ifndef CORE_SETTLE_H
 #define CORE_SETTLE_H
@@ -17,10 +20,10 @@
 
 /* What brought the file to our notice. */
 enum settle_hint {
-	SETTLE_LISTED,     /* a listing */
-	SETTLE_CREATED,    /* CREATE: a writer begins, or a link of an inode we know nothing about */
-	SETTLE_CLOSED,     /* CLOSE_WRITE under this name */
-	SETTLE_CARRIED,    /* came by rename or link, and this inode was seen closed */
+	SETTLE_LISTED,	   /* a listing */
+	SETTLE_CREATED,	   /* CREATE: a writer begins, or a link of an inode we know nothing about */
+	SETTLE_CLOSED,	   /* CLOSE_WRITE under this name */
+	SETTLE_CARRIED,	   /* came by rename or link, and this inode was seen closed */
 	SETTLE_MOVED_IN,   /* MOVED_TO from somewhere we do not see */
 	SETTLE_MOVED_OPEN, /* renamed by us knowing that its writer had not closed yet */
 };
@@ -28,14 +31,15 @@ enum settle_hint {
 /* What the read-lease probe said (fcntl(2), F_SETLEASE). */
 enum settle_lease {
 	SETTLE_LEASE_UNKNOWN = 0, /* not permitted, not supported, or the file system lies */
-	SETTLE_LEASE_FREE,        /* granted: nobody has it open for writing */
-	SETTLE_LEASE_OPEN,        /* refused: somebody has */
+	SETTLE_LEASE_FREE,	  /* granted: nobody has it open for writing */
+	SETTLE_LEASE_OPEN,	  /* refused: somebody has */
 };
 
 struct settle_policy {
 	int64_t closed_us; /* conf_watch.settle_closed_us */
 	int64_t quiet_us;  /* conf_watch.settle_quiet_us */
-	bool need_close;   /* complete = close: without evidence of the close (or a granted lease) it never completes */
+	bool need_close;   /* complete = close: without evidence of the close (or a granted lease) it never
+			      completes */
 };
 
 struct settle_look {
@@ -45,22 +49,22 @@ struct settle_look {
 };
 
 enum settle_verdict {
-	SETTLE_WAIT,     /* look again at settle.due_us */
+	SETTLE_WAIT,	 /* look again at settle.due_us */
 	SETTLE_COMPLETE, /* as it was in this look */
 };
 
 struct settle {
 	int64_t first_us;      /* first noticed */
 	int64_t changed_us;    /* last sign of change */
-	int64_t due_us;        /* when to look */
+	int64_t due_us;	       /* when to look */
 	int64_t open_since_us; /* the lease has been refused since; 0: it is not */
 	int64_t reopen_us;     /* back-off while it is held open */
-	bool closed;           /* evidence that the writer closed, valid for what is there now */
-	bool carried;          /* … and that came by rename or link */
-	bool moved_in;         /* came whole from elsewhere by rename */
-	bool by_event;         /* announced by an event, not only found by a listing */
-	bool noted;            /* a hint has come since the last look */
-	unsigned looks;        /* equal looks so far */
+	bool closed;	       /* evidence that the writer closed, valid for what is there now */
+	bool carried;	       /* … and that came by rename or link */
+	bool moved_in;	       /* came whole from elsewhere by rename */
+	bool by_event;	       /* announced by an event, not only found by a listing */
+	bool noted;	       /* a hint has come since the last look */
+	unsigned looks;	       /* equal looks so far */
 	struct settle_look last;
 };
 
@@ -71,14 +75,16 @@ void settle_note(struct settle *s, const struct settle_policy *p, enum settle_hi
 /* A listing showed the file so: counts as a first look, without lease. */
 void settle_listed(struct settle *s, const struct settle_look *look);
 /* What a look found. Call when due (an early call only waits again). */
-enum settle_verdict settle_look(struct settle *s, const struct settle_policy *p, const struct settle_look *look, int64_t now_us);
+enum settle_verdict settle_look(
+	struct settle *s, const struct settle_policy *p, const struct settle_look *look, int64_t now_us);
 /* The look could not be made (EBUSY, EIO, …): waits again, as long as without evidence. */
 void settle_unlooked(struct settle *s, const struct settle_policy *p, int64_t now_us);
 /* It changed between look and judgement: begins to wait again. */
 void settle_changed(struct settle *s, const struct settle_policy *p, int64_t now_us);
 /* "closed by its writer, quiet for 1 s, lease granted": the evidence there is. */
 int settle_add_evidence(const struct settle *s, int64_t now_us, struct buf *b);
-/* What is still missing, with since when: "open for writing since 12 s", "quiet for 2 s of 30 s (no sign that the writer closed)". */
+/* What is still missing, with since when: "open for writing since 12 s", "quiet for 2 s of 30 s (no sign that
+ * the writer closed)". */
 int settle_add_missing(const struct settle *s, const struct settle_policy *p, int64_t now_us, struct buf *b);
 
 #endif

@@ -1,9 +1,10 @@
 /*
  * wire: the messages between our processes, and all that they share.
  *
- * One SOCK_SEQPACKET datagram is one message: a fixed header (version, type, length) and a bounded body. Every message is a struct with a table of its
- * fields; encoding and decoding walk the table, so both ends cannot differ. Decoding never trusts: sizes, counts and terminators are checked, and the
- * strings of a decoded message point into the received bytes (borrowed, NUL-terminated, no NUL inside).
+ * One SOCK_SEQPACKET datagram is one message: a fixed header (version, type, length) and a bounded body.
+ * Every message is a struct with a table of its fields; encoding and decoding walk the table, so both ends
+ * cannot differ. Decoding never trusts: sizes, counts and terminators are checked, and the strings of a
+ * decoded message point into the received bytes (borrowed, NUL-terminated, no NUL inside).
  *
  * Nothing secret is ever in a message.
  */
@@ -19,18 +20,19 @@
 
 #define WIRE_VERSION 1
 #define WIRE_MESSAGE_BYTES (64 * 1024) /* largest datagram */
-#define WIRE_PATH_BYTES 4096           /* longest path in one */
-#define WIRE_CANDIDATES_MAX 512        /* files in one `candidates` */
+#define WIRE_PATH_BYTES 4096	       /* longest path in one */
+#define WIRE_CANDIDATES_MAX 512	       /* files in one `candidates` */
 #define WIRE_CANDIDATES_BYTES (48 * 1024)
 
 enum wire_type {
 	WIRE_NONE = 0,
 	/* keeper -> dispatcher, watcher */
-	WIRE_CONFIGURE,  /* one entry of the configuration */
+	WIRE_CONFIGURE,	 /* one entry of the configuration */
 	WIRE_CONFIGURED, /* that was the last; start */
 	WIRE_STOP,
 	WIRE_REOPEN, /* keeper -> dispatcher: SIGHUP */
-	WIRE_ATTACH, /* keeper -> dispatcher: a watcher was started; its socket and its state page come along */
+	WIRE_ATTACH, /* keeper -> dispatcher: a watcher was started; its socket and its state page come along
+		      */
 	WIRE_DETACH, /* keeper -> dispatcher: a watcher is gone */
 	/* dispatcher -> keeper */
 	WIRE_STATE, /* readiness and a status line */
@@ -48,10 +50,10 @@ enum wire_type {
 	WIRE_RESCAN,
 	/* command line -> watcher, and back */
 	WIRE_EXPLAIN,
-	WIRE_EXPLAINED,      /* one step of the answer */
+	WIRE_EXPLAINED,	     /* one step of the answer */
 	WIRE_EXPLAINED_FILE, /* the last: the file as it would be reported */
 	/* watcher -> sniffer, and back */
-	WIRE_ASK,    /* the file's descriptor comes along */
+	WIRE_ASK, /* the file's descriptor comes along */
 	WIRE_ANSWER,
 	WIRE_TYPES,
 };
@@ -65,12 +67,12 @@ struct wire_configure {
 };
 
 struct wire_configured {
-	int64_t mode;      /* enum wire_mode */
+	int64_t mode; /* enum wire_mode */
 	int64_t dry_run;
-	int64_t watches;   /* how many watchers will be attached (dispatcher only) */
-	int64_t wait_us;   /* scan: at most this long; 0: no limit */
+	int64_t watches;	/* how many watchers will be attached (dispatcher only) */
+	int64_t wait_us;	/* scan: at most this long; 0: no limit */
 	const char *only_watch; /* scan --watch NAME, or "" */
-	const char *hash;  /* of the configuration */
+	const char *hash;	/* of the configuration */
 };
 
 struct wire_empty {
@@ -89,12 +91,12 @@ struct wire_detach {
 };
 
 struct wire_state {
-	int64_t ready;  /* 1: everything that must be up is up */
+	int64_t ready; /* 1: everything that must be up is up */
 	const char *status;
 };
 
 struct wire_hello {
-	const char *method;      /* "inotify" */
+	const char *method;	 /* "inotify" */
 	const char *file_system; /* "ext4", or several with commas */
 	int64_t inodes_stable;
 	int64_t pid;
@@ -103,17 +105,17 @@ struct wire_hello {
 
 /* A file as a watcher knows it; READY, REJECTED, EXPLAINED_FILE. */
 struct wire_file {
-	const char *root;    /* the configured directory */
+	const char *root; /* the configured directory */
 	const char *relpath;
 	int64_t size, mtime_ns, ino, owner;
-	const char *ends;    /* hex or "" */
-	const char *mime;    /* "" when the type was not asked for */
-	int64_t groups;      /* FILETYPE_… */
-	int64_t by_listing;  /* 1: found by a listing only, 0: announced by an event */
+	const char *ends;		     /* hex or "" */
+	const char *mime;		     /* "" when the type was not asked for */
+	int64_t groups;			     /* FILETYPE_… */
+	int64_t by_listing;		     /* 1: found by a listing only, 0: announced by an event */
 	int64_t first_seen_us, completed_us; /* wall clock */
-	const char *evidence; /* in words: "closed by its writer, 1 s quiet, lease granted" */
-	const char *rule;    /* REJECTED: rules_verdict_word; else "" */
-	const char *detail;  /* REJECTED: in words; else "" */
+	const char *evidence;		     /* in words: "closed by its writer, 1 s quiet, lease granted" */
+	const char *rule;		     /* REJECTED: rules_verdict_word; else "" */
+	const char *detail;		     /* REJECTED: in words; else "" */
 	int64_t dead_letter; /* REJECTED: 1: it cannot be sent or judged (start.failed), 0: file.rejected */
 	const char *rules_hash;
 };
@@ -122,7 +124,7 @@ struct wire_waiting {
 	const char *root, *relpath;
 	const char *waiting_for;
 	int64_t since_us; /* wall clock */
-	int64_t gone;     /* 1: it is gone after it was reported waiting */
+	int64_t gone;	  /* 1: it is gone after it was reported waiting */
 };
 
 struct wire_scanned {
@@ -133,7 +135,8 @@ struct wire_scanned {
 };
 
 struct wire_trouble {
-	const char *kind;   /* "overflow", "watch_limit", "lost", "back", "unreadable", "io", "sniffer", "degraded" */
+	const char *kind; /* "overflow", "watch_limit", "lost", "back", "unreadable", "io", "sniffer",
+			     "degraded" */
 	const char *path;
 	const char *detail; /* a sentence, with what happens next */
 	int64_t count;
@@ -168,8 +171,8 @@ struct wire_explain {
 };
 
 struct wire_explained {
-	const char *step;  /* "name", "completeness", "type", … */
-	int64_t ok;        /* 1 passes, 0 does not, 2 neither (information) */
+	const char *step; /* "name", "completeness", "type", … */
+	int64_t ok;	  /* 1 passes, 0 does not, 2 neither (information) */
 	const char *text;
 };
 
@@ -185,12 +188,13 @@ struct wire_answer {
 	const char *error;
 };
 
-struct wire_types { /* sniffer's first message: what it is */
+struct wire_types {	      /* sniffer's first message: what it is */
 	const char *libmagic; /* version text, "libmagic 544" */
 	const char *error;    /* "" or why it cannot work */
 };
 
-/* A received message: bytes, the decoded struct, descriptors. Large: keep one per channel, not on the stack of a callback. */
+/* A received message: bytes, the decoded struct, descriptors. Large: keep one per channel, not on the stack
+ * of a callback. */
 struct wire_message {
 	enum wire_type type;
 	union {
@@ -221,7 +225,8 @@ struct wire_message {
 
 /* "ready", "candidates", …; "?" for an unknown one. */
 const char *wire_type_name(enum wire_type type);
-/* Encodes the struct that belongs to type. b is reset first. -EMSGSIZE: larger than one datagram, -EINVAL: a string is NULL or too long. */
+/* Encodes the struct that belongs to type. b is reset first. -EMSGSIZE: larger than one datagram, -EINVAL: a
+ * string is NULL or too long. */
 int wire_encode(enum wire_type type, const void *msg, struct buf *b) MUST_CHECK;
 /* Decodes len bytes that lie in m->bytes. -EBADMSG with a sentence, and m->type WIRE_NONE. */
 int wire_decode(struct wire_message *m, size_t len, struct err *err) MUST_CHECK;
@@ -240,20 +245,22 @@ int wire_candidates_add(struct buf *items, const struct wire_candidate *c) MUST_
 int wire_candidates_next(const struct wire_candidates *m, size_t *pos, struct wire_candidate *ret) MUST_CHECK;
 
 /*
- * The state page: what a process is doing right now, in memory shared with whoever watches over it. The owner writes, others only read; a torn
- * read is harmless (text is cut at its end). No wake-up, no message.
+ * The state page: what a process is doing right now, in memory shared with whoever watches over it. The owner
+ * writes, others only read; a torn read is harmless (text is cut at its end). No wake-up, no message.
  */
 #define WIRE_PAGE_BYTES 8192
 struct wire_page {
-	int64_t since_us;       /* monotonic; 0: waiting for something to do */
-	int64_t progress;       /* counts finished pieces of work */
-	char call[64];          /* "statx", "open", "getdents", "" */
+	int64_t since_us; /* monotonic; 0: waiting for something to do */
+	int64_t progress; /* counts finished pieces of work */
+	char call[64];	  /* "statx", "open", "getdents", "" */
 	char path[4096];
 };
 
-int wire_page_new(struct err *err);              /* a memfd of that size, sealed against shrinking and growing; or -errno */
-struct wire_page *wire_page_map(int fd, bool writable, struct err *err); /* NULL with *err; checks size and seals */
-void wire_page_unmap(struct wire_page *p);       /* takes NULL */
+int wire_page_new(
+	struct err *err); /* a memfd of that size, sealed against shrinking and growing; or -errno */
+struct wire_page *wire_page_map(
+	int fd, bool writable, struct err *err); /* NULL with *err; checks size and seals */
+void wire_page_unmap(struct wire_page *p);	 /* takes NULL */
 /* p may be NULL (no page). Path is cut at its end. */
 void wire_page_enter(struct wire_page *p, const char *call, const char *path);
 void wire_page_leave(struct wire_page *p);

@@ -1,9 +1,10 @@
 /*
  * closes: the memory that carries "its writer has closed it" from one name to another.
  *
- * SFTP renames by link and unlink, Qt and rsync write under one name and rename to another: the final name itself is never closed. What is remembered:
- * inodes that were closed (number and birth time, since numbers are used again), names that are not looked at themselves (temporary names) with the inode
- * they had, and halves of renames by cookie. All bounded; the oldest is forgotten first, which only costs a longer wait.
+ * SFTP renames by link and unlink, Qt and rsync write under one name and rename to another: the final name
+ * itself is never closed. What is remembered: inodes that were closed (number and birth time, since numbers
+ * are used again), names that are not looked at themselves (temporary names) with the inode they had, and
+ * halves of renames by cookie. All bounded; the oldest is forgotten first, which only costs a longer wait.
  */
 #ifndef SENSE_CLOSES_H
 #define SENSE_CLOSES_H
@@ -24,7 +25,8 @@ struct closes *closes_new(void);
 void closes_free(struct closes *c); /* takes NULL */
 /* This inode was closed by a writer. Without an inode number nothing is remembered. */
 void closes_add(struct closes *c, const struct closes_inode *i);
-/* Was it? Without a birth time only an inode with several links can be trusted to be the same file and not a new one with a used number. */
+/* Was it? Without a birth time only an inode with several links can be trusted to be the same file and not a
+ * new one with a used number. */
 bool closes_has(const struct closes *c, const struct closes_inode *i);
 
 /* A name that is not looked at itself. key: any bytes that stand for directory and name. */
@@ -32,15 +34,16 @@ struct closes_name {
 	struct closes_inode inode;
 	bool closed;
 };
-struct closes_name *closes_name(struct closes *c, const void *key, size_t key_len, bool make); /* NULL: unknown (and not made) */
+struct closes_name *closes_name(
+	struct closes *c, const void *key, size_t key_len, bool make); /* NULL: unknown (and not made) */
 void closes_name_forget(struct closes *c, const void *key, size_t key_len);
 
 /* The first half of a rename. */
 struct closes_move {
 	uint32_t cookie;
 	struct closes_inode inode;
-	bool closed;     /* its writer had closed */
-	bool open;       /* its writer was seen beginning, and had not closed */
+	bool closed; /* its writer had closed */
+	bool open;   /* its writer was seen beginning, and had not closed */
 };
 void closes_moved_from(struct closes *c, const struct closes_move *m);
 /* Takes the half that belongs to cookie. */

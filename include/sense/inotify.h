@@ -1,6 +1,6 @@
 /*
- * inotify: one inotify descriptor on the loop, decoded. It knows watch numbers and names, not directories or files. Overflow and vanished watches
- * are reported like everything else: they are facts of life.
+ * inotify: one inotify descriptor on the loop, decoded. It knows watch numbers and names, not directories or
+ * files. Overflow and vanished watches are reported like everything else: they are facts of life.
  */
 #ifndef SENSE_INOTIFY_H
 #define SENSE_INOTIFY_H
@@ -12,7 +12,7 @@
 
 enum inotify_kind {
 	INOTIFY_CREATED,
-	INOTIFY_CLOSED,   /* CLOSE_WRITE */
+	INOTIFY_CLOSED, /* CLOSE_WRITE */
 	INOTIFY_MOVED_FROM,
 	INOTIFY_MOVED_TO,
 	INOTIFY_DELETED,

@@ -1,5 +1,6 @@
 /*
- * judge: one due file at a time: open it, look, and when it is complete check rules and type on that same descriptor and report it.
+ * judge: one due file at a time: open it, look, and when it is complete check rules and type on that same
+ * descriptor and report it.
  */
 #ifndef SENSE_JUDGE_H
 #define SENSE_JUDGE_H

@@ -1,6 +1,7 @@
 /*
- * outlet: what the watcher tells the dispatcher. Sending never blocks: what does not fit in the socket waits here in order, and the watcher stops making
- * more (no reading of events, no judging, no listing) until there is room.
+ * outlet: what the watcher tells the dispatcher. Sending never blocks: what does not fit in the socket waits
+ * here in order, and the watcher stops making more (no reading of events, no judging, no listing) until there
+ * is room.
  */
 #ifndef SENSE_OUTLET_H
 #define SENSE_OUTLET_H
@@ -11,7 +12,8 @@
 #include "core/wire.h"
 
 struct outlet;
-/* room: all that waited has been sent. lost: the dispatcher is gone. message: one came in (its strings live until the callback returns). */
+/* room: all that waited has been sent. lost: the dispatcher is gone. message: one came in (its strings live
+ * until the callback returns). */
 struct outlet_callbacks {
 	void (*room)(void *arg);
 	void (*lost)(void *arg, const char *why);

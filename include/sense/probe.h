@@ -1,6 +1,6 @@
 /*
- * probe: what the file system says about one name: who it is, whether somebody has it open for writing, its ends. Every call may block on a dead mount; the
- * state page says which and on what path.
+ * probe: what the file system says about one name: who it is, whether somebody has it open for writing, its
+ * ends. Every call may block on a dead mount; the state page says which and on what path.
  */
 #ifndef SENSE_PROBE_H
 #define SENSE_PROBE_H
@@ -15,7 +15,7 @@
 #include "sense/closes.h"
 
 struct probe_stat {
-	struct settle_look look;    /* lease: unknown */
+	struct settle_look look; /* lease: unknown */
 	struct closes_inode inode;
 	bool is_regular, is_directory, is_symlink;
 	int64_t owner;
@@ -24,13 +24,17 @@ struct probe_stat {
 /* statx of relpath beneath root_fd, a symbolic link not followed. 0 or -errno. */
 int probe_name(int root_fd, const char *relpath, struct wire_page *page, struct probe_stat *ret) MUST_CHECK;
 int probe_fd(int fd, const char *path, struct wire_page *page, struct probe_stat *ret) MUST_CHECK;
-/* Opens for reading beneath root_fd, never through a symbolic link, never waiting for a FIFO's writer. The descriptor or -errno. */
+/* Opens for reading beneath root_fd, never through a symbolic link, never waiting for a FIFO's writer. The
+ * descriptor or -errno. */
 int probe_open(int root_fd, const char *relpath, struct wire_page *page);
-/* Asks for a read lease on fd and gives it back at once. Holds nothing; SIGIO must be ignored by the process. Source: fcntl(2). trusted: does this file
- * system know of every writer (else a granted lease says nothing). */
+/* Asks for a read lease on fd and gives it back at once. Holds nothing; SIGIO must be ignored by the process.
+ * Source: fcntl(2). trusted: does this file system know of every writer (else a granted lease says nothing).
+ */
 enum settle_lease probe_lease(int fd, bool trusted);
-/* Hex SHA-256 over the first and last 64 KiB (all of it, once, when it is smaller). 0 or -errno; -ESTALE when it became shorter meanwhile. */
-int probe_ends(int fd, int64_t size, const char *path, struct wire_page *page, char out[VERSION_ENDS_HEX]) MUST_CHECK;
+/* Hex SHA-256 over the first and last 64 KiB (all of it, once, when it is smaller). 0 or -errno; -ESTALE when
+ * it became shorter meanwhile. */
+int probe_ends(int fd, int64_t size, const char *path, struct wire_page *page,
+	char out[VERSION_ENDS_HEX]) MUST_CHECK;
 /* Leading and trailing bytes for core/filetype. */
 struct probe_bytes {
 	uint8_t head[FILETYPE_HEAD_BYTES];
@@ -38,6 +42,7 @@ struct probe_bytes {
 	uint8_t tail[FILETYPE_TAIL_BYTES];
 	size_t tail_len;
 };
-int probe_bytes(int fd, int64_t size, const char *path, struct wire_page *page, struct probe_bytes *ret) MUST_CHECK;
+int probe_bytes(
+	int fd, int64_t size, const char *path, struct wire_page *page, struct probe_bytes *ret) MUST_CHECK;
 
 #endif

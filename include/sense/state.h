@@ -1,5 +1,6 @@
 /*
- * state: what the parts of a watcher share: the watch it serves, its roots, and its tables. One per process, but nothing here is global.
+ * state: what the parts of a watcher share: the watch it serves, its roots, and its tables. One per process,
+ * but nothing here is global.
  *
  * The parts: walk lists, judge decides about single files, watcher ties events to both.
  */
@@ -26,12 +27,12 @@ struct judge;
 struct walk;
 
 struct sense_root {
-	const char *path;      /* the configured directory; borrowed from the configuration */
-	struct tree_dir *dir;  /* NULL while the directory is missing */
-	int fd;                /* open during one round of the loop only, so that nothing keeps a mount busy; -1 */
-	uint64_t dev, ino;     /* which directory that is */
+	const char *path;     /* the configured directory; borrowed from the configuration */
+	struct tree_dir *dir; /* NULL while the directory is missing */
+	int fd; /* open during one round of the loop only, so that nothing keeps a mount busy; -1 */
+	uint64_t dev, ino; /* which directory that is */
 	bool said_lost;
-	bool lease_trusted;    /* the file system knows of every writer, so a granted lease says something */
+	bool lease_trusted; /* the file system knows of every writer, so a granted lease says something */
 	char file_system[24];
 };
 
@@ -65,7 +66,8 @@ void sense_trouble(struct sense *s, const char *kind, const char *path, int64_t 
 	PRINTF_LIKE(5, 6);
 /* The absolute path of relpath below a root into b (replaced). */
 void sense_absolute(const struct sense *s, size_t root, const char *relpath, struct buf *b);
-/* The root directory is not there any more (or not yet): everything below it is forgotten here (the ledger forgets nothing) and it is waited for. */
+/* The root directory is not there any more (or not yet): everything below it is forgotten here (the ledger
+ * forgets nothing) and it is waited for. */
 void sense_root_lost(struct sense *s, size_t root, const char *why);
 /* Forgets a directory and all below; closes that were seen there are remembered by inode. */
 void sense_drop_directory(struct sense *s, struct tree_dir *d);

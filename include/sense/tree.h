@@ -1,7 +1,9 @@
 /*
- * tree: the directories of a watch as we know them: their place in the tree and their inotify watch number. No I/O of its own.
+ * tree: the directories of a watch as we know them: their place in the tree and their inotify watch number.
+ * No I/O of its own.
  *
- * A watch number may stand for several directories (the same one configured twice through a bind mount): they are chained.
+ * A watch number may stand for several directories (the same one configured twice through a bind mount): they
+ * are chained.
  */
 #ifndef SENSE_TREE_H
 #define SENSE_TREE_H
@@ -16,15 +18,15 @@
 
 struct tree_dir {
 	struct tree_dir *parent; /* NULL for a root */
-	size_t root;             /* index of the configured directory */
-	char *name;              /* "" for a root */
-	int wd;                  /* TREE_NO_WD: not watched (limit reached): only listings see it */
-	struct tree_dir *same;   /* next with the same wd */
-	struct list children;    /* of .sibling */
+	size_t root;		 /* index of the configured directory */
+	char *name;		 /* "" for a root */
+	int wd;			 /* TREE_NO_WD: not watched (limit reached): only listings see it */
+	struct tree_dir *same;	 /* next with the same wd */
+	struct list children;	 /* of .sibling */
 	struct list sibling;
-	struct list queued;      /* in the walk's queue when linked */
-	uint64_t met;            /* serial of the listing that last met it (or of the latest when an event made it) */
-	bool unreadable;         /* said once */
+	struct list queued; /* in the walk's queue when linked */
+	uint64_t met;	 /* serial of the listing that last met it (or of the latest when an event made it) */
+	bool unreadable; /* said once */
 };
 
 struct tree;
@@ -34,11 +36,12 @@ size_t tree_count(const struct tree *t);
 struct tree_dir *tree_add_root(struct tree *t, size_t root);
 /* The child of that name, made when there is none. */
 struct tree_dir *tree_add(struct tree *t, struct tree_dir *parent, const char *name, bool *ret_is_new);
-struct tree_dir *tree_child(const struct tree *t, const struct tree_dir *parent, const char *name); /* NULL: none */
+struct tree_dir *tree_child(
+	const struct tree *t, const struct tree_dir *parent, const char *name); /* NULL: none */
 void tree_set_wd(struct tree *t, struct tree_dir *d, int wd);
 struct tree_dir *tree_by_wd(const struct tree *t, int wd); /* first of the chain, or NULL */
-/* Forgets d and everything below it, leaves first. gone (may be NULL) is called for each just before; wd is its watch number when nobody else uses
- * that, else TREE_NO_WD. */
+/* Forgets d and everything below it, leaves first. gone (may be NULL) is called for each just before; wd is
+ * its watch number when nobody else uses that, else TREE_NO_WD. */
 typedef void (*tree_gone_fn)(struct tree_dir *d, int wd, void *arg);
 void tree_remove(struct tree *t, struct tree_dir *d, tree_gone_fn gone, void *arg);
 /* The directory of a relative path ("" or "a/b") below a root directory, or NULL. */

@@ -1,6 +1,7 @@
 /*
- * unsettled: the table of files that are noticed and not yet judged, found by directory and name, and by when they are due. Bounded: when it is full the
- * watcher stops reading events and listing, and the kernel's queue takes over.
+ * unsettled: the table of files that are noticed and not yet judged, found by directory and name, and by when
+ * they are due. Bounded: when it is full the watcher stops reading events and listing, and the kernel's queue
+ * takes over.
  */
 #ifndef SENSE_UNSETTLED_H
 #define SENSE_UNSETTLED_H
@@ -19,10 +20,10 @@ struct unsettled_file {
 	struct tree_dir *dir;
 	char *name;
 	struct closes_inode inode; /* as last seen; ino 0: unknown */
-	int64_t first_seen_us;     /* wall clock */
-	bool began;                /* CREATE was seen, and no close yet */
-	bool unreadable;           /* open(2) was refused: tried again at each listing */
-	size_t heap_at;            /* place among the due ones + 1; 0: not waiting for a time */
+	int64_t first_seen_us;	   /* wall clock */
+	bool began;		   /* CREATE was seen, and no close yet */
+	bool unreadable;	   /* open(2) was refused: tried again at each listing */
+	size_t heap_at;		   /* place among the due ones + 1; 0: not waiting for a time */
 };
 
 struct unsettled;
@@ -33,7 +34,8 @@ struct unsettled *unsettled_new(unsettled_drop_fn dropped, void *arg);
 void unsettled_free(struct unsettled *u); /* takes NULL; without calling dropped */
 size_t unsettled_count(const struct unsettled *u);
 bool unsettled_is_full(const struct unsettled *u);
-struct unsettled_file *unsettled_find(const struct unsettled *u, const struct tree_dir *dir, const char *name);
+struct unsettled_file *unsettled_find(
+	const struct unsettled *u, const struct tree_dir *dir, const char *name);
 /* A new one (the name must not be in the table), not due; settle is zero. */
 struct unsettled_file *unsettled_add(struct unsettled *u, struct tree_dir *dir, const char *name);
 void unsettled_drop(struct unsettled *u, struct unsettled_file *f);

@@ -1,6 +1,8 @@
 /*
- * walk: listing. A directory is first watched, then listed, then merged with what events have brought meanwhile. What is found is offered to the ledger
- * ("which of these do you not know?"), and only the unknown becomes unsettled. It works in small steps and stops when the table or the socket is full.
+ * walk: listing. A directory is first watched, then listed, then merged with what events have brought
+ * meanwhile. What is found is offered to the ledger
+ * ("which of these do you not know?"), and only the unknown becomes unsettled. It works in small steps and
+ * stops when the table or the socket is full.
  */
 #ifndef SENSE_WALK_H
 #define SENSE_WALK_H
@@ -12,7 +14,8 @@ struct walk *walk_new(struct sense *s);
 void walk_free(struct walk *w); /* takes NULL */
 /* Lists one directory (and what is below it): a new one, or one that has come back. */
 void walk_directory(struct walk *w, struct tree_dir *d);
-/* Lists everything and reports `scanned`. why: "start", "overflow", "rescan", "back" (constant). When one is under way already, another follows. */
+/* Lists everything and reports `scanned`. why: "start", "overflow", "rescan", "back" (constant). When one is
+ * under way already, another follows. */
 void walk_pass(struct walk *w, const char *why);
 /* The dispatcher's answer to `candidates`. */
 void walk_wanted(struct walk *w, const struct wire_wanted *m);

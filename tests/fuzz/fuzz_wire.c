@@ -1,8 +1,9 @@
 /*
- * fuzz_wire: any bytes as a message. What decodes must encode to the same bytes again, its texts must end, and the items of `candidates` must be
- * readable to their end or refused.
+ * fuzz_wire: any bytes as a message. What decodes must encode to the same bytes again, its texts must end,
+ * and the items of `candidates` must be readable to their end or refused.
  *
- * Input is the datagram, or "hex " and its bytes as hex digits (how the corpus is kept, so that a person can read it).
+ * Input is the datagram, or "hex " and its bytes as hex digits (how the corpus is kept, so that a person can
+ * read it).
  */
 #include "fuzz.h"
 
@@ -67,7 +68,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			abort();
 		return 0;
 	}
-	if (wire_encode(m.type, &m.as, &again) < 0 || again.len != len || memcmp(again.data, m.bytes, len) != 0)
+	if (wire_encode(m.type, &m.as, &again) < 0 || again.len != len ||
+		memcmp(again.data, m.bytes, len) != 0)
 		abort();
 	if (m.type == WIRE_CANDIDATES)
 		fuzz_candidates(&m.as.candidates);

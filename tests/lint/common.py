@@ -29,7 +29,7 @@ LAYERS = {
 _MADE_DIRS = {".git", "__pycache__", ".pytest_cache", ".hypothesis", ".deps"}
 _MADE_AT_TOP = {
     "aclocal.m4", "autom4te.cache", "build", "build-aux", "configure", "configure~", "Makefile.in",
-    "Makefile", "config.log", "config.status", "brickwatch", "test-suite.log", "shared", ".git",
+    "Makefile", "config.log", "config.status", "brickwatch", "test-suite.log", "_build", "_inst",
 }
 _MADE_SUFFIXES = (".o", ".a", ".trs", ".pyc", ".dirstamp")
 _BINARY = re.compile(r"tests/(unit/test|sim/sim|fuzz/fuzz)_\w+(\.log)?$|tests/(lint/)?\w+\.log$|brickwatch-[^/]*$")

@@ -159,7 +159,7 @@ def shared_mapping_kept_after_close(r):
 
 @row()
 def writer_killed(r):
-    program = "import sys,time;f=open(sys.argv[1],'wb',0);f.write(b'id,what\\n1,x\\n');print(flush=True);time.sleep(600)"
+    program = "import sys,time;f=open(sys.argv[1],'wb',0);f.write(b'id,what\\n1,x\\n');print(flush=True);time.sleep(99)"
     child = subprocess.Popen([sys.executable, "-c", program, r.at("a.csv")], stdout=subprocess.PIPE)
     child.stdout.readline()
     r.not_yet("a.csv")

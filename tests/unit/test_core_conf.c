@@ -301,15 +301,16 @@ static void expect_list(const struct conf_list *l, const char *expected)
 
 static void test_lists(void **state)
 {
-	struct conf *c = good("[watch:w]\ndirectory = /a,b\ndirectory = /c//d/\n"
-			      "include = *.csv, a b ,c\ninclude = \"x,y\"\nexclude = \" lead\"\n"
-			      "arg = a, b\narg = \"\"\narg = \"  q \"\narg = a\"b\ntypes = @csv,text/*\n"
-			      "reject_names = control,globs\n");
+	struct conf *c =
+		good("[watch:w]\ndirectory = /a,b\ndirectory = /c//d/\n"
+		     "include = *.csv, a b ,c\ninclude = \"x,y\"\ninclude = \";\"q\"\nexclude = \" lead\"\n"
+		     "arg = a, b\narg = \"\"\narg = \"  q \"\narg = a\"b\ntypes = @csv,text/*\n"
+		     "reject_names = control,globs\n");
 	const struct conf_watch *w = c->watches[0];
 
 	(void)state;
 	expect_list(&w->directory, "</a,b></c/d>");
-	expect_list(&w->include, "<*.csv><a b><c><x,y>");
+	expect_list(&w->include, "<*.csv><a b><c><x,y><;\"q>");
 	expect_list(&w->exclude, "< lead>");
 	expect_list(&w->arg, "<a, b><><  q ><a\"b>");
 	expect_list(&w->types, "<@csv><text/*>");
@@ -327,6 +328,8 @@ static void test_list_faults_leave_the_list(void **state)
 		{"include", ",a", "f:3: include: there is a comma with nothing beside it"},
 		{"include", "a, \"b\"", "f:3: include: a value in double quotes needs a line of its own"},
 		{"include", "\"a\", \"b\"", "f:3: include: a value in double quotes needs a line of its own"},
+		{"include", "\"a\" ,\"b\"", "f:3: include: a value in double quotes needs a line of its own"},
+		{"include", "\"a, \"b\"", "f:3: include: a value in double quotes needs a line of its own"},
 		{"include", "\"\"", "f:3: include: the value is empty"},
 		{"reject_names", "globs, contrl",
 			"f:3: reject_names: \"contrl\" is none of globs, control; did you mean control?"},

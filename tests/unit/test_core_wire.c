@@ -48,7 +48,8 @@ static void test_file_round_trip(void **state)
 	test_round(WIRE_READY, &a_file);
 	assert_string_equal(message.as.file.root, "/srv/drop");
 	assert_string_equal(message.as.file.relpath, "a\nb\xff.csv");
-	assert_true(message.as.file.size == INT64_MAX && message.as.file.mtime_ns == INT64_MIN && message.as.file.ino == -1);
+	assert_true(message.as.file.size == INT64_MAX && message.as.file.mtime_ns == INT64_MIN &&
+		    message.as.file.ino == -1);
 	assert_string_equal(message.as.file.rules_hash, "0011223344556677");
 }
 

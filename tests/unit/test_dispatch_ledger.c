@@ -415,22 +415,31 @@ static void write_file(const struct place *p, const char *bytes, size_t n)
 	assert_int_equal(fs_write_all(fd, bytes, n), 0);
 }
 
-/* Runs SQL behind the ledger's back, with the tool people use. */
+/* Runs SQL behind the ledger's back: only dispatch/ledger.c may use SQLite here, so another program does it. */
 static void run_sql(const struct place *p, const char *sql)
 {
+	static const char program[] = "import sqlite3, sys\n"
+				      "c = sqlite3.connect(sys.argv[1])\n"
+				      "c.executescript(sys.argv[2])\n"
+				      "c.close()\n";
 	CLEANUP_FREE char *path = fs_join(p->directory, LEDGER_FILE);
 	pid_t pid = fork();
 	int status = -1;
 
 	assert_true(pid >= 0);
 	if (pid == 0) {
-		execlp("sqlite3", "sqlite3", path, sql, (char *)NULL);
+		execlp("python3", "python3", "-c", program, path, sql, (char *)NULL);
 		_exit(127);
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
-	if (WIFEXITED(status) && WEXITSTATUS(status) == 127)
-		skip(); /* sqlite3(1) is not installed */
 	assert_int_equal(status, 0);
+}
+
+static bool is_there(const char *path)
+{
+	struct stat st;
+
+	return lstat(path, &st) == 0;
 }
 
 static void expect_refusal(const struct place *p, const char *words)
@@ -468,7 +477,7 @@ static void test_refuses_foreign_files(void **state)
 
 		assert_true(ledger_open(p->directory, true, &l, &err) < 0);
 	}
-	assert_int_equal(access("/tmp/nowhere", F_OK), -1);
+	assert_false(is_there("/tmp/nowhere"));
 }
 
 static void test_refuses_newer_schema(void **state)
@@ -489,30 +498,30 @@ static void test_damaged_values(void **state)
 {
 	static const struct {
 		const char *set;
-		bool newest; /* seen by ledger_newest too */
+		bool newest, whole; /* who sees it: ledger_newest, ledger_row */
 	} rows[] = {
-		{"size = -1", true},
-		{"size = 'x'", true},
-		{"ends = 'xyz'", true},
-		{"ends = x'00'", true},
-		{"state = 'strange'", true},
-		{"state = 7", true},
-		{"rules_hash = '0123456789abcdef0'", true},
-		{"generation = -1", true},
-		{"ino = 1.5", true},
-		{"token = 'short'", false},
-		{"token = x'31003100'", false},
-		{"mtime_ns = x'01'", false},
-		{"watch = zeroblob(10)", false},
-		{"host = zeroblob(5000)", false},
-		{"job_id = 'many'", false},
-		{"run_id = 0", false},
-		{"run_id = -5", false},
-		{"attempts = -1", false},
-		{"next_attempt = 'soon'", false},
-		{"relpath = CAST(zeroblob(3) AS TEXT)", false},
-		{"uri = 17", false},
-		{"sent = 'yes'", false},
+		{"size = -1", true, true},
+		{"size = 'x'", true, true},
+		{"ends = 'xyz'", true, true},
+		{"ends = x'00'", true, true},
+		{"state = 'strange'", true, true},
+		{"state = 7", true, true},
+		{"rules_hash = '0123456789abcdef0'", true, false},
+		{"generation = -1", true, true},
+		{"ino = 1.5", true, true},
+		{"token = 'short'", false, true},
+		{"token = x'31003100'", false, true},
+		{"mtime_ns = x'01'", false, true},
+		{"watch = zeroblob(10)", false, true},
+		{"host = zeroblob(5000)", false, true},
+		{"job_id = 'many'", false, true},
+		{"run_id = 0", false, true},
+		{"run_id = -5", false, true},
+		{"attempts = -1", false, true},
+		{"next_attempt = 'soon'", false, true},
+		{"relpath = CAST(zeroblob(3) AS TEXT)", false, true},
+		{"uri = 17", false, true},
+		{"sent = 'yes'", false, true},
 	};
 	struct place *p = *state;
 	struct ledger *l = open_ledger(p, false);
@@ -533,11 +542,11 @@ static void test_damaged_values(void **state)
 
 		run_sql(p, sql);
 		l = open_ledger(p, false);
-		if (ledger_row(l, id, &r, &err) != -EBADMSG)
+		if (rows[i].whole && ledger_row(l, id, &r, &err) != -EBADMSG)
 			fail_msg("%s: a whole row was read", rows[i].set);
-		assert_non_null(strstr(err.text, "damaged"));
 		if (rows[i].newest && ledger_newest(l, &key, &known, &err) != -EBADMSG)
 			fail_msg("%s: the newest row was read", rows[i].set);
+		assert_non_null(strstr(err.text, "damaged"));
 		assert_int_equal(count(l, LEDGER_SKIPPED), 0); /* still usable */
 		ledger_close(l);
 	}
@@ -612,7 +621,7 @@ static void test_read_only(void **state)
 	assert_int_equal(ledger_open_read_only(p->directory, &looker, &err), 0);
 	assert_int_equal(count(looker, LEDGER_PENDING), 2);
 	ledger_close(looker);
-	assert_int_equal(access(wal, F_OK), -1);
+	assert_false(is_there(wal));
 }
 
 static void test_is_private(void **state)

@@ -1,4 +1,5 @@
-/* keep/process: what a child gets: its descriptors, no others, and a short environment. The test is its own child. */
+/* keep/process: what a child gets: its descriptors, no others, and a short environment. The test is its own
+ * child. */
 #include "keep/process.h"
 
 #include <fcntl.h>

@@ -14,10 +14,12 @@ static void test_inodes(void **state)
 		bool carried;
 	} rows[] = {
 		{{.ino = 5, .birth_ns = 7, .links = 1}, {.ino = 5, .birth_ns = 7, .links = 1}, true},
-		{{.ino = 5, .birth_ns = 7, .links = 1}, {.ino = 5, .birth_ns = 8, .links = 1}, false}, /* the number is used again */
+		{{.ino = 5, .birth_ns = 7, .links = 1}, {.ino = 5, .birth_ns = 8, .links = 1},
+			false}, /* the number is used again */
 		{{.ino = 5, .birth_ns = 7, .links = 1}, {.ino = 6, .birth_ns = 7, .links = 1}, false},
-		{{.ino = 5, .links = 1}, {.ino = 5, .links = 1}, false}, /* no birth time: could be a new file */
-		{{.ino = 5, .links = 1}, {.ino = 5, .links = 2}, true},  /* … but not when it has two links */
+		{{.ino = 5, .links = 1}, {.ino = 5, .links = 1},
+			false}, /* no birth time: could be a new file */
+		{{.ino = 5, .links = 1}, {.ino = 5, .links = 2}, true}, /* … but not when it has two links */
 		{{.ino = 0, .links = 1}, {.ino = 0, .links = 2}, false},
 	};
 

@@ -26,8 +26,9 @@ static void test_note(const struct inotify_note *n, void *arg)
 	overflows += n->kind == INOTIFY_OVERFLOW;
 	if (n->kind == INOTIFY_OVERFLOW)
 		assert_int_equal(n->wd, -1);
-	(void)snprintf(seen + at, sizeof(seen) - at, "%s%s%s%s%s;", words[n->kind], n->is_directory ? "/" : "",
-		n->name[0] ? " " : "", n->name, (n->kind == INOTIFY_MOVED_FROM || n->kind == INOTIFY_MOVED_TO) && n->cookie ? "+" : "");
+	(void)snprintf(seen + at, sizeof(seen) - at, "%s%s%s%s%s;", words[n->kind],
+		n->is_directory ? "/" : "", n->name[0] ? " " : "", n->name,
+		(n->kind == INOTIFY_MOVED_FROM || n->kind == INOTIFY_MOVED_TO) && n->cookie ? "+" : "");
 }
 
 struct test {
@@ -88,11 +89,12 @@ static void test_rows(void **state)
 	assert_int_equal(unlinkat(t->fd, "b", 0), 0);
 	assert_int_equal(mkdirat(t->fd, "d", 0700), 0);
 	assert_int_equal(unlinkat(t->fd, "d", AT_REMOVEDIR), 0);
-	assert_int_equal(fchmodat(t->fd, "c", 0644, 0), 0);        /* not asked for */
-	close(openat(t->fd, "c", O_RDONLY | O_CLOEXEC));           /* our own reading makes nothing */
+	assert_int_equal(fchmodat(t->fd, "c", 0644, 0), 0); /* not asked for */
+	close(openat(t->fd, "c", O_RDONLY | O_CLOEXEC));    /* our own reading makes nothing */
 	assert_int_equal(unlinkat(t->fd, "c", 0), 0);
 	assert_int_equal(inotify_drain(t->in), 0);
-	assert_string_equal(seen, "created a;closed a;from a+;to b+;created c;deleted b;created/ d;deleted/ d;deleted c;");
+	assert_string_equal(seen,
+		"created a;closed a;from a+;to b+;created c;deleted b;created/ d;deleted/ d;deleted c;");
 }
 
 static void test_self(void **state)

@@ -66,7 +66,8 @@ static void test_lease(void **state)
 	assert_int_equal(probe_lease(reader, true), SETTLE_LEASE_FREE);
 	assert_int_equal(probe_lease(reader, false), SETTLE_LEASE_UNKNOWN);
 	assert_int_equal(linkat(dir_fd, "f", dir_fd, "g", 0), 0);
-	writer = openat(dir_fd, "g", O_WRONLY | O_APPEND | O_NONBLOCK | O_CLOEXEC); /* nothing is held: it opens at once */
+	writer = openat(dir_fd, "g",
+		O_WRONLY | O_APPEND | O_NONBLOCK | O_CLOEXEC); /* nothing is held: it opens at once */
 	assert_true(writer >= 0);
 	assert_int_equal(probe_lease(reader, true), SETTLE_LEASE_OPEN);
 	close(writer);
@@ -115,14 +116,16 @@ static void test_ends_of(const uint8_t *bytes, size_t n)
 	sha256_hex(digest, want);
 	assert_int_equal(probe_ends(fd, (int64_t)n, "big", NULL, got), 0);
 	assert_string_equal(got, want);
-	assert_int_equal(probe_ends(fd, (int64_t)n + 1, "big", NULL, got), -ESTALE); /* it has become shorter */
+	assert_int_equal(
+		probe_ends(fd, (int64_t)n + 1, "big", NULL, got), -ESTALE); /* it has become shorter */
 	close(fd);
 }
 
 static void test_ends(void **state)
 {
-	static const size_t sizes[] = {0, 1, VERSION_ENDS_BYTES - 1, VERSION_ENDS_BYTES, VERSION_ENDS_BYTES + 1,
-		2 * VERSION_ENDS_BYTES - 1, 2 * VERSION_ENDS_BYTES, 2 * VERSION_ENDS_BYTES + 1, 1000000};
+	static const size_t sizes[] = {0, 1, VERSION_ENDS_BYTES - 1, VERSION_ENDS_BYTES,
+		VERSION_ENDS_BYTES + 1, 2 * VERSION_ENDS_BYTES - 1, 2 * VERSION_ENDS_BYTES,
+		2 * VERSION_ENDS_BYTES + 1, 1000000};
 	uint8_t *bytes = malloc(1000000);
 
 	(void)state;

@@ -1,6 +1,6 @@
 /*
- * sock: thin over socketpair(2), sendmsg(2), recvmsg(2), unix(7). SEQPACKET keeps message borders and order and tells the end of the peer, so no
- * framing of our own is needed.
+ * sock: thin over socketpair(2), sendmsg(2), recvmsg(2), unix(7). SEQPACKET keeps message borders and order
+ * and tells the end of the peer, so no framing of our own is needed.
  */
 #include "base/sock.h"
 
@@ -87,7 +87,10 @@ ssize_t sock_recv(int fd, void *p, size_t room, int fds[SOCK_FDS_MAX], size_t *r
 		char bytes[CMSG_SPACE(sizeof(int) * SOCK_FDS_MAX)];
 	} control;
 	struct iovec iov = {.iov_base = p, .iov_len = room};
-	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof(control)};
+	struct msghdr msg = {.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = control.bytes,
+		.msg_controllen = sizeof(control)};
 	int got[SOCK_FDS_MAX];
 	size_t n_got;
 	ssize_t n;

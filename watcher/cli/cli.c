@@ -18,8 +18,10 @@
 
 static void cli_help(const struct cli_verb *verb)
 {
-	(void)printf("usage: brickwatch %s %s\n\n%s\n\n%s", verb->name, verb->usage, verb->summary, verb->help);
-	(void)printf("  -c, --config FILE  configuration (default: %s)\n  --help             this text\n", CONFFILE_PATH);
+	(void)printf(
+		"usage: brickwatch %s %s\n\n%s\n\n%s", verb->name, verb->usage, verb->summary, verb->help);
+	(void)printf("  -c, --config FILE  configuration (default: %s)\n  --help             this text\n",
+		CONFFILE_PATH);
 }
 
 int cli_usage(const struct cli_verb *verb, const char *fmt, ...)
@@ -35,7 +37,8 @@ int cli_usage(const struct cli_verb *verb, const char *fmt, ...)
 }
 
 int cli_options(const struct cli_verb *verb, int argc, char **argv, const struct option *own, size_t own_n,
-	int (*take)(int opt, const char *value, void *arg, struct err *err), void *arg, struct cli_common *ret, int *ret_rest)
+	int (*take)(int opt, const char *value, void *arg, struct err *err), void *arg,
+	struct cli_common *ret, int *ret_rest)
 {
 	struct option options[CLI_OWN_OPTIONS_MAX + 4] = {{"config", required_argument, NULL, 'c'},
 		{"help", no_argument, NULL, 'h'}, {"json", no_argument, NULL, 'j'}};
@@ -123,7 +126,8 @@ int cli_load(const char *path, bool warnings, struct conf **ret)
 	conf_mistakes_done(&mistakes);
 	if (errors > 0) {
 		conf_free(conf);
-		(void)fprintf(stderr, "brickwatch: %zu mistake%s in the configuration\n", errors, errors == 1 ? "" : "s");
+		(void)fprintf(stderr, "brickwatch: %zu mistake%s in the configuration\n", errors,
+			errors == 1 ? "" : "s");
 		return CLI_CONFIG;
 	}
 	*ret = conf;

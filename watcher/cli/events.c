@@ -1,6 +1,6 @@
 /*
- * events: reads the event log across rotated and compressed files, filtered, as a table for people or as the raw lines. With -f it goes on with what is
- * appended, over rotations.
+ * events: reads the event log across rotated and compressed files, filtered, as a table for people or as the
+ * raw lines. With -f it goes on with what is appended, over rotations.
  */
 #include "cli/cli.h"
 
@@ -85,7 +85,8 @@ static bool events_is_wanted(const struct events *e, const struct json *j)
 
 	if (e->type && (!type || fnmatch(e->type, type, 0) != 0))
 		return false;
-	if (!events_is_text(e->watch, json_get_text(j, "watch")) || !events_is_text(e->run, json_get_text(j, "run_id")))
+	if (!events_is_text(e->watch, json_get_text(j, "watch")) ||
+		!events_is_text(e->run, json_get_text(j, "run_id")))
 		return false;
 	if ((e->since_us || e->until_us) && (!time || clock_parse_rfc3339(time, &at_us) < 0))
 		return false;
@@ -104,10 +105,11 @@ static void events_print(const struct json *j)
 {
 	static const struct {
 		const char *key, *before;
-	} shown[] = {{"path", ""}, {"run_id", "run "}, {"job_id", "job "}, {"reason", ""}, {"rule", "rule "}, {"error_code", ""},
-		{"message", ""}, {"detail", ""}, {"method", ""}, {"file_system", "on "}};
+	} shown[] = {{"path", ""}, {"run_id", "run "}, {"job_id", "job "}, {"reason", ""}, {"rule", "rule "},
+		{"error_code", ""}, {"message", ""}, {"detail", ""}, {"method", ""}, {"file_system", "on "}};
 	CLEANUP_BUF struct buf b = BUF_INIT(EVENTS_LINE_BYTES);
-	const char *time = json_get_text(j, "time"), *type = json_get_text(j, "type"), *watch = json_get_text(j, "watch");
+	const char *time = json_get_text(j, "time"), *type = json_get_text(j, "type"),
+		   *watch = json_get_text(j, "watch");
 
 	events_add(&b, time ? time : "?");
 	(void)buf_addf(&b, "  %-16s  %-12s", type ? type : "?", watch ? watch : "-");
@@ -160,7 +162,8 @@ static void events_file(struct events *e, const char *path)
 	gzip_reader_close(r);
 }
 
-/* ---- following -------------------------------------------------------------------------------------------------- */
+/* ---- following
+ * -------------------------------------------------------------------------------------------------- */
 
 struct events_tail {
 	int fd;
@@ -221,7 +224,8 @@ static int events_follow(struct events *e, struct events_tail *t, const char *fi
 	struct err err = ERR_INIT;
 	int in = inotify_init1(IN_CLOEXEC);
 
-	if (in < 0 || inotify_add_watch(in, folder[0] ? folder : ".", IN_MODIFY | IN_CREATE | IN_MOVED_TO | IN_MOVED_FROM) < 0) {
+	if (in < 0 || inotify_add_watch(in, folder[0] ? folder : ".",
+			      IN_MODIFY | IN_CREATE | IN_MOVED_TO | IN_MOVED_FROM) < 0) {
 		(void)err_errno(&err, errno, "cannot watch the folder of %s", file);
 		return cli_fail(&err);
 	}
@@ -235,7 +239,8 @@ static int events_follow(struct events *e, struct events_tail *t, const char *fi
 	return CLI_DONE;
 }
 
-/* ---- the verb --------------------------------------------------------------------------------------------------- */
+/* ---- the verb
+ * --------------------------------------------------------------------------------------------------- */
 
 static int events_all(struct events *e, const char *file)
 {
@@ -262,9 +267,10 @@ static int events_all(struct events *e, const char *file)
 static int events_run(const struct cli_verb *verb, int argc, char **argv)
 {
 	static const struct option own[] = {{"since", required_argument, NULL, EVENTS_SINCE},
-		{"until", required_argument, NULL, EVENTS_UNTIL}, {"type", required_argument, NULL, EVENTS_TYPE},
-		{"watch", required_argument, NULL, EVENTS_WATCH}, {"run", required_argument, NULL, EVENTS_RUN},
-		{"follow", no_argument, NULL, 'f'}};
+		{"until", required_argument, NULL, EVENTS_UNTIL},
+		{"type", required_argument, NULL, EVENTS_TYPE},
+		{"watch", required_argument, NULL, EVENTS_WATCH},
+		{"run", required_argument, NULL, EVENTS_RUN}, {"follow", no_argument, NULL, 'f'}};
 	struct events e = {0};
 	struct cli_common common;
 	struct conf *conf;
@@ -286,8 +292,10 @@ static int events_run(const struct cli_verb *verb, int argc, char **argv)
 
 const struct cli_verb cli_events = {
 	.name = "events",
-	.usage = "[-c FILE] [-f] [--since T] [--until T] [--type TYPE] [--watch NAME] [--run ID] [--json] [PATH…]",
-	.summary = "Reads the event log, across rotated and compressed files. T: RFC 3339, \"2h\" (ago), or a local date.",
+	.usage = "[-c FILE] [-f] [--since T] [--until T] [--type TYPE] [--watch NAME] [--run ID] [--json] "
+		 "[PATH…]",
+	.summary = "Reads the event log, across rotated and compressed files. T: RFC 3339, \"2h\" (ago), or "
+		   "a local date.",
 	.help = "  -f, --follow       go on with what is appended, over rotations\n"
 		"  --since T          not before\n"
 		"  --until T          before\n"

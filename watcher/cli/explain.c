@@ -1,6 +1,7 @@
 /*
- * explain: why would this file start a run, or not? Every watch whose folder holds the path is asked in a watcher process of its own (nobody else touches
- * drop folders); path mapping, version, token and request are then worked out here by the same functions as the dispatcher uses.
+ * explain: why would this file start a run, or not? Every watch whose folder holds the path is asked in a
+ * watcher process of its own (nobody else touches drop folders); path mapping, version, token and request are
+ * then worked out here by the same functions as the dispatcher uses.
  */
 #include "cli/cli.h"
 
@@ -97,13 +98,16 @@ static int explain_receive(struct explain_watch *e, int fd, struct err *err)
 		int rc = sock_wait(fd, POLLIN, EXPLAIN_ANSWER_MS);
 
 		if (rc == -ETIMEDOUT)
-			return err_set(err, ERR_SYSTEM, ETIMEDOUT, "the watcher of \"%s\" does not answer: does the mount hang?", e->watch->name);
+			return err_set(err, ERR_SYSTEM, ETIMEDOUT,
+				"the watcher of \"%s\" does not answer: does the mount hang?",
+				e->watch->name);
 		if (rc == 0)
 			rc = wire_recv(fd, e->in, err);
 		if (rc == -EAGAIN)
 			continue;
 		if (rc <= 0)
-			return err_set(err, ERR_SYSTEM, EPIPE, "the watcher of \"%s\" ended without an answer", e->watch->name);
+			return err_set(err, ERR_SYSTEM, EPIPE,
+				"the watcher of \"%s\" ended without an answer", e->watch->name);
 		if (e->in->type == WIRE_EXPLAINED)
 			explain_step_of(e, &e->in->as.explained);
 		else if (e->in->type == WIRE_EXPLAINED_FILE)
@@ -140,13 +144,15 @@ static int explain_ask(struct explain_watch *e, struct err *err)
 /* The request with everything that is sent but the credential. */
 static void explain_request(struct explain_watch *e, const struct template_facts *facts)
 {
-	CLEANUP_BUF struct buf body = BUF_INIT(REQUEST_BODY_BYTES), text = BUF_INIT(REQUEST_BODY_BYTES + 4096);
+	CLEANUP_BUF struct buf body = BUF_INIT(REQUEST_BODY_BYTES),
+			       text = BUF_INIT(REQUEST_BODY_BYTES + 4096);
 	const struct conf_workspace *ws = e->watch->workspace;
 	const char *reason = "";
 	struct err err = ERR_INIT;
 
 	if (request_build(e->watch, facts, &body, &reason, &err) < 0) {
-		(void)buf_addf(&text, "cannot be made: %s (it would become a dead letter: %s)", err.text, reason);
+		(void)buf_addf(
+			&text, "cannot be made: %s (it would become a dead letter: %s)", err.text, reason);
 		explain_step(e, "request", 0, buf_str(&text));
 		e->starts = false;
 		return;
@@ -161,7 +167,8 @@ static void explain_request(struct explain_watch *e, const struct template_facts
 		json_end_object(e->json);
 		return;
 	}
-	(void)buf_addf(&text, "POST %s/api/%s/jobs/run-now\nAuthorization: Bearer ****\n%s", ws->host, ws->api_version, buf_str(&body));
+	(void)buf_addf(&text, "POST %s/api/%s/jobs/run-now\nAuthorization: Bearer ****\n%s", ws->host,
+		ws->api_version, buf_str(&body));
 	explain_step(e, "request", 1, buf_str(&text));
 }
 
@@ -176,7 +183,8 @@ static const char *explain_parent(const char *path, struct buf *b)
 /* What a file would be sent as. For one that is not there yet, size and time are taken as 0 and said so. */
 static void explain_outcome(struct explain_watch *e, const struct wire_file *f)
 {
-	CLEANUP_BUF struct buf uri = BUF_INIT(64 * 1024), dir = BUF_INIT(64 * 1024), dir_uri = BUF_INIT(64 * 1024), text = BUF_INIT(4096);
+	CLEANUP_BUF struct buf uri = BUF_INIT(64 * 1024), dir = BUF_INIT(64 * 1024),
+			       dir_uri = BUF_INIT(64 * 1024), text = BUF_INIT(4096);
 	const struct conf_watch *w = e->watch;
 	char token[TOKEN_BYTES], mtime[CLOCK_TEXT_BYTES];
 	bool exists = f->size >= 0, mapped;
@@ -184,10 +192,15 @@ static void explain_outcome(struct explain_watch *e, const struct wire_file *f)
 
 	mapped = pathmap_apply(w, e->path, &uri);
 	(void)pathmap_apply(w, explain_parent(e->path, &dir), &dir_uri);
-	explain_step(e, "path_map", mapped ? 1 : 2, mapped ? buf_str(&uri) : "no path_map matches: the job gets the local path");
-	token_make(w->workspace->host_token, w->job_id, size, mtime_ns, 1, buf_str(&uri), (enum conf_version)w->version, token);
-	(void)buf_addf(&text, "size %" PRId64 ", mtime %s%s%s", size, clock_format_ns(mtime_ns, mtime), f->ends[0] ? ", ends " : "", f->ends);
-	explain_step(e, "version", 2, exists ? buf_str(&text) : "none: the file is not there; size 0 and time 0 stand for it below");
+	explain_step(e, "path_map", mapped ? 1 : 2,
+		mapped ? buf_str(&uri) : "no path_map matches: the job gets the local path");
+	token_make(w->workspace->host_token, w->job_id, size, mtime_ns, 1, buf_str(&uri),
+		(enum conf_version)w->version, token);
+	(void)buf_addf(&text, "size %" PRId64 ", mtime %s%s%s", size, clock_format_ns(mtime_ns, mtime),
+		f->ends[0] ? ", ends " : "", f->ends);
+	explain_step(e, "version", 2,
+		exists ? buf_str(&text)
+		       : "none: the file is not there; size 0 and time 0 stand for it below");
 	buf_reset(&text);
 	(void)buf_addf(&text, "%s (first generation)", token);
 	explain_step(e, "token", 2, buf_str(&text));
@@ -217,13 +230,16 @@ static void explain_close(struct explain_watch *e, const struct wire_file *f, co
 	if (trouble)
 		(void)buf_addf(&b, "cannot tell: %s", trouble);
 	else if (f->rule[0])
-		(void)buf_addf(&b, "%s (%s): %s", f->dead_letter ? "dead letter, no run" : "turned away, no run", f->rule, f->detail);
+		(void)buf_addf(&b, "%s (%s): %s",
+			f->dead_letter ? "dead letter, no run" : "turned away, no run", f->rule, f->detail);
 	else if (e->never)
 		(void)buf_adds(&b, "never looked at, no run");
 	else if (f->size < 0)
 		(void)buf_adds(&b, "no run now; see the first NO above");
 	else if (e->starts)
-		(void)buf_addf(&b, "starts job %" PRId64 " when complete, unless the ledger knows this version", e->watch->job_id);
+		(void)buf_addf(&b,
+			"starts job %" PRId64 " when complete, unless the ledger knows this version",
+			e->watch->job_id);
 	else
 		(void)buf_adds(&b, "no run; see the first NO above");
 	explain_fact(e, "verdict", buf_str(&b));
@@ -273,7 +289,8 @@ static int explain_all(const struct conf *conf, const char *path, bool json)
 	CLEANUP_BUF struct buf out = BUF_INIT(EXPLAIN_TEXT_BYTES);
 	CLEANUP_FREE struct wire_message *in = mem_alloc(sizeof(*in));
 	struct json_writer w = JSON_WRITER(&out);
-	struct explain_watch e = {.conf = conf, .path = path, .json = json ? &w : NULL, .out = &out, .in = in};
+	struct explain_watch e = {
+		.conf = conf, .path = path, .json = json ? &w : NULL, .out = &out, .in = in};
 	const char *root;
 	size_t from = 0;
 	int status = CLI_DONE, rc;
@@ -299,7 +316,8 @@ static int explain_all(const struct conf *conf, const char *path, bool json)
 	return found ? status : CLI_FAILED;
 }
 
-/* The path as the watches know it: absolute, without doubled slashes. Links in it are not resolved: nobody but a watcher looks at drop folders. */
+/* The path as the watches know it: absolute, without doubled slashes. Links in it are not resolved: nobody
+ * but a watcher looks at drop folders. */
 static int explain_normalise(const char *operand, char **ret, struct err *err)
 {
 	CLEANUP_FREE char *here = operand[0] == '/' ? NULL : getcwd(NULL, 0);
@@ -336,7 +354,8 @@ static int explain_run(const struct cli_verb *verb, int argc, char **argv)
 const struct cli_verb cli_explain = {
 	.name = "explain",
 	.usage = "[-c FILE] [--json] PATH",
-	.summary = "Why this file would start a run, or not: watch, each rule, completeness, type with each voice, version, token and the\n"
+	.summary = "Why this file would start a run, or not: watch, each rule, completeness, type with each "
+		   "voice, version, token and the\n"
 		   "exact request. Also for a path that does not exist yet. Nothing is sent or written.",
 	.help = "  --json             as JSON\n",
 	.run = explain_run,

@@ -33,7 +33,8 @@ static bool logfiles_is_stamp(const char *s)
 	return true;
 }
 
-bool logfiles_parse(const char *base, const char *name, const char **ret_stamp, unsigned long *ret_number, bool *ret_gz)
+bool logfiles_parse(
+	const char *base, const char *name, const char **ret_stamp, unsigned long *ret_number, bool *ret_gz)
 {
 	size_t n = strlen(base);
 	const char *rest;
@@ -85,7 +86,8 @@ static void logfiles_take(
 /* Moves the paths over, without the compressed twin of a plain file. */
 static void logfiles_order(struct logfiles_one *all, size_t n, const char *file, struct logfiles *ret)
 {
-	qsort(all, n, sizeof(*all), logfiles_compare);
+	if (n > 1)
+		qsort(all, n, sizeof(*all), logfiles_compare);
 	ret->paths = mem_array(n + 1, sizeof(*ret->paths));
 	for (size_t i = 0; i < n; i++) {
 		bool twin = i > 0 && all[i].gz && !all[i - 1].gz && all[i].number == all[i - 1].number &&

@@ -25,7 +25,8 @@ static int scan_take(int opt, const char *value, void *arg, struct err *err)
 		return 0;
 	case SCAN_WAIT:
 		if (num_parse_duration(value, &o->wait_us) < 0 || o->wait_us <= 0)
-			return err_set(err, ERR_USAGE, EINVAL, "--wait: \"%s\" is not a time such as 30s, 5m", value);
+			return err_set(err, ERR_USAGE, EINVAL, "--wait: \"%s\" is not a time such as 30s, 5m",
+				value);
 		return 0;
 	default:
 		return -EINVAL;
@@ -36,7 +37,8 @@ static int scan_run(const struct cli_verb *verb, int argc, char **argv)
 {
 	static const struct option own[] = {{"dry-run", no_argument, NULL, SCAN_DRY_RUN},
 		{"watch", required_argument, NULL, SCAN_WATCH}, {"wait", required_argument, NULL, SCAN_WAIT}};
-	struct keeper_options o = {.mode = WIRE_MODE_SCAN, .wait_us = SCAN_WAIT_DEFAULT_US, .journal = cli_is_journal()};
+	struct keeper_options o = {
+		.mode = WIRE_MODE_SCAN, .wait_us = SCAN_WAIT_DEFAULT_US, .journal = cli_is_journal()};
 	struct cli_common common;
 	struct conf *conf;
 	int rest, rc;
@@ -62,10 +64,12 @@ static int scan_run(const struct cli_verb *verb, int argc, char **argv)
 const struct cli_verb cli_scan = {
 	.name = "scan",
 	.usage = "[-c FILE] [--dry-run] [--watch NAME] [--wait 5m]",
-	.summary = "Once: everything now complete is started or dead-lettered, then exit. For cron and batch windows.\n"
+	.summary = "Once: everything now complete is started or dead-lettered, then exit. For cron and batch "
+		   "windows.\n"
 		   "Not beside a running service, but for --dry-run.",
 	.help = "  --dry-run          send and write nothing; print what would be started\n"
 		"  --watch NAME       only this watch\n"
-		"  --wait TIME        at most this long (default 5m); what could not be sent by then stays pending, exit 69\n",
+		"  --wait TIME        at most this long (default 5m); what could not be sent by then stays "
+		"pending, exit 69\n",
 	.run = scan_run,
 };

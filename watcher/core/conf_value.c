@@ -433,6 +433,20 @@ static int set_values(const struct conf_key *k, const char *key, const struct co
 
 /* ---- quotes and commas ---- */
 
+/* Is this the inside of "a", "b"? A double quote elsewhere is a character like any other. */
+static bool is_several(const char *s, size_t len)
+{
+	char last = '\0'; /* the last character but blanks */
+
+	for (size_t i = 0; i < len; i++) {
+		if ((last == '"' && s[i] == ',') || (last == ',' && s[i] == '"'))
+			return true;
+		if (s[i] != ' ' && s[i] != '\t')
+			last = s[i];
+	}
+	return false;
+}
+
 static int split_quoted(const struct conf_key *k, const char *raw, struct conf_list *ret, struct err *err)
 {
 	size_t len = strlen(raw);
@@ -442,7 +456,7 @@ static int split_quoted(const struct conf_key *k, const char *raw, struct conf_l
 			"the value begins with a double quote but does not end with one");
 	if (len == 2 && k->type != CONF_TYPE_TEMPLATE && k->type != CONF_TYPE_PARAM)
 		return err_set(err, ERR_CONF, EINVAL, "the value is empty");
-	if ((k->flags & CONF_COMMA) && memchr(raw + 1, '"', len - 2))
+	if ((k->flags & CONF_COMMA) && is_several(raw + 1, len - 2))
 		return err_set(err, ERR_CONF, EINVAL, "a value in double quotes needs a line of its own");
 	conf_list_add(ret, raw + 1, len - 2);
 	return 0;

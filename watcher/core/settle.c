@@ -1,11 +1,13 @@
 /*
  * settle: how it decides.
  *
- * A file waits from its last sign of change (a hint, or two looks that differ) for a time that depends on the evidence. A change that no hint announced
- * takes the evidence of the close away: somebody writes who is not the one we saw closing. While the lease is refused the file is looked at with a
- * growing pause, because the close will normally announce itself; only a writer behind another link never does.
- * Without evidence of the close two equal looks are needed; a first one is therefore made early. `settle = 0` speaks of files whose close was seen: a
- * file that is just being created is never taken at once, since the writer's open may not have reached the kernel when its CREATE has reached us.
+ * A file waits from its last sign of change (a hint, or two looks that differ) for a time that depends on the
+ * evidence. A change that no hint announced takes the evidence of the close away: somebody writes who is not
+ * the one we saw closing. While the lease is refused the file is looked at with a growing pause, because the
+ * close will normally announce itself; only a writer behind another link never does. Without evidence of the
+ * close two equal looks are needed; a first one is therefore made early. `settle = 0` speaks of files whose
+ * close was seen: a file that is just being created is never taken at once, since the writer's open may not
+ * have reached the kernel when its CREATE has reached us.
  */
 #include "core/settle.h"
 
@@ -15,26 +17,30 @@
 #define SETTLE_REOPEN_FIRST_US (US_PER_S / 2)
 #define SETTLE_REOPEN_MOST_US (30 * US_PER_S)
 
-#define SETTLE_UNSURE_LEAST_US US_PER_S       /* without evidence of the close, also when settle = 0 */
-#define SETTLE_UNCLOSED_LEAST_US (30 * US_PER_S) /* a file being created, where nobody can tell whether it is open */
+#define SETTLE_UNSURE_LEAST_US US_PER_S /* without evidence of the close, also when settle = 0 */
+#define SETTLE_UNCLOSED_LEAST_US                                                                             \
+	(30 * US_PER_S) /* a file being created, where nobody can tell whether it is open */
 
 static int64_t settle_at_least(int64_t a, int64_t b)
 {
 	return a > b ? a : b;
 }
 
-static int64_t settle_needed_us(const struct settle *s, const struct settle_policy *p, enum settle_lease lease)
+static int64_t settle_needed_us(
+	const struct settle *s, const struct settle_policy *p, enum settle_lease lease)
 {
 	bool created = s->by_event && !s->moved_in;
 
 	if (s->closed || (s->moved_in && lease == SETTLE_LEASE_FREE))
 		return p->closed_us;
 	if (lease == SETTLE_LEASE_UNKNOWN)
-		return settle_at_least(p->quiet_us, created ? SETTLE_UNCLOSED_LEAST_US : SETTLE_UNSURE_LEAST_US);
+		return settle_at_least(
+			p->quiet_us, created ? SETTLE_UNCLOSED_LEAST_US : SETTLE_UNSURE_LEAST_US);
 	return created ? settle_at_least(p->quiet_us, SETTLE_UNSURE_LEAST_US) : p->quiet_us;
 }
 
-static bool settle_needs_two_looks(const struct settle *s, const struct settle_policy *p, enum settle_lease lease)
+static bool settle_needs_two_looks(
+	const struct settle *s, const struct settle_policy *p, enum settle_lease lease)
 {
 	return settle_needed_us(s, p, lease) > p->closed_us;
 }
@@ -65,7 +71,8 @@ void settle_note(struct settle *s, const struct settle_policy *p, enum settle_hi
 	s->carried = hint == SETTLE_CARRIED;
 	s->open_since_us = 0;
 	s->reopen_us = 0;
-	s->due_us = now_us + (closes || s->moved_in ? p->closed_us : settle_at_least(p->closed_us, SETTLE_UNSURE_LEAST_US));
+	s->due_us = now_us + (closes || s->moved_in ? p->closed_us
+						    : settle_at_least(p->closed_us, SETTLE_UNSURE_LEAST_US));
 }
 
 void settle_listed(struct settle *s, const struct settle_look *look)
@@ -141,7 +148,8 @@ void settle_unlooked(struct settle *s, const struct settle_policy *p, int64_t no
 
 void settle_changed(struct settle *s, const struct settle_policy *p, int64_t now_us)
 {
-	/* Whoever changed it behind the look may still write; a hint that came meanwhile has set its own time. */
+	/* Whoever changed it behind the look may still write; a hint that came meanwhile has set its own
+	 * time. */
 	if (!s->noted)
 		s->closed = s->carried = s->moved_in = false;
 	s->changed_us = now_us;
@@ -181,10 +189,12 @@ int settle_add_missing(const struct settle *s, const struct settle_policy *p, in
 	int64_t needed = settle_needed_us(s, p, s->last.lease);
 
 	if (s->open_since_us != 0)
-		return buf_addf(b, "open for writing since %s", clock_format_span(now_us - s->open_since_us, span));
+		return buf_addf(
+			b, "open for writing since %s", clock_format_span(now_us - s->open_since_us, span));
 	if (now_us - s->changed_us < needed || s->looks < 2)
-		return buf_addf(b, "unchanged for %s of %s%s", clock_format_span(now_us - s->changed_us, span),
-			clock_format_span(needed, need), s->closed ? "" : " (no sign that the writer closed)");
+		return buf_addf(b, "unchanged for %s of %s%s",
+			clock_format_span(now_us - s->changed_us, span), clock_format_span(needed, need),
+			s->closed ? "" : " (no sign that the writer closed)");
 	if (p->need_close && !s->closed)
 		return buf_adds(b, "no sign that the writer closed, which complete = close asks for");
 	return buf_adds(b, "nothing");

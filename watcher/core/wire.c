@@ -1,9 +1,10 @@
 /*
  * wire: one table of fields per message; encoding and decoding walk it.
  *
- * Layout of a datagram: version u16, type u16, length of the body u32, then the fields in table order. Integers are 8 bytes, text and blobs a u32
- * length and the bytes; text is followed by a NUL that is part of the datagram, so that a decoded string can be used where it lies. Native byte
- * order: both ends are the same binary on the same machine.
+ * Layout of a datagram: version u16, type u16, length of the body u32, then the fields in table order.
+ * Integers are 8 bytes, text and blobs a u32 length and the bytes; text is followed by a NUL that is part of
+ * the datagram, so that a decoded string can be used where it lies. Native byte order: both ends are the same
+ * binary on the same machine.
  */
 #include "core/wire.h"
 
@@ -36,16 +37,28 @@ struct wire_table {
 	const struct wire_field *fields;
 };
 
-#define I64(type, member) {FIELD_I64, offsetof(struct type, member), 0}
-#define TEXT(type, member) {FIELD_TEXT, offsetof(struct type, member), 0}
-#define BLOB(type, member) {FIELD_BLOB, offsetof(struct type, member), offsetof(struct type, member##_len)}
-#define END {FIELD_END, 0, 0}
+#define I64(type, member)                                                                                    \
+	{                                                                                                    \
+		FIELD_I64, offsetof(struct type, member), 0                                                  \
+	}
+#define TEXT(type, member)                                                                                   \
+	{                                                                                                    \
+		FIELD_TEXT, offsetof(struct type, member), 0                                                 \
+	}
+#define BLOB(type, member)                                                                                   \
+	{                                                                                                    \
+		FIELD_BLOB, offsetof(struct type, member), offsetof(struct type, member##_len)               \
+	}
+#define END                                                                                                  \
+	{                                                                                                    \
+		FIELD_END, 0, 0                                                                              \
+	}
 
 static const struct wire_field fields_configure[] = {TEXT(wire_configure, section), TEXT(wire_configure, key),
 	TEXT(wire_configure, value), TEXT(wire_configure, file), I64(wire_configure, line), END};
-static const struct wire_field fields_configured[] = {I64(wire_configured, mode), I64(wire_configured, dry_run),
-	I64(wire_configured, watches), I64(wire_configured, wait_us), TEXT(wire_configured, only_watch),
-	TEXT(wire_configured, hash), END};
+static const struct wire_field fields_configured[] = {I64(wire_configured, mode),
+	I64(wire_configured, dry_run), I64(wire_configured, watches), I64(wire_configured, wait_us),
+	TEXT(wire_configured, only_watch), TEXT(wire_configured, hash), END};
 static const struct wire_field fields_empty[] = {I64(wire_empty, unused), END};
 static const struct wire_field fields_attach[] = {
 	TEXT(wire_attach, name), I64(wire_attach, pid), I64(wire_attach, start), END};
@@ -56,16 +69,17 @@ static const struct wire_field fields_hello[] = {TEXT(wire_hello, method), TEXT(
 static const struct wire_field fields_candidates[] = {I64(wire_candidates, seq), TEXT(wire_candidates, root),
 	TEXT(wire_candidates, rules_hash), BLOB(wire_candidates, items), END};
 static const struct wire_field fields_wanted[] = {I64(wire_wanted, seq), BLOB(wire_wanted, bits), END};
-static const struct wire_field fields_file[] = {TEXT(wire_file, root), TEXT(wire_file, relpath), I64(wire_file, size),
-	I64(wire_file, mtime_ns), I64(wire_file, ino), I64(wire_file, owner), TEXT(wire_file, ends), TEXT(wire_file, mime),
-	I64(wire_file, groups), I64(wire_file, by_listing), I64(wire_file, first_seen_us), I64(wire_file, completed_us),
-	TEXT(wire_file, evidence), TEXT(wire_file, rule), TEXT(wire_file, detail), I64(wire_file, dead_letter),
+static const struct wire_field fields_file[] = {TEXT(wire_file, root), TEXT(wire_file, relpath),
+	I64(wire_file, size), I64(wire_file, mtime_ns), I64(wire_file, ino), I64(wire_file, owner),
+	TEXT(wire_file, ends), TEXT(wire_file, mime), I64(wire_file, groups), I64(wire_file, by_listing),
+	I64(wire_file, first_seen_us), I64(wire_file, completed_us), TEXT(wire_file, evidence),
+	TEXT(wire_file, rule), TEXT(wire_file, detail), I64(wire_file, dead_letter),
 	TEXT(wire_file, rules_hash), END};
 static const struct wire_field fields_waiting[] = {TEXT(wire_waiting, root), TEXT(wire_waiting, relpath),
 	TEXT(wire_waiting, waiting_for), I64(wire_waiting, since_us), I64(wire_waiting, gone), END};
 static const struct wire_field fields_scanned[] = {I64(wire_scanned, pass), I64(wire_scanned, directories),
-	I64(wire_scanned, files), I64(wire_scanned, unsettled), I64(wire_scanned, took_us), I64(wire_scanned, complete),
-	TEXT(wire_scanned, why), END};
+	I64(wire_scanned, files), I64(wire_scanned, unsettled), I64(wire_scanned, took_us),
+	I64(wire_scanned, complete), TEXT(wire_scanned, why), END};
 static const struct wire_field fields_trouble[] = {TEXT(wire_trouble, kind), TEXT(wire_trouble, path),
 	TEXT(wire_trouble, detail), I64(wire_trouble, count), END};
 static const struct wire_field fields_counts[] = {I64(wire_counts, unsettled), I64(wire_counts, judging),
@@ -223,14 +237,16 @@ static bool wire_get_field(const struct wire_field *f, struct wire_cursor *c, ch
 	return true;
 }
 
-static int wire_decode_body(const struct wire_table *t, struct wire_cursor *c, struct wire_message *m, struct err *err)
+static int wire_decode_body(
+	const struct wire_table *t, struct wire_cursor *c, struct wire_message *m, struct err *err)
 {
 	for (const struct wire_field *f = t->fields; f->kind != FIELD_END; f++)
 		if (!wire_get_field(f, c, (char *)&m->as))
-			return err_set(err, ERR_INPUT, EBADMSG, "message \"%s\" is damaged in field %td", t->name,
-				f - t->fields + 1);
+			return err_set(err, ERR_INPUT, EBADMSG, "message \"%s\" is damaged in field %td",
+				t->name, f - t->fields + 1);
 	if (c->left != 0)
-		return err_set(err, ERR_INPUT, EBADMSG, "message \"%s\" has %zu bytes too many", t->name, c->left);
+		return err_set(
+			err, ERR_INPUT, EBADMSG, "message \"%s\" has %zu bytes too many", t->name, c->left);
 	return 0;
 }
 
@@ -245,13 +261,14 @@ int wire_decode(struct wire_message *m, size_t len, struct err *err)
 	if (!wire_take(&c, &h, sizeof(h)))
 		return err_set(err, ERR_INPUT, EBADMSG, "message of %zu bytes is too short", len);
 	if (h.version != WIRE_VERSION)
-		return err_set(err, ERR_INPUT, EBADMSG, "message of version %u, expected %d", h.version, WIRE_VERSION);
+		return err_set(err, ERR_INPUT, EBADMSG, "message of version %u, expected %d", h.version,
+			WIRE_VERSION);
 	t = wire_table(h.type);
 	if (!t)
 		return err_set(err, ERR_INPUT, EBADMSG, "message of unknown type %u", h.type);
 	if (h.length != c.left)
-		return err_set(err, ERR_INPUT, EBADMSG, "message \"%s\" says %u bytes and has %zu", t->name, h.length,
-			c.left);
+		return err_set(err, ERR_INPUT, EBADMSG, "message \"%s\" says %u bytes and has %zu", t->name,
+			h.length, c.left);
 	rc = wire_decode_body(t, &c, m, err);
 	if (rc < 0)
 		return rc;

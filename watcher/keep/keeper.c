@@ -1,9 +1,10 @@
 /*
  * keeper: supervision.
  *
- * Children are told to stop by a message, in this order: watchers, then the dispatcher (so that what they still said is recorded). Who does not end in
- * time is killed. A watcher that ends by itself is started again, at once the first time, then with a growing pause. When the dispatcher is lost, the
- * watchers end too (their socket closes) and all are started anew: the ledger and the folders hold everything.
+ * Children are told to stop by a message, in this order: watchers, then the dispatcher (so that what they
+ * still said is recorded). Who does not end in time is killed. A watcher that ends by itself is started
+ * again, at once the first time, then with a growing pause. When the dispatcher is lost, the watchers end too
+ * (their socket closes) and all are started anew: the ledger and the folders hold everything.
  */
 #include "keep/keeper.h"
 
@@ -27,13 +28,14 @@
 #define KEEPER_LIVED_WELL_US (60 * US_PER_S) /* who lived that long starts again at once */
 #define KEEPER_STOP_WATCHERS_US (3 * US_PER_S)
 #define KEEPER_STOP_DISPATCHER_US (10 * US_PER_S)
-#define KEEPER_GIVE_UP_US (2 * US_PER_S) /* after SIGKILL: a process in an uninterruptible call is left behind */
+#define KEEPER_GIVE_UP_US                                                                                    \
+	(2 * US_PER_S) /* after SIGKILL: a process in an uninterruptible call is left behind */
 
 enum keeper_phase { KEEPER_RUNNING, KEEPER_STOPPING_WATCHERS, KEEPER_STOPPING_DISPATCHER };
 
 struct keeper_child {
 	pid_t pid; /* 0: not running */
-	int fd;    /* our end of its socket */
+	int fd;	   /* our end of its socket */
 	struct loop_io *io;
 	int64_t started_us, again_us; /* again_us: the pause before the next start */
 	int64_t starts;
@@ -57,9 +59,9 @@ struct keeper {
 	struct keeper_watch *watches;
 	size_t watches_n;
 	struct loop_timer *deadline;
-	bool killed;  /* the phase's children have been sent SIGKILL */
-	bool ready;   /* everything was up once */
-	int status;   /* of the whole program */
+	bool killed; /* the phase's children have been sent SIGKILL */
+	bool ready;  /* everything was up once */
+	int status;  /* of the whole program */
 	struct wire_message in;
 };
 
@@ -73,14 +75,17 @@ struct keeper_sending {
 static int keeper_send_entry(const struct conf_entry *e, void *arg)
 {
 	const struct keeper_sending *to = arg;
-	const struct wire_configure m = {
-		.section = e->section, .key = e->key, .value = e->value, .file = e->file ? e->file : "", .line = e->line};
+	const struct wire_configure m = {.section = e->section,
+		.key = e->key,
+		.value = e->value,
+		.file = e->file ? e->file : "",
+		.line = e->line};
 
 	return wire_send_wait(to->fd, WIRE_CONFIGURE, &m, NULL, 0);
 }
 
-int keeper_send_configuration(
-	int fd, const struct conf *conf, const char *only_watch, const struct wire_configured *last, struct err *err)
+int keeper_send_configuration(int fd, const struct conf *conf, const char *only_watch,
+	const struct wire_configured *last, struct err *err)
 {
 	struct keeper_sending to = {.fd = fd};
 	int rc = conf_each_entry(conf, only_watch, keeper_send_entry, &to);
@@ -90,7 +95,8 @@ int keeper_send_configuration(
 	return rc < 0 ? err_errno(err, -rc, "cannot hand on the configuration") : 0;
 }
 
-/* ---- children --------------------------------------------------------------------------------------------------- */
+/* ---- children
+ * --------------------------------------------------------------------------------------------------- */
 
 static void keeper_child_forget(struct keeper_child *c)
 {
@@ -125,7 +131,8 @@ static void keeper_on_state(struct keeper *k, const struct wire_state *m)
 {
 	char text[512];
 
-	(void)snprintf(text, sizeof(text), "%sSTATUS=%.400s", m->ready && !k->ready ? "READY=1\n" : "", m->status);
+	(void)snprintf(
+		text, sizeof(text), "%sSTATUS=%.400s", m->ready && !k->ready ? "READY=1\n" : "", m->status);
 	for (char *p = strstr(text, "STATUS="); *p; p++)
 		if (*p == '\n')
 			*p = ' ';
@@ -148,7 +155,8 @@ static void keeper_on_dispatcher(struct loop_io *io, uint32_t events, void *arg)
 		return;
 	}
 	if (rc == 1)
-		log_error("unexpected message \"%s\" from the dispatcher; ignored", wire_type_name(k->in.type));
+		log_error(
+			"unexpected message \"%s\" from the dispatcher; ignored", wire_type_name(k->in.type));
 	else
 		(void)loop_io_set(io, 0); /* it is ending; SIGCHLD tells the rest */
 	wire_message_close(&k->in);
@@ -201,11 +209,15 @@ static int keeper_attach(struct keeper_watch *w, int socket_fd, int page_fd, str
 	return rc < 0 ? err_errno(err, -rc, "cannot tell the dispatcher of watch %s", w->conf->name) : 0;
 }
 
-static int keeper_start_watch_with(struct keeper_watch *w, const int control[2], const int data[2], struct err *err)
+static int keeper_start_watch_with(
+	struct keeper_watch *w, const int control[2], const int data[2], struct err *err)
 {
-	const char *const argv[] = {"bw-watch", w->k->options->journal ? "--journal" : "--plain", w->conf->name, NULL};
-	const struct wire_configured last = {
-		.mode = w->k->options->mode, .dry_run = w->k->options->dry_run, .only_watch = "", .hash = w->k->hash};
+	const char *const argv[] = {
+		"bw-watch", w->k->options->journal ? "--journal" : "--plain", w->conf->name, NULL};
+	const struct wire_configured last = {.mode = w->k->options->mode,
+		.dry_run = w->k->options->dry_run,
+		.only_watch = "",
+		.hash = w->k->hash};
 	CLEANUP_FD int page_fd = wire_page_new(err);
 	pid_t pid;
 	int rc;
@@ -282,7 +294,8 @@ static void keeper_start_all(struct keeper *k)
 		if (k->dispatcher.pid != 0)
 			(void)kill(k->dispatcher.pid, SIGKILL);
 		else
-			loop_timer_set(k->dispatcher.again, clock_mono_us() + keeper_child_pause(&k->dispatcher));
+			loop_timer_set(
+				k->dispatcher.again, clock_mono_us() + keeper_child_pause(&k->dispatcher));
 		return;
 	}
 	for (size_t i = 0; i < k->watches_n; i++)
@@ -290,7 +303,8 @@ static void keeper_start_all(struct keeper *k)
 			keeper_on_watch_again(NULL, &k->watches[i]);
 }
 
-/* ---- the end ---------------------------------------------------------------------------------------------------- */
+/* ---- the end
+ * ---------------------------------------------------------------------------------------------------- */
 
 static bool keeper_any_watch_runs(const struct keeper *k)
 {
@@ -350,7 +364,8 @@ static void keeper_on_deadline(struct loop_timer *t, void *arg)
 	struct keeper *k = arg;
 
 	if (k->killed) {
-		log_warning("a process does not even end when killed (it hangs in a system call); leaving it behind");
+		log_warning("a process does not even end when killed (it hangs in a system call); leaving it "
+			    "behind");
 		if (k->phase == KEEPER_STOPPING_WATCHERS)
 			keeper_stop_dispatcher(k);
 		else
@@ -365,7 +380,8 @@ static void keeper_on_deadline(struct loop_timer *t, void *arg)
 	loop_timer_set(t, clock_mono_us() + KEEPER_GIVE_UP_US);
 }
 
-/* ---- reaping ---------------------------------------------------------------------------------------------------- */
+/* ---- reaping
+ * ---------------------------------------------------------------------------------------------------- */
 
 static void keeper_watch_ended(struct keeper_watch *w, int wait_status)
 {
@@ -390,7 +406,8 @@ static void keeper_watch_ended(struct keeper_watch *w, int wait_status)
 /* Did it refuse to work, in a way that another start would not change? */
 static bool keeper_is_refusal(const struct keeper *k, int wait_status)
 {
-	return WIFEXITED(wait_status) && (k->options->mode == WIRE_MODE_SCAN || WEXITSTATUS(wait_status) == 78 || !k->ready);
+	return WIFEXITED(wait_status) &&
+	       (k->options->mode == WIRE_MODE_SCAN || WEXITSTATUS(wait_status) == 78 || !k->ready);
 }
 
 static void keeper_dispatcher_ended(struct keeper *k, int wait_status)
@@ -409,7 +426,8 @@ static void keeper_dispatcher_ended(struct keeper *k, int wait_status)
 		keeper_stop(k);
 		return;
 	}
-	log_error("the dispatcher %s; starting it and all watches again", process_describe_end(wait_status, text));
+	log_error("the dispatcher %s; starting it and all watches again",
+		process_describe_end(wait_status, text));
 	loop_timer_set(k->dispatcher.again, clock_mono_us() + keeper_child_pause(&k->dispatcher));
 }
 
@@ -439,7 +457,8 @@ static void keeper_on_signal(int signo, void *arg)
 		keeper_stop(k);
 }
 
-/* ---- the whole -------------------------------------------------------------------------------------------------- */
+/* ---- the whole
+ * -------------------------------------------------------------------------------------------------- */
 
 static bool keeper_takes(const struct keeper *k, const struct conf_watch *w)
 {

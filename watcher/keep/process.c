@@ -15,8 +15,8 @@
 #include "base/text.h"
 
 /* Names that are handed on: what debugging tools need. Never anything that could hold a secret. */
-static const char *const process_environment[] = {"LD_PRELOAD=", "LD_LIBRARY_PATH=", "ASAN_OPTIONS=", "UBSAN_OPTIONS=",
-	"LSAN_OPTIONS=", "FAKETIME", "TZ="};
+static const char *const process_environment[] = {"LD_PRELOAD=", "LD_LIBRARY_PATH=", "ASAN_OPTIONS=",
+	"UBSAN_OPTIONS=", "LSAN_OPTIONS=", "FAKETIME", "TZ="};
 
 static bool process_hands_on(const char *entry, bool with_credentials)
 {
@@ -55,7 +55,8 @@ static void process_place_fds(const int *fds, size_t n_fds)
 	int moved[PROCESS_FDS_MAX];
 
 	for (size_t i = 0; i < n_fds; i++) {
-		moved[i] = fds[i] < 0 ? -1 : fcntl(fds[i], F_DUPFD_CLOEXEC, PROCESS_FIRST_FD + PROCESS_FDS_MAX);
+		moved[i] =
+			fds[i] < 0 ? -1 : fcntl(fds[i], F_DUPFD_CLOEXEC, PROCESS_FIRST_FD + PROCESS_FDS_MAX);
 		if (fds[i] >= 0 && moved[i] < 0)
 			_exit(127);
 	}
@@ -81,7 +82,8 @@ static _Noreturn void process_exec(const char *const *argv, char *const *env, co
 	_exit(127);
 }
 
-pid_t process_start(const char *const *argv, const int *fds, size_t n_fds, bool with_credentials, struct err *err)
+pid_t process_start(
+	const char *const *argv, const int *fds, size_t n_fds, bool with_credentials, struct err *err)
 {
 	CLEANUP_FREE char **env = process_make_environment(with_credentials);
 	pid_t pid;
@@ -100,7 +102,8 @@ const char *process_describe_end(int wait_status, char text[64])
 	if (WIFEXITED(wait_status))
 		(void)snprintf(text, 64, "exited with status %d", WEXITSTATUS(wait_status));
 	else if (WIFSIGNALED(wait_status))
-		(void)snprintf(text, 64, "killed by signal %d (%.30s)", WTERMSIG(wait_status), strsignal(WTERMSIG(wait_status)));
+		(void)snprintf(text, 64, "killed by signal %d (%.30s)", WTERMSIG(wait_status),
+			strsignal(WTERMSIG(wait_status)));
 	else
 		(void)snprintf(text, 64, "ended in an unknown way");
 	return text;

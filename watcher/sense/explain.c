@@ -1,6 +1,6 @@
 /*
- * explain: the same questions as judge asks, each answered in words. It runs in a watcher process of its own, so that `explain` needs no more trust than
- * watching does, and nobody but a watcher touches a drop folder.
+ * explain: the same questions as judge asks, each answered in words. It runs in a watcher process of its own,
+ * so that `explain` needs no more trust than watching does, and nobody but a watcher touches a drop folder.
  */
 #include "sense/explain.h"
 
@@ -104,7 +104,8 @@ static bool explain_name(struct explain *x)
 		return false;
 	}
 	explain_step(x, "name", name == RULES_LOOK, "%s",
-		name == RULES_LOOK ? (why[0] ? why : "not hidden, not ignored, not excluded, included") : why);
+		name == RULES_LOOK ? (why[0] ? why : "not hidden, not ignored, not excluded, included")
+				   : why);
 	return name == RULES_LOOK;
 }
 
@@ -113,15 +114,21 @@ static void explain_completeness(struct explain *x, enum settle_lease lease)
 {
 	const struct sense *s = x->s;
 	static const char *const words[] = {
-		[SETTLE_LEASE_UNKNOWN] = "nobody can tell whether a writer has it open (the read lease is not permitted here: give the "
+		[SETTLE_LEASE_UNKNOWN] = "nobody can tell whether a writer has it open (the read lease is "
+					 "not permitted here: give the "
 					 "service CAP_LEASE, or the file system does not know)",
 		[SETTLE_LEASE_FREE] = "no writer has it open (read lease granted)",
 		[SETTLE_LEASE_OPEN] = "a writer has it open (read lease refused): it waits for the close",
 	};
 	char closed[CLOCK_TEXT_BYTES], quiet[CLOCK_TEXT_BYTES];
 
-	explain_step(x, "open", lease == SETTLE_LEASE_OPEN ? 0 : lease == SETTLE_LEASE_FREE ? 1 : 2, "%s", words[lease]);
-	explain_step(x, "settle", 2, "complete when unchanged for %s after its writer's close was seen, otherwise for %s",
+	explain_step(x, "open",
+		lease == SETTLE_LEASE_OPEN   ? 0
+		: lease == SETTLE_LEASE_FREE ? 1
+					     : 2,
+		"%s", words[lease]);
+	explain_step(x, "settle", 2,
+		"complete when unchanged for %s after its writer's close was seen, otherwise for %s",
 		clock_format_span(s->policy.closed_us, closed), clock_format_span(s->policy.quiet_us, quiet));
 }
 
@@ -140,7 +147,7 @@ static bool explain_open(struct explain *x)
 
 		x->file_fd = -1;
 		explain_step(x, "file", 0, "%s",
-			code == ENOENT  ? "there is no such file (yet)"
+			code == ENOENT	? "there is no such file (yet)"
 			: code == ELOOP ? "it is a symbolic link, or lies behind one: never followed"
 					: strerror(code));
 		return false;
@@ -185,8 +192,9 @@ void explain_path(struct sense *s, int fd, const char *path, void (*done)(void *
 		explain_end(x, "", -1);
 		return;
 	}
-	explain_step(x, "file", 1, "%lld bytes, changed %s, inode %llu, owner %lld", (long long)x->st.look.size,
-		clock_format_ns(x->st.look.mtime_ns, mtime), (unsigned long long)x->st.look.ino, (long long)x->st.owner);
+	explain_step(x, "file", 1, "%lld bytes, changed %s, inode %llu, owner %lld",
+		(long long)x->st.look.size, clock_format_ns(x->st.look.mtime_ns, mtime),
+		(unsigned long long)x->st.look.ino, (long long)x->st.owner);
 	explain_completeness(x, probe_lease(x->file_fd, s->roots[x->root].lease_trusted));
 	x->verdict = rules_judge_file(s->watch, x->relpath, x->st.look.size, x->why);
 	explain_step(x, "size", x->verdict == RULES_ACCEPT, "%s",
@@ -228,8 +236,9 @@ void explain_answer(struct sense *s, const struct ask_result *r)
 	buf_reset(&text);
 	filetype_add_groups(&text, x->type.groups);
 	x->verdict = filetype_judge(s->watch, &x->type, x->why);
-	explain_step(x, "type", x->verdict == RULES_ACCEPT, "%s%s%s%s%s", x->type.known ? x->type.mime : "nobody can tell",
-		text.len > 0 ? " " : "", buf_str(&text), x->why[0] ? ": " : "", x->why);
+	explain_step(x, "type", x->verdict == RULES_ACCEPT, "%s%s%s%s%s",
+		x->type.known ? x->type.mime : "nobody can tell", text.len > 0 ? " " : "", buf_str(&text),
+		x->why[0] ? ": " : "", x->why);
 	explain_verdict(x);
 }
 

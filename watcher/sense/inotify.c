@@ -1,7 +1,8 @@
 /*
- * inotify: the mask leaves out what would flood the queue (MODIFY, ATTRIB: stat and lease answer the same question when the file is due) and what our
- * own reading would cause (OPEN, ACCESS, CLOSE_NOWRITE). Directories are watched through their open descriptor (/proc/self/fd/N), so that what was
- * opened beneath the root is what is watched, whatever happens to the names meanwhile.
+ * inotify: the mask leaves out what would flood the queue (MODIFY, ATTRIB: stat and lease answer the same
+ * question when the file is due) and what our own reading would cause (OPEN, ACCESS, CLOSE_NOWRITE).
+ * Directories are watched through their open descriptor (/proc/self/fd/N), so that what was opened beneath
+ * the root is what is watched, whatever happens to the names meanwhile.
  */
 #include "sense/inotify.h"
 
@@ -10,9 +11,9 @@
 #include <unistd.h>
 #include "base/mem.h"
 
-#define INOTIFY_MASK                                                                                                   \
-	(IN_CREATE | IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_DELETE_SELF | IN_MOVE_SELF |        \
-		IN_EXCL_UNLINK | IN_ONLYDIR)
+#define INOTIFY_MASK                                                                                         \
+	(IN_CREATE | IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_DELETE_SELF |             \
+		IN_MOVE_SELF | IN_EXCL_UNLINK | IN_ONLYDIR)
 #define INOTIFY_READ_BYTES (64 * 1024)
 #define INOTIFY_DRAIN_READS 32 /* more than the default queue of 16384 events of short names */
 
@@ -110,7 +111,8 @@ struct inotify *inotify_new(struct loop *loop, inotify_fn fn, void *arg, struct 
 	in->arg = arg;
 	in->fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
 	if (in->fd < 0) {
-		(void)err_errno(err, errno, "cannot make an inotify instance (limit: sysctl fs.inotify.max_user_instances)");
+		(void)err_errno(err, errno,
+			"cannot make an inotify instance (limit: sysctl fs.inotify.max_user_instances)");
 		free(in);
 		return NULL;
 	}

@@ -1,11 +1,11 @@
 /*
  * judge: the life of one due file, all on one open descriptor:
  *
- *   open, stat, lease -> settle says wait, or complete -> name class and size -> (bytes and libmagic) -> ends -> stat again, and does the name still mean
- *   this inode? -> ready or rejected
+ *   open, stat, lease -> settle says wait, or complete -> name class and size -> (bytes and libmagic) -> ends
+ * -> stat again, and does the name still mean this inode? -> ready or rejected
  *
- * Before each file the kernel's queue is emptied, so that a hint that has already happened is known; while libmagic works the loop runs, and a hint
- * that comes meanwhile sends the file back to settling.
+ * Before each file the kernel's queue is emptied, so that a hint that has already happened is known; while
+ * libmagic works the loop runs, and a hint that comes meanwhile sends the file back to settling.
  */
 #include "sense/judge.h"
 
@@ -181,7 +181,8 @@ static bool judge_is_unchanged(struct judge *j)
 	if (probe_fd(j->fd, buf_str(&j->path), j->s->page, &now) < 0 || now.look.size != j->st.look.size ||
 		now.look.mtime_ns != j->st.look.mtime_ns)
 		return false;
-	return probe_name(root_fd, buf_str(&j->path), j->s->page, &named) == 0 && named.look.ino == j->st.look.ino;
+	return probe_name(root_fd, buf_str(&j->path), j->s->page, &named) == 0 &&
+	       named.look.ino == j->st.look.ino;
 }
 
 static void judge_finish(struct judge *j, struct judge_report *r)
@@ -231,7 +232,8 @@ void judge_answer(struct judge *j, const struct ask_result *a)
 	if (!j->current) {
 		judge_end(j);
 	} else if (a->reason == ASK_ERROR) {
-		log_warning("%s: its type could not be read (%s); it is looked at again", buf_str(&j->path), a->text);
+		log_warning("%s: its type could not be read (%s); it is looked at again", buf_str(&j->path),
+			a->text);
 		settle_unlooked(&j->current->settle, &j->s->policy, clock_mono_us());
 		judge_wait_again(j);
 	} else {
@@ -278,7 +280,8 @@ static void judge_unopened(struct judge *j, struct unsettled_file *f, int code)
 	case EACCES:
 	case EPERM:
 		sense_absolute(j->s, f->dir->root, buf_str(&j->path), &absolute);
-		log_warning("%s: cannot be read (%s): it waits, and is tried again at each listing; let the service's user read it",
+		log_warning("%s: cannot be read (%s): it waits, and is tried again at each listing; let the "
+			    "service's user read it",
 			buf_str(&absolute), strerror(code));
 		f->unreadable = true;
 		judge_end(j);
@@ -289,7 +292,8 @@ static void judge_unopened(struct judge *j, struct unsettled_file *f, int code)
 	if (code != EAGAIN && code != EBUSY && code != ETXTBSY && !j->io_said) {
 		j->io_said = true;
 		sense_absolute(j->s, f->dir->root, buf_str(&j->path), &absolute);
-		sense_trouble(j->s, "io", buf_str(&absolute), 0, "cannot open this file (%s); trying again", strerror(code));
+		sense_trouble(j->s, "io", buf_str(&absolute), 0, "cannot open this file (%s); trying again",
+			strerror(code));
 	}
 	settle_unlooked(&f->settle, &j->s->policy, clock_mono_us());
 	judge_wait_again(j);

@@ -1,6 +1,7 @@
 /*
- * outlet: a queue of encoded messages that is nearly always empty. Its length is bounded by its users, who look at outlet_is_blocked() before they make
- * anything in bulk; what may still come then (a trouble, the answer to one question) is a handful.
+ * outlet: a queue of encoded messages that is nearly always empty. Its length is bounded by its users, who
+ * look at outlet_is_blocked() before they make anything in bulk; what may still come then (a trouble, the
+ * answer to one question) is a handful.
  */
 #include "sense/outlet.h"
 
@@ -86,7 +87,8 @@ static void outlet_on_io(struct loop_io *io, uint32_t events, void *arg)
 		outlet_flush(o);
 }
 
-struct outlet *outlet_new(struct loop *loop, int fd, const struct outlet_callbacks *cb, void *arg, struct err *err)
+struct outlet *outlet_new(
+	struct loop *loop, int fd, const struct outlet_callbacks *cb, void *arg, struct err *err)
 {
 	struct outlet *o = mem_alloc(sizeof(*o));
 

@@ -22,7 +22,9 @@ static int64_t probe_ns(const struct statx_timestamp *t)
 static void probe_take(const struct statx *sx, struct probe_stat *ret)
 {
 	*ret = (struct probe_stat){
-		.look = {.size = (int64_t)sx->stx_size, .mtime_ns = probe_ns(&sx->stx_mtime), .ino = sx->stx_ino},
+		.look = {.size = (int64_t)sx->stx_size,
+			.mtime_ns = probe_ns(&sx->stx_mtime),
+			.ino = sx->stx_ino},
 		.inode = {.ino = sx->stx_ino,
 			.birth_ns = sx->stx_mask & STATX_BTIME ? probe_ns(&sx->stx_btime) : 0,
 			.links = sx->stx_nlink},

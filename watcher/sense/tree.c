@@ -1,6 +1,7 @@
 /*
- * tree: parents by pointer, children in a list with a map over (parent, name) for the look-up. A path is put together when it is needed: directories are
- * renamed by dropping the subtree and listing it anew, so no path is ever stored and can go stale.
+ * tree: parents by pointer, children in a list with a map over (parent, name) for the look-up. A path is put
+ * together when it is needed: directories are renamed by dropping the subtree and listing it anew, so no path
+ * is ever stored and can go stale.
  */
 #include "sense/tree.h"
 
@@ -201,7 +202,8 @@ void tree_path(const struct tree_dir *d, struct buf *b)
 		size_t n = strlen(d->name);
 
 		if (n + 1 > at)
-			break; /* deeper than PATH_MAX: nothing can be opened by that path; the walk refuses it */
+			break; /* deeper than PATH_MAX: nothing can be opened by that path; the walk refuses
+				  it */
 		at -= n + 1;
 		memcpy(path + at, d->name, n);
 		path[at + n] = '/';

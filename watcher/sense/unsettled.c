@@ -1,6 +1,6 @@
 /*
- * unsettled: a map over (directory, name) and a binary heap over the due time. Files without a due time (unreadable ones, the one being judged) are only
- * in the map.
+ * unsettled: a map over (directory, name) and a binary heap over the due time. Files without a due time
+ * (unreadable ones, the one being judged) are only in the map.
  */
 #include "sense/unsettled.h"
 
@@ -96,7 +96,8 @@ static void unsettled_down(struct unsettled *u, size_t at)
 
 		if (child >= u->heap_n)
 			break;
-		if (child + 1 < u->heap_n && u->heap[child + 1]->settle.due_us < u->heap[child]->settle.due_us)
+		if (child + 1 < u->heap_n &&
+			u->heap[child + 1]->settle.due_us < u->heap[child]->settle.due_us)
 			child++;
 		if (u->heap[child]->settle.due_us >= f->settle.due_us)
 			break;

@@ -1,8 +1,9 @@
 /*
- * walk: a queue of directories, one of them open, and one batch of candidates being filled while another may be out for an answer.
+ * walk: a queue of directories, one of them open, and one batch of candidates being filled while another may
+ * be out for an answer.
  *
- * A pass lists every directory. Directories that a listing of their parent no longer shows are dropped, unless an event made them meanwhile: each
- * directory carries the serial of the listing that met it last.
+ * A pass lists every directory. Directories that a listing of their parent no longer shows are dropped,
+ * unless an event made them meanwhile: each directory carries the serial of the listing that met it last.
  */
 #include "sense/walk.h"
 
@@ -30,8 +31,8 @@ struct walk {
 	DIR *dir; /* of current */
 	uint64_t serial;
 	/* the pass */
-	const char *why;       /* of the pass under way; NULL: none */
-	const char *again;     /* another was asked for meanwhile */
+	const char *why;   /* of the pass under way; NULL: none */
+	const char *again; /* another was asked for meanwhile */
 	int64_t passes, began_us, files, directories;
 	bool complete;
 	/* candidates */
@@ -86,8 +87,8 @@ uint64_t walk_serial(const struct walk *w)
 
 bool walk_is_idle(const struct walk *w)
 {
-	return w->passes > 0 && !w->why && !w->again && !w->current && list_is_empty(&w->queue) && w->batch_n == 0 &&
-	       !w->outstanding;
+	return w->passes > 0 && !w->why && !w->again && !w->current && list_is_empty(&w->queue) &&
+	       w->batch_n == 0 && !w->outstanding;
 }
 
 static void walk_kick(struct walk *w)
@@ -200,7 +201,8 @@ static void walk_take(struct walk *w, struct tree_dir *root, const struct wire_c
 {
 	const char *slash = strrchr(c->relpath, '/');
 	const char *name = slash ? slash + 1 : c->relpath;
-	struct tree_dir *d = tree_resolve(w->s->tree, root, c->relpath, slash ? (size_t)(slash - c->relpath) : 0);
+	struct tree_dir *d =
+		tree_resolve(w->s->tree, root, c->relpath, slash ? (size_t)(slash - c->relpath) : 0);
 	struct settle_look look = {.size = c->size, .mtime_ns = c->mtime_ns, .ino = (uint64_t)c->ino};
 	struct unsettled_file *f;
 
@@ -245,7 +247,8 @@ static void walk_say_limit(struct walk *w)
 			limit = 0;
 	}
 	sense_trouble(w->s, "watch_limit", buf_str(&w->path), (int64_t)tree_count(w->s->tree),
-		"no inotify watch left: this directory and others are only seen by the listing every `rescan`; raise the "
+		"no inotify watch left: this directory and others are only seen by the listing every "
+		"`rescan`; raise the "
 		"limit with: sysctl fs.inotify.max_user_watches=%" PRId64,
 		limit > 0 ? 2 * limit : 524288);
 }
@@ -263,7 +266,8 @@ static void walk_watch(struct walk *w, struct tree_dir *d, int fd)
 		walk_say_limit(w);
 	else
 		sense_trouble(w->s, "degraded", buf_str(&w->path), 0,
-			"cannot watch this directory (%s): it is only seen by the listing every `rescan`", strerror(-wd));
+			"cannot watch this directory (%s): it is only seen by the listing every `rescan`",
+			strerror(-wd));
 }
 
 static void walk_unopened(struct walk *w, struct tree_dir *d, int code)
@@ -366,7 +370,8 @@ static void walk_file(struct walk *w, const char *name)
 	int root_fd;
 
 	tree_path_of(w->current, name, &w->path);
-	if (w->path.len >= WIRE_PATH_BYTES || rules_judge_name(w->s->watch, buf_str(&w->path), NULL) != RULES_LOOK)
+	if (w->path.len >= WIRE_PATH_BYTES ||
+		rules_judge_name(w->s->watch, buf_str(&w->path), NULL) != RULES_LOOK)
 		return;
 	w->files++;
 	f = unsettled_find(w->s->unsettled, w->current, name);

@@ -1,13 +1,15 @@
 /*
  * watcher: ties events, listing and judging together.
  *
- * An event is only a hint to look. What it says about one name goes to that file's settle machine; what it says about a directory makes the walk list
- * it; whatever was lost (overflow, a watch that vanished) is healed by listing. A renamed directory is dropped and listed anew under its new name, with the
- * evidence of closes carried by inode.
+ * An event is only a hint to look. What it says about one name goes to that file's settle machine; what it
+ * says about a directory makes the walk list it; whatever was lost (overflow, a watch that vanished) is
+ * healed by listing. A renamed directory is dropped and listed anew under its new name, with the evidence of
+ * closes carried by inode.
  */
 #include "sense/watcher.h"
 
 #include <fcntl.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -40,16 +42,18 @@ struct watcher {
 	struct loop_io *keeper_io;
 	struct loop_timer *root_timer, *rescan_timer;
 	int64_t root_retry_us;
-	bool started;    /* the first pass has been asked for */
-	bool done_said;  /* scan: counts with done = 1 are out */
-	/* Files that came by CREATE alone, newest last: one of them may be the other half of a link + unlink rename. */
+	bool started;	/* the first pass has been asked for */
+	bool done_said; /* scan: counts with done = 1 are out */
+	/* Files that came by CREATE alone, newest last: one of them may be the other half of a link + unlink
+	 * rename. */
 	struct unsettled_file *recent_links[WATCHER_RECENT_LINKS];
 	size_t next_link;
 	struct buf path;
 	struct wire_message in;
 };
 
-/* ---- roots ------------------------------------------------------------------------------------------------------ */
+/* ---- roots
+ * ------------------------------------------------------------------------------------------------------ */
 
 int sense_root_fd(struct sense *s, size_t root)
 {
@@ -104,7 +108,6 @@ static void watcher_remember_closed(struct unsettled_file *f, void *arg)
 		closes_add(s->closes, &f->inode);
 }
 
-
 static void watcher_directory_gone(struct tree_dir *d, int wd, void *arg)
 {
 	struct sense *s = arg;
@@ -137,22 +140,29 @@ void sense_root_lost(struct sense *s, size_t root, const char *why)
 	}
 	fs_close(&r->fd);
 	if (!r->said_lost)
-		sense_trouble(s, "lost", r->path, 0, "%s; nothing is forgotten, and it is looked for again every few seconds", why);
+		sense_trouble(s, "lost", r->path, 0,
+			"%s; nothing is forgotten, and it is looked for again every few seconds", why);
 	r->said_lost = true;
 	w->root_retry_us = WATCHER_ROOT_RETRY_FIRST_US;
 	watcher_retry_roots(w);
 }
 
-static void watcher_say_hello(struct watcher *w, const struct sense_root *r)
+/* The file systems of all roots, each once; inodes are stable when they are on all of them. */
+static void watcher_say_hello(struct watcher *w)
 {
-	struct wire_hello m = {
-		.method = "inotify",
-		.file_system = r->file_system,
-		.inodes_stable = r->lease_trusted,
-		.pid = getpid(),
-		.limits = "",
-	};
+	CLEANUP_BUF struct buf names = BUF_INIT(256);
+	struct wire_hello m = {.method = "inotify", .inodes_stable = 1, .pid = getpid(), .limits = ""};
 
+	for (size_t i = 0; i < w->s.roots_n; i++) {
+		const struct sense_root *r = &w->s.roots[i];
+
+		if (!r->file_system[0])
+			continue;
+		m.inodes_stable &= r->lease_trusted;
+		if (!strstr(buf_str(&names), r->file_system))
+			(void)buf_addf(&names, "%s%s", names.len > 0 ? "," : "", r->file_system);
+	}
+	m.file_system = buf_str(&names);
 	outlet_send(w->s.outlet, WIRE_HELLO, &m);
 }
 
@@ -168,7 +178,8 @@ static void watcher_know_file_system(struct watcher *w, struct sense_root *r, in
 	r->lease_trusted = !fs_type_is_remote((int64_t)fs.f_type) && strcmp(r->file_system, "overlay") != 0;
 	if (fs_type_is_remote((int64_t)fs.f_type) && w->s.mode != WIRE_MODE_EXPLAIN)
 		sense_trouble(&w->s, "degraded", r->path, 0,
-			"this is on %s: what other hosts write is not announced here, and only seen by the listing every `rescan`",
+			"this is on %s: what other hosts write is not announced here, and only seen by the "
+			"listing every `rescan`",
 			r->file_system);
 }
 
@@ -217,14 +228,18 @@ static void watcher_on_root_timer(struct loop_timer *t, void *arg)
 		else
 			missing = true;
 	}
-	w->root_retry_us = w->root_retry_us * 2 > WATCHER_ROOT_RETRY_MOST_US ? WATCHER_ROOT_RETRY_MOST_US : w->root_retry_us * 2;
+	w->root_retry_us = w->root_retry_us * 2 > WATCHER_ROOT_RETRY_MOST_US ? WATCHER_ROOT_RETRY_MOST_US
+									     : w->root_retry_us * 2;
 	if (missing)
 		loop_timer_set(w->root_timer, clock_mono_us() + w->root_retry_us);
-	if (back)
-		walk_pass(w->s.walk, "back");
+	if (!back)
+		return;
+	watcher_say_hello(w);
+	walk_pass(w->s.walk, "back");
 }
 
-/* Is the path of each root still the directory that is watched? (A renamed parent, a mount on top: no event tells.) */
+/* Is the path of each root still the directory that is watched? (A renamed parent, a mount on top: no event
+ * tells.) */
 static void watcher_check_roots(struct watcher *w)
 {
 	for (size_t i = 0; i < w->s.roots_n; i++) {
@@ -251,7 +266,8 @@ static void watcher_on_rescan(struct loop_timer *t, void *arg)
 	loop_timer_set(t, clock_mono_us() + w->s.watch->rescan_us);
 }
 
-/* ---- events ----------------------------------------------------------------------------------------------------- */
+/* ---- events
+ * ----------------------------------------------------------------------------------------------------- */
 
 /* One event about one name of one directory. */
 struct watcher_event {
@@ -318,8 +334,8 @@ static struct unsettled_file *watcher_hint(struct watcher_event *e, enum settle_
 	return f;
 }
 
-/* A name whose writer closed it has gone, and nobody could ask for its inode in time. If a name just came by CREATE alone, the two are the halves of
- * OpenSSH's rename (link, then unlink). */
+/* A name whose writer closed it has gone, and nobody could ask for its inode in time. If a name just came by
+ * CREATE alone, the two are the halves of OpenSSH's rename (link, then unlink). */
 static void watcher_carry_to_link(struct watcher *w)
 {
 	for (size_t i = 0; i < WATCHER_RECENT_LINKS; i++) {
@@ -383,9 +399,11 @@ static void watcher_moved_from(struct watcher_event *e)
 
 	watcher_event_probe(e);
 	if (e->looked_at && e->exists && e->st.is_regular) {
-		/* The name means something again already (renameat2 with RENAME_EXCHANGE: no further event comes for it). */
+		/* The name means something again already (renameat2 with RENAME_EXCHANGE: no further event
+		 * comes for it). */
 		if (!f)
-			(void)watcher_hint(e, closes_has(e->w->s.closes, &e->st.inode) ? SETTLE_CARRIED : SETTLE_MOVED_IN);
+			(void)watcher_hint(e,
+				closes_has(e->w->s.closes, &e->st.inode) ? SETTLE_CARRIED : SETTLE_MOVED_IN);
 		closes_moved_from(e->w->s.closes, &m);
 		return;
 	}
@@ -531,7 +549,8 @@ static void watcher_on_note(const struct inotify_note *note, void *arg)
 		inotify_pause(w->s.inotify, true);
 }
 
-/* ---- room ------------------------------------------------------------------------------------------------------- */
+/* ---- room
+ * ------------------------------------------------------------------------------------------------------- */
 
 /* Everything that makes messages stops when they cannot be sent, and the events wait in the kernel. */
 static void watcher_throttle(struct watcher *w)
@@ -612,6 +631,10 @@ static void watcher_say_done(struct watcher *w)
 	if (left.waiting > 0)
 		return;
 	m.unsettled = left.open + left.unreadable;
+	if (left.open > 0)
+		log_warning("%" PRId64 " files are open for writing and are left alone", left.open);
+	if (left.unreadable > 0)
+		log_warning("%" PRId64 " files cannot be read and are left alone", left.unreadable);
 	outlet_send(w->s.outlet, WIRE_COUNTS, &m);
 	w->done_said = true;
 }
@@ -627,7 +650,8 @@ static void watcher_prepare(void *arg)
 	sense_roots_close(&w->s);
 }
 
-/* ---- start and stop --------------------------------------------------------------------------------------------- */
+/* ---- start and stop
+ * --------------------------------------------------------------------------------------------- */
 
 static void watcher_start(struct watcher *w)
 {
@@ -639,7 +663,7 @@ static void watcher_start(struct watcher *w)
 	rules_hash(w->s.watch, w->s.ask ? ask_libmagic_version(w->s.ask) : "", w->s.rules_hash);
 	for (size_t i = 0; i < w->s.roots_n; i++)
 		missing |= !watcher_open_root(w, i);
-	watcher_say_hello(w, &w->s.roots[0]);
+	watcher_say_hello(w);
 	walk_pass(w->s.walk, "start");
 	loop_timer_set(w->rescan_timer, clock_mono_us() + w->s.watch->rescan_us);
 	if (missing)
@@ -715,8 +739,9 @@ static int watcher_configure(struct watcher *w, struct err *err)
 		if (w->in.type == WIRE_CONFIGURED)
 			break;
 		if (w->in.type == WIRE_CONFIGURE)
-			conf_set(w->s.conf, w->in.as.configure.section, w->in.as.configure.key, w->in.as.configure.value,
-				w->in.as.configure.file, (int)w->in.as.configure.line, &mistakes);
+			conf_set(w->s.conf, w->in.as.configure.section, w->in.as.configure.key,
+				w->in.as.configure.value, w->in.as.configure.file,
+				(int)w->in.as.configure.line, &mistakes);
 	}
 	w->s.mode = (enum wire_mode)w->in.as.configured.mode;
 	conf_resolve(w->s.conf);
@@ -761,7 +786,8 @@ static int watcher_make_parts(struct watcher *w, int dispatch_fd, struct err *er
 	if (!w->keeper_io)
 		return -err->code;
 	if (filetype_is_needed(s->watch)) {
-		s->ask = ask_new(s->loop, s->page, s->watch->type_bytes, s->watch->type_deadline_us, watcher_on_answer, w, err);
+		s->ask = ask_new(s->loop, s->page, s->watch->type_bytes, s->watch->type_deadline_us,
+			watcher_on_answer, w, err);
 		if (!s->ask)
 			return -err->code;
 	}
