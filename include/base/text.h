@@ -15,7 +15,8 @@ size_t text_utf8_next(const char *s, size_t len);
 /* Adds s with each byte that is not part of valid UTF-8 replaced by U+FFFD. */
 int text_add_utf8_repaired(struct buf *b, const char *s, size_t len);
 /* Adds s fit for a terminal or log line: control characters (C0, DEL, C1) and bad bytes as \n \t \xNN,
- * backslash as it is. */
+ * backslash as it is. Characters that end a line or turn the direction of writing count as control
+ * characters. */
 int text_add_printable(struct buf *b, const char *s, size_t len);
 /* The same into a fixed space, cut with "…" when it does not fit. Returns out. */
 const char *text_printable(const char *s, size_t len, char *out, size_t out_bytes);

@@ -12,6 +12,8 @@
 void explain_path(struct sense *s, int fd, const char *path, void (*done)(void *arg), void *arg);
 /* The sniffer's answer. */
 void explain_answer(struct sense *s, const struct ask_result *r);
+/* Ends a question that waits for a sniffer when none can be started (sense.ask_trouble). */
+void explain_check_ask(struct sense *s);
 void explain_free(struct explain *x); /* takes NULL */
 
 #endif

@@ -50,7 +50,8 @@ struct sense {
 	struct closes *closes;
 	struct unsettled *unsettled;
 	struct outlet *outlet;
-	struct ask *ask; /* NULL: this watch asks for no type */
+	struct ask *ask;		  /* NULL: this watch asks for no type */
+	char ask_trouble[ERR_TEXT_BYTES]; /* why no sniffer can be started; "": none, or not known yet */
 	struct judge *judge;
 	struct walk *walk;
 	struct explain *explain; /* the question, in WIRE_MODE_EXPLAIN */

@@ -1,8 +1,8 @@
 """Every configuration key and verb stands where users look: key in sample and brickwatch.ini(5), verb in brickwatch(8).
 
 The schema table is read from its source, watcher/core/conf_schema.c: rows `{WATCH, "settle", TYPE, …},`. A row with
-`.now = ""` is a name kept for a later version; it must stand nowhere but may. Verbs are read from the table in
-watcher/main.c: rows `{"run", …},`.
+`.now = ""` is a name kept for a later version; it must stand nowhere but may. Each verb is a file of
+watcher/cli with `const struct cli_verb cli_NAME = { .name = "NAME",`, and main.c's table names it.
 """
 
 import os
@@ -13,14 +13,14 @@ import common
 SCHEMA = "watcher/core/conf_schema.c"
 SAMPLE = "packaging/config/brickwatch.ini"
 KEY_MANUAL = "man/brickwatch.ini.5"
-VERBS = "watcher/main.c"
+MAIN = "watcher/main.c"
 VERB_MANUAL = "man/brickwatch.8"
 COMPLETION = "packaging/completion"
 
 _ROW = re.compile(r'\{(SERVICE|EVENTS|WORKSPACE|WATCH|NOTIFY), "([a-z0-9_.*]+)",(.*?)\},\s*(?=\{[A-Z]+, "|\};)', re.S)
 _SECTION = re.compile(r"^[;#]?\s*\[([a-z]+)(?::[^\]]*)?\]\s*$")
 _ENTRY = re.compile(r"^[;#]?\s*([a-z][a-z0-9_]*(?:\.[A-Za-z0-9_.-]+)?)\s*=")
-_VERB = re.compile(r'^\t\{\s*(?:\.name = )?"([a-z]+)",', re.M)
+_VERB = re.compile(r'^const struct cli_verb (cli_\w+) = \{\s*\.name = "([a-z]+)"', re.M)
 
 
 def schema_keys(text):
@@ -71,9 +71,15 @@ def check_keys(top, report):
 
 
 def check_verbs(top, report):
-    verbs = _VERB.findall(common.without_comments(common.read_text(top, VERBS)))
+    verbs = []
+    main = common.without_comments(common.read_text(top, MAIN))
+    for path in common.c_files(top, "watcher", suffixes=(".c",)):
+        for symbol, verb in _VERB.findall(common.read_text(top, path)) if path.startswith("watcher/cli/") else ():
+            verbs.append(verb)
+            if not re.search(rf"&{symbol}\b", main):
+                report.add(MAIN, 0, f"does not know the verb {verb} of {path}")
     if len(verbs) < 3:
-        report.add(VERBS, 0, f"only {len(verbs)} verbs can be read: has the table another shape?")
+        report.add("watcher/cli", 0, f"only {len(verbs)} verbs can be read: have they another shape?")
     places = [VERB_MANUAL] + [p for p in common.tree_files(top) if p.startswith(COMPLETION + "/")]
     for place in places:
         text = plain(common.read_text(top, place))
@@ -83,7 +89,7 @@ def check_verbs(top, report):
 
 
 def check(top, report):
-    for path in (SCHEMA, SAMPLE, KEY_MANUAL, VERBS, VERB_MANUAL):
+    for path in (SCHEMA, SAMPLE, KEY_MANUAL, MAIN, VERB_MANUAL):
         if not os.path.exists(f"{top}/{path}"):
             report.add(path, 0, "is not there")
     if not report.found:

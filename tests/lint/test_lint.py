@@ -374,6 +374,14 @@ def test_scripts(tree):
     assert_finds("scripts", tree, "SC2086")
 
 
+def test_man(tree):
+    page = ".Dd January 1, 2026\n.Dt X 5\n.Os\n.Sh NAME\n.Nm x\n.Nd a page\n"
+    plant(tree, "man/x.5", page)
+    assert_clean("man", tree)
+    plant(tree, "man/x.5", page + ".Sh DESCRIPTION\n.Bl -tag\n.It Fl\n")
+    assert_finds("man", tree, "x.5")
+
+
 def test_python(tree):
     plant(tree, "tests/one.py", "print(1)\n")
     assert_clean("python", tree)
@@ -426,7 +434,7 @@ SCHEMA_C = ('static const struct conf_key KEYS[] = {\n' + ROWS + """
 """)
 SAMPLE = "[watch:orders]\n" + "\n".join(f"; key_{n} = 1" for n in range(20)) + "\n;param.path = ${uri}\n"
 KEY_MANUAL = "\n".join(f".TP\n\\fBkey_{n}\\fR\nText." for n in range(20)) + "\n.B param.KEY\n"
-MAIN_C = 'static const struct verb VERBS[] = {\n\t{"run", run},\n\t{"scan", scan},\n\t{"check", check},\n};\n'
+MAIN_C = "static const struct cli_verb *const verbs[] = {\n\t&cli_run, &cli_scan, &cli_check};\n"
 VERB_MANUAL = ".B run\n.B scan\n.B check\n"
 
 
@@ -436,6 +444,8 @@ def _keys(tree):
     plant(tree, "packaging/config/brickwatch.ini", SAMPLE)
     plant(tree, "man/brickwatch.ini.5", KEY_MANUAL)
     plant(tree, "watcher/main.c", MAIN_C)
+    for verb in ("run", "scan", "check"):
+        plant(tree, f"watcher/cli/{verb}.c", f'const struct cli_verb cli_{verb} = {{\n\t.name = "{verb}",\n}};\n')
     plant(tree, "man/brickwatch.8", VERB_MANUAL)
     plant(tree, "packaging/completion/brickwatch", "run scan check\n")
     return tree
@@ -452,6 +462,7 @@ def test_keys_clean(keys):
     ("man/brickwatch.ini.5", "key_19", "key_9", "lacks key_19 of [watch]"),
     ("man/brickwatch.ini.5", "key_1\\fR", "\\fR", "lacks key_1 of [watch]"),
     ("man/brickwatch.8", ".B scan", '.\\" scan', "lacks the verb scan"),
+    ("watcher/main.c", "&cli_scan, ", "", "does not know the verb scan of watcher/cli/scan.c"),
     ("packaging/completion/brickwatch", "check", "", "lacks the verb check"),
     ("watcher/core/conf_schema.c", "WATCH,", "CONF_KIND_WATCH,", "[watch] has no key key_0"),
 ])

@@ -3,6 +3,7 @@
 files/ holds what no tool of Debian can write (files/make_files.py says how it was made).
 """
 
+import base64
 import contextlib
 import csv
 import gzip
@@ -28,6 +29,12 @@ from harness import JOB, put, text, wait_for
 from jobsapi import JobsApi
 
 FILES = harness.TOP / "tests" / "scenario" / "files"
+
+
+def stored(name):
+    return base64.b64decode((FILES / f"{name}.b64").read_bytes())
+
+
 GROUPS = ("csv", "json", "ndjson", "xml", "text", "parquet", "avro", "orc", "arrow", "gzip", "zstd", "zip")
 OCTETS = "application/octet-stream"
 NEWLINES = b"\n" * 65536  # libmagic needs half a second for these, of whatever speed
@@ -211,7 +218,7 @@ def xlsx_file():
 # --- columns and rows -------------------------------------------------------------------------------------------------
 
 def kept(name):
-    return lambda: (FILES / name).read_bytes()
+    return lambda: stored(name)
 
 
 row("snappy.parquet", "application/vnd.apache.parquet", "parquet")(kept("snappy.parquet"))
@@ -228,18 +235,18 @@ row("stream.arrows", "application/vnd.apache.arrow.stream", "arrow")(kept("strea
 @row("large.parquet", "application/vnd.apache.parquet", "parquet")
 def large_parquet():
     # The ends of a real one, with more between them than libmagic may read.
-    data = (FILES / "snappy.parquet").read_bytes()
+    data = stored("snappy.parquet")
     return data[:4] + os.urandom(3 * TYPE_BYTES) + data[4:]
 
 
 @row("cut.parquet", OCTETS)
 def cut_parquet():
-    return (FILES / "snappy.parquet").read_bytes()[:-20]
+    return stored("snappy.parquet")[:-20]
 
 
 @row("cut.orc", OCTETS)
 def cut_orc():
-    return (FILES / "zlib.orc").read_bytes()[:-20]
+    return stored("zlib.orc")[:-20]
 
 
 # --- other ------------------------------------------------------------------------------------------------------------
@@ -487,7 +494,7 @@ def test_killed_in_the_middle_of_a_file(service):
 
 
 def test_a_stall_is_no_deadline(service):
-    """A sniffer that gets no further and uses no processor time (here: stopped; in life: a hung mount) is waited for."""
+    """One that gets no further and uses no processor time (here: stopped; elsewhere: a hung mount) is waited for."""
     s = service(types="@csv", type_deadline="50ms")
     first = first_run(s)
     pid = s.kill("bw-sniff", signo=signal.SIGSTOP)
@@ -509,7 +516,7 @@ def test_killed_again_and_again(service):
     stop = threading.Event()
 
     def kill():
-        while not stop.wait(0.1):
+        while not stop.wait(0.2):
             for pid in s.pids("bw-sniff"):
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)

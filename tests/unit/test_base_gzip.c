@@ -141,6 +141,34 @@ static void test_round_trip(void **state)
 	}
 }
 
+/* What cannot be compressed comes out longer than it went in: more than one turn of the output. The umask
+ * must not matter. */
+static void test_incompressible(void **state)
+{
+	enum { N = 1000000 };
+	CLEANUP_FREE char *data = mem_alloc(N);
+	mode_t mask = umask(077);
+	uint32_t seed = 11;
+	struct stat st;
+
+	(void)state;
+	for (size_t i = 0; i < N; i++) {
+		seed = seed * 1664525u + 1013904223u;
+		data[i] = i % 1000 == 999 ? '\n' : (char)(seed >> 24);
+	}
+	write_file(plain_path, data, N);
+	/* steps that read pieces of several sizes, so that the compressor's blocks end at different places of
+	 * them */
+	for (size_t step = 66000; step < 130000; step += 9000) {
+		compress(step);
+		expect_content(gz_path, data, N);
+		assert_int_equal(stat(gz_path, &st), 0);
+		assert_int_equal(st.st_mode & 07777, 0640);
+		unlink(gz_path);
+	}
+	umask(mask);
+}
+
 /* Made by gzip 1.12, so that we do not only understand ourselves: with a file name, without, an empty one. */
 static const unsigned char named_gz[] = {0x1f, 0x8b, 0x08, 0x08, 0xa1, 0x24, 0x03, 0x6b, 0x02, 0x03, 0x6e,
 	0x2e, 0x74, 0x78, 0x74, 0x00, 0xcb, 0xcf, 0x4b, 0xe5, 0x2a, 0x29, 0xcf, 0xe7, 0x02, 0x00, 0xe6, 0x0b,
@@ -437,6 +465,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		IN_SCRATCH(test_round_trip),
+		IN_SCRATCH(test_incompressible),
 		IN_SCRATCH(test_foreign_members),
 		IN_SCRATCH(test_cut_short),
 		IN_SCRATCH(test_damaged),

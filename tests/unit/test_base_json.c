@@ -149,6 +149,7 @@ static void test_refuses(void **state)
 		"\"\\udc00\"",
 		"\"\\udc00\\ud800\"",
 		"\"\\ud83e\\u0041\"",
+		"\"\\ud83e\\uffff\"",
 		"\"\\ud83e\\\"",
 		"\xef\xbb\xbf{}",
 		"// x\n1",

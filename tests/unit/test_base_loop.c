@@ -249,6 +249,24 @@ static void test_io_removed_while_dispatching(void **state)
 	check_first_acts(want_only_output, 1);
 }
 
+/* A parked one must not even hear a hang-up that was fetched before it was parked. */
+static void test_io_parked_while_dispatching(void **state)
+{
+	struct loop *l = new_loop();
+
+	(void)state;
+	open_pipes(l, PIPES);
+	for (size_t i = 0; i < PIPES; i++) {
+		close(pipes[i].write_fd);
+		pipes[i].write_fd = -1;
+	}
+	on_io = park_others;
+	assert_int_equal(strlen(one_round(l)), 1);
+	assert_int_equal(last_events, LOOP_HUP);
+	loop_free(l);
+	close_pipes(PIPES);
+}
+
 /* Descriptor numbers and slots are used again within the round: the new one must not get the old one's event.
  */
 static void replace_others(struct loop_io *io)
@@ -883,6 +901,7 @@ int main(void)
 		cmocka_unit_test(test_io_parked),
 		cmocka_unit_test(test_io_add_fails),
 		cmocka_unit_test(test_io_removed_while_dispatching),
+		cmocka_unit_test(test_io_parked_while_dispatching),
 		cmocka_unit_test(test_io_replaced_while_dispatching),
 		cmocka_unit_test(test_io_closed_too_early),
 		cmocka_unit_test(test_io_many),

@@ -900,6 +900,9 @@ static const struct {
 	{WS W "recursive = no\n[watch:v]\ndirectory = /d/x\njob_id = 5\npath_map = none\n", ""},
 	{WS W "[watch:v]\ndirectory = /d/x\njob_id = 5\npath_map = none\nrecursive = no\n",
 		"f:9: [watch:w] and [watch:v] start the same"},
+	{WS "[watch:v]\ndirectory = /d/x\njob_id = 5\npath_map = none\n" W,
+		"f:9: [watch:v] and [watch:w] start the same job for the same files: /d/x and /d overlap"},
+	{WS "[watch:v]\ndirectory = /d/x\njob_id = 5\npath_map = none\n" W "recursive = no\n", ""},
 	{"[workspace:a]\nhost = https://x.example\ntoken_file = /t\n"
 	 "[workspace:b]\nhost = https://X.example:443/\ntoken_file = /t\n"
 	 "[watch:w]\ndirectory = /d\njob_id = 5\npath_map = none\nworkspace = a\n"

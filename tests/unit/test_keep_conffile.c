@@ -663,8 +663,9 @@ static int teardown(void **state)
 static void put(const struct folder *f, const char *name, const char *text, mode_t mode)
 {
 	CLEANUP_FREE char *path = fs_join(f->path, name);
-	CLEANUP_FD int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 
+	(void)unlink(path); /* one of mode 0400 could not be written again */
+	CLEANUP_FD int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	assert_true(fd >= 0);
 	assert_int_equal(fs_write_all(fd, text, strlen(text)), 0);
 	assert_int_equal(fchmod(fd, mode), 0);
@@ -901,11 +902,12 @@ static void test_owners(void **state)
 			"'@/sub'"},
 	};
 	const struct folder *f = *state;
-	CLEANUP_FREE char *sub = fs_join(f->path, "sub");
-	CLEANUP_FREE char *file = fs_join(f->path, "sub/main.ini");
 
 	if (geteuid() != 0)
 		skip(); /* only root can give files away */
+	CLEANUP_FREE char *sub = fs_join(f->path, "sub");
+	CLEANUP_FREE char *file = fs_join(f->path, "sub/main.ini");
+
 	put_folder(f, "sub", 0755);
 	for (size_t i = 0; i < ARRAY_SIZE(owners); i++) {
 		put(f, "sub/main.ini", "[service]\n", 0644);

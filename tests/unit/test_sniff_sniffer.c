@@ -100,8 +100,9 @@ static void process_end(struct process *p)
 static void ask(const struct process *p, const int *fds, size_t n_fds, int64_t max_bytes)
 {
 	static int64_t serial = INT64_C(1) << 40;
-	struct wire_ask question = {.name = "a \n name", .max_bytes = max_bytes, .serial = ++serial};
+	struct wire_ask question = {.name = "a \n name", .max_bytes = max_bytes};
 
+	question.serial = ++serial;
 	assert_int_equal(wire_send(p->sock, WIRE_ASK, &question, fds, n_fds), 0);
 	receive(p->sock, WIRE_ANSWER);
 	assert_int_equal(in.n_fds, 0);

@@ -13,7 +13,7 @@
 #define NEAREST_MAX 3
 #define REPLACEMENT "\xef\xbf\xbd" /* U+FFFD */
 #define ELLIPSIS "\xe2\x80\xa6"
-#define UNIT_MAX 16 /* most bytes one printable unit takes: a C1 character is "\xc2\x9f" */
+#define UNIT_MAX 12 /* a character of three bytes, each as \xNN */
 
 static const struct {
 	unsigned char first_low, first_high;
@@ -92,13 +92,22 @@ int text_add_utf8_repaired(struct buf *b, const char *s, size_t len)
 	return r < 0 ? r : buf_add(b, s, good);
 }
 
+/* Characters that would change how the rest of a line is shown: C0, DEL, C1, line and paragraph separators,
+ * and those that turn the direction of writing (U+061C, U+200E, U+200F, U+2028..U+202E, U+2066..U+2069). */
 static bool is_control(const char *s, size_t n)
 {
 	unsigned char c = (unsigned char)s[0];
+	unsigned second = n > 1 ? (unsigned char)s[1] : 0, third = n > 2 ? (unsigned char)s[2] : 0;
 
 	if (n == 1)
 		return c < 0x20 || c == 0x7f;
-	return n == 2 && c == 0xc2 && (unsigned char)s[1] < 0xa0;
+	if (n == 2)
+		return (c == 0xc2 && second < 0xa0) || (c == 0xd8 && second == 0x9c);
+	if (n != 3 || c != 0xe2)
+		return false;
+	if (second == 0x80)
+		return third == 0x8e || third == 0x8f || (third >= 0xa8 && third <= 0xae);
+	return second == 0x81 && third >= 0xa6 && third <= 0xa9;
 }
 
 static size_t escape_byte(unsigned char c, char *out)

@@ -56,7 +56,7 @@ int cli_options(const struct cli_verb *verb, int argc, char **argv, const struct
 			return CLI_DONE;
 		}
 		if (opt == '?')
-			return cli_usage(verb, "see the options above");
+			return cli_usage(verb, "see brickwatch %s --help", verb->name);
 		if (opt == 'c')
 			ret->config = optarg;
 		else if (opt == 'j')

@@ -4,24 +4,16 @@
  */
 #include "cli/cli.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <fnmatch.h>
-#include <inttypes.h>
-#include <poll.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/inotify.h>
-#include <sys/stat.h>
-#include <unistd.h>
 #include "base/buf.h"
 #include "base/clock.h"
-#include "base/fs.h"
-#include "base/gzip.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "cli/follow.h"
 #include "cli/logfiles.h"
 
 #define EVENTS_LINE_BYTES (1024 * 1024)
@@ -142,126 +134,33 @@ static void events_line(struct events *e, const struct buf *line, const char *or
 		events_print(j);
 }
 
-static void events_file(struct events *e, const char *path)
+static void events_on_line(const struct buf *line, const char *origin, void *arg)
 {
-	CLEANUP_BUF struct buf line = BUF_INIT(EVENTS_LINE_BYTES);
-	struct err err = ERR_INIT;
-	struct gzip_reader *r = gzip_reader_open(path, &err);
-	bool torn = false;
-	int rc = r ? 1 : -EIO;
-
-	while (rc > 0) {
-		rc = gzip_reader_line(r, &line, &torn, &err);
-		if (rc > 0 && !torn)
-			events_line(e, &line, path);
-	}
-	if (rc < 0) {
-		log_warning("%s: %s; going on with the next file", path, err.text);
-		e->damaged = true;
-	}
-	gzip_reader_close(r);
+	events_line(arg, line, origin);
 }
 
-/* ---- following
- * -------------------------------------------------------------------------------------------------- */
-
-struct events_tail {
-	int fd;
-	uint64_t ino;
-	struct buf line;
-};
-
-/* Reads what has been appended. */
-static void events_tail_read(struct events *e, struct events_tail *t, const char *file)
-{
-	char bytes[16 * 1024];
-	ssize_t n;
-
-	while ((n = read(t->fd, bytes, sizeof(bytes))) > 0) {
-		for (const char *p = bytes, *end = bytes + n; p < end;) {
-			const char *newline = memchr(p, '\n', (size_t)(end - p));
-
-			(void)buf_add(&t->line, p, (size_t)((newline ? newline : end) - p));
-			if (!newline)
-				break;
-			if (t->line.len > 0 && !t->line.failed)
-				events_line(e, &t->line, file);
-			buf_reset(&t->line);
-			p = newline + 1;
-		}
-	}
-	(void)fflush(stdout);
-}
-
-/* Opens the log anew when another file has its name. What the old one still held is read first. */
-static void events_tail_renew(struct events *e, struct events_tail *t, const char *file)
-{
-	struct stat st;
-	int fd;
-
-	if (t->fd >= 0)
-		events_tail_read(e, t, file);
-	fd = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	if (fd < 0)
-		return;
-	if (fstat(fd, &st) == 0 && t->fd >= 0 && st.st_ino == t->ino) {
-		close(fd);
-		return;
-	}
-	if (t->fd >= 0)
-		close(t->fd);
-	t->fd = fd;
-	t->ino = st.st_ino;
-	buf_reset(&t->line);
-	events_tail_read(e, t, file);
-}
-
-static int events_follow(struct events *e, struct events_tail *t, const char *file)
-{
-	const char *base = fs_basename(file);
-	CLEANUP_FREE char *folder = mem_strndup(file, (size_t)(base - file));
-	_Alignas(struct inotify_event) char bytes[4096];
-	struct err err = ERR_INIT;
-	int in = inotify_init1(IN_CLOEXEC);
-
-	if (in < 0 || inotify_add_watch(in, folder[0] ? folder : ".",
-			      IN_MODIFY | IN_CREATE | IN_MOVED_TO | IN_MOVED_FROM) < 0) {
-		(void)err_errno(&err, errno, "cannot watch the folder of %s", file);
-		return cli_fail(&err);
-	}
-	for (;;) {
-		events_tail_renew(e, t, file);
-		(void)fflush(stdout);
-		if (ferror(stdout) || (read(in, bytes, sizeof(bytes)) < 0 && errno != EINTR))
-			break;
-	}
-	close(in);
-	return CLI_DONE;
-}
-
-/* ---- the verb
- * --------------------------------------------------------------------------------------------------- */
-
+/* Reads all there is; with -f goes on until its output is closed. */
 static int events_all(struct events *e, const char *file)
 {
-	struct events_tail tail = {.fd = -1};
+	struct follow *f = follow_new(file, events_on_line, e);
 	struct logfiles files;
 	struct err err = ERR_INIT;
 	int rc = logfiles_list(file, &files, &err);
 
-	if (rc < 0 && !(rc == -ENOENT && e->follow))
+	logfiles_done(&files);
+	if (rc < 0 && !(rc == -ENOENT && e->follow)) {
+		follow_free(f);
 		return cli_fail(&err);
-	buf_init(&tail.line, EVENTS_LINE_BYTES);
-	for (size_t i = 0; rc == 0 && i < files.n; i++)
-		if (!e->follow || strcmp(files.paths[i], file) != 0)
-			events_file(e, files.paths[i]);
-	if (rc == 0)
-		logfiles_done(&files);
-	(void)fflush(stdout);
-	rc = e->follow ? events_follow(e, &tail, file) : CLI_DONE;
-	fs_close(&tail.fd);
-	buf_done(&tail.line);
-	return rc == CLI_DONE && e->damaged ? CLI_FAILED : rc;
+	}
+	do {
+		rc = follow_read(f, &err);
+		(void)fflush(stdout);
+	} while (rc == 0 && e->follow && !ferror(stdout) && (rc = follow_wait(f, &err)) == 0);
+	e->damaged |= follow_damaged(f) > 0;
+	follow_free(f);
+	if (rc < 0)
+		return cli_fail(&err);
+	return e->damaged ? CLI_FAILED : CLI_DONE;
 }
 
 static int events_run(const struct cli_verb *verb, int argc, char **argv)

@@ -354,9 +354,10 @@ static int explain_run(const struct cli_verb *verb, int argc, char **argv)
 const struct cli_verb cli_explain = {
 	.name = "explain",
 	.usage = "[-c FILE] [--json] PATH",
-	.summary = "Why this file would start a run, or not: watch, each rule, completeness, type with each "
-		   "voice, version, token and the\n"
-		   "exact request. Also for a path that does not exist yet. Nothing is sent or written.",
+	.summary = "Why this file would start a run, or not, step by step, with the exact request.\n"
+		   "The watch, each rule, completeness, type with each voice, version and token. The path "
+		   "need not\n"
+		   "exist yet. Nothing is sent or written.",
 	.help = "  --json             as JSON\n",
 	.run = explain_run,
 };

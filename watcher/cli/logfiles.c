@@ -111,10 +111,10 @@ int logfiles_list(const char *file, struct logfiles *ret, struct err *err)
 	size_t n = 0;
 	DIR *d;
 
+	*ret = (struct logfiles){0};
 	d = opendir(folder[0] ? folder : ".");
 	if (!d)
 		return err_errno(err, errno, "cannot read the folder of the event log %s", file);
-	*ret = (struct logfiles){0};
 	while ((e = readdir(d)))
 		logfiles_take(folder[0] ? folder : ".", base, e->d_name, &all, &n);
 	closedir(d);

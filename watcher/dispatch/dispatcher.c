@@ -879,10 +879,11 @@ static void tear_down(struct dispatcher *d)
 	free(d);
 }
 
-/* Terminals and service managers signal whole groups of processes; the keeper tells us when to stop. */
+/* Terminals and service managers signal whole groups of processes; the keeper tells us when to stop. A limit on the size
+ * of files is to be an error like a full disk. */
 static void ignore_signals(void)
 {
-	static const int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGPIPE};
+	static const int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGPIPE, SIGXFSZ};
 
 	for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
 		(void)signal(signals[i], SIG_IGN);

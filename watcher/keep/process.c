@@ -1,9 +1,10 @@
 /*
- * process: fork and exec of /proc/self/exe. Between the two only async-signal-safe calls are made.
+ * process: fork and exec of this same program. Between the two only async-signal-safe calls are made.
  */
 #include "keep/process.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -71,14 +72,27 @@ static void process_place_fds(const int *fds, size_t n_fds)
 	process_close_from(PROCESS_FIRST_FD + (int)n_fds);
 }
 
-static _Noreturn void process_exec(const char *const *argv, char *const *env, const int *fds, size_t n_fds)
+/* Where this program is. As a path where that is known (under valgrind /proc/self/exe is valgrind itself),
+ * else, when the file was replaced by an upgrade, the link that still leads to it. */
+static const char *process_program(char path[PATH_MAX])
+{
+	ssize_t n = readlink("/proc/self/exe", path, PATH_MAX - 1);
+
+	if (n <= 0 || path[0] != '/')
+		return "/proc/self/exe";
+	path[n] = '\0';
+	return text_ends_with(path, " (deleted)") ? "/proc/self/exe" : path;
+}
+
+static _Noreturn void process_exec(
+	const char *program, const char *const *argv, char *const *env, const int *fds, size_t n_fds)
 {
 	sigset_t none;
 
 	process_place_fds(fds, n_fds);
 	(void)sigemptyset(&none);
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
-	execve("/proc/self/exe", (char *const *)(uintptr_t)argv, env);
+	execve(program, (char *const *)(uintptr_t)argv, env);
 	_exit(127);
 }
 
@@ -86,6 +100,8 @@ pid_t process_start(
 	const char *const *argv, const int *fds, size_t n_fds, bool with_credentials, struct err *err)
 {
 	CLEANUP_FREE char **env = process_make_environment(with_credentials);
+	char path[PATH_MAX];
+	const char *program = process_program(path);
 	pid_t pid;
 
 	BUG_ON(n_fds > PROCESS_FDS_MAX);
@@ -93,7 +109,7 @@ pid_t process_start(
 	if (pid < 0)
 		return err_errno(err, errno, "cannot start %s", argv[0]);
 	if (pid == 0)
-		process_exec(argv, env, fds, n_fds);
+		process_exec(program, argv, env, fds, n_fds);
 	return pid;
 }
 

@@ -26,6 +26,7 @@ struct explain {
 	struct probe_bytes bytes;
 	struct filetype type;
 	enum rules_verdict verdict;
+	bool asked; /* the sniffer has a question */
 	char why[RULES_WHY_BYTES];
 	void (*done)(void *arg);
 	void *arg;
@@ -206,8 +207,11 @@ void explain_path(struct sense *s, int fd, const char *path, void (*done)(void *
 		return;
 	}
 	if (probe_bytes(x->file_fd, x->st.look.size, x->relpath, s->page, &x->bytes) == 0 &&
-		ask_start(s->ask, x->file_fd, x->relpath, 1, &err) == 0)
+		ask_start(s->ask, x->file_fd, x->relpath, 1, &err) == 0) {
+		x->asked = true;
+		explain_check_ask(s);
 		return; /* explain_answer goes on */
+	}
 	explain_step(x, "type", 0, "the file cannot be read: %s", err.text[0] ? err.text : "it changes");
 	explain_end(x, "", -1);
 }
@@ -227,6 +231,7 @@ void explain_answer(struct sense *s, const struct ask_result *r)
 		.size = x->st.look.size,
 	};
 
+	x->asked = false;
 	rules_hash(s->watch, ask_libmagic_version(s->ask), s->rules_hash);
 	filetype_explain(&v, &text);
 	explain_step(x, "voices", 2, "%s", buf_str(&text));
@@ -240,6 +245,19 @@ void explain_answer(struct sense *s, const struct ask_result *r)
 		x->type.known ? x->type.mime : "nobody can tell", text.len > 0 ? " " : "", buf_str(&text),
 		x->why[0] ? ": " : "", x->why);
 	explain_verdict(x);
+}
+
+void explain_check_ask(struct sense *s)
+{
+	struct explain *x = s->explain;
+
+	if (!x || !x->asked || !s->ask_trouble[0])
+		return;
+	x->asked = false;
+	x->verdict = RULES_TYPE_UNKNOWN;
+	(void)snprintf(x->why, sizeof(x->why), "no type can be told");
+	explain_step(x, "type", 0, "%s", s->ask_trouble);
+	explain_end(x, "", x->st.look.size);
 }
 
 void explain_free(struct explain *x)

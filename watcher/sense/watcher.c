@@ -685,8 +685,11 @@ static void watcher_on_ask_ready(struct ask *a, const struct err *err, void *arg
 {
 	struct watcher *w = arg;
 
-	if (w->s.mode == WIRE_MODE_EXPLAIN)
+	(void)snprintf(w->s.ask_trouble, sizeof(w->s.ask_trouble), "%s", err ? err->text : "");
+	if (w->s.mode == WIRE_MODE_EXPLAIN) {
+		explain_check_ask(&w->s);
 		return;
+	}
 	if (err)
 		sense_trouble(&w->s, "sniffer", w->s.roots[0].path, 0, "%s", err->text);
 	else

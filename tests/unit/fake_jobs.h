@@ -1,0 +1,141 @@
+/*
+ * fake_jobs: dispatch/jobs without a network, for tests of what uses it. It is linked instead of the real one because a
+ * test that defines these functions leaves nothing to look for in the archive. Calls are kept until the test answers
+ * them, or, with fake_auto, answered by that function in the next round of the loop.
+ */
+#ifndef TESTS_FAKE_JOBS_H
+#define TESTS_FAKE_JOBS_H
+
+#include "dispatch/jobs.h"
+
+#include <string.h>
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/mem.h"
+
+#define FAKE_CALLS 64
+
+struct jobs {
+	struct loop *loop;
+	const struct conf_workspace *conf;
+	jobs_answer_fn fn;
+	void *arg;
+	size_t in_flight;
+};
+
+struct fake_call {
+	struct jobs *jobs;
+	void *tag;
+	char *body;
+};
+
+static struct fake_call fake_calls[FAKE_CALLS]; /* not answered yet, in order */
+static size_t fake_calls_n;
+static size_t fake_sent;    /* calls ever made */
+static int fake_refuse;     /* jobs_run_now returns this */
+static int fake_no_client;  /* jobs_new fails */
+static void (*fake_auto)(const char *body, struct jobs_answer *ret); /* the stand-in of the service */
+
+struct jobs *jobs_new(struct loop *loop, const struct conf_workspace *conf, jobs_answer_fn fn, void *arg, struct err *err)
+{
+	struct jobs *j;
+
+	if (fake_no_client) {
+		(void)err_set(err, ERR_CONF, EACCES, "the token file can be read by others");
+		return NULL;
+	}
+	j = mem_alloc(sizeof(*j));
+	j->loop = loop;
+	j->conf = conf;
+	j->fn = fn;
+	j->arg = arg;
+	return j;
+}
+
+static void fake_remove(size_t i)
+{
+	free(fake_calls[i].body);
+	memmove(fake_calls + i, fake_calls + i + 1, (fake_calls_n - i - 1) * sizeof(fake_calls[0]));
+	fake_calls_n--;
+}
+
+/* Answers the i-th call that is on its way. */
+static inline void fake_answer(size_t i, const struct jobs_answer *a)
+{
+	struct fake_call c = fake_calls[i];
+
+	BUG_ON(i >= fake_calls_n);
+	c.body = NULL;
+	fake_remove(i);
+	c.jobs->in_flight--;
+	c.jobs->fn(c.tag, a, c.jobs->arg);
+}
+
+static void fake_answer_all(void *arg)
+{
+	(void)arg;
+	while (fake_calls_n > 0) {
+		struct jobs_answer a = {.error_code = "", .message = "", .principal = "token"};
+
+		fake_auto(fake_calls[0].body, &a);
+		fake_answer(0, &a);
+	}
+}
+
+void jobs_free(struct jobs *j)
+{
+	if (!j)
+		return;
+	for (size_t i = fake_calls_n; i-- > 0;)
+		if (fake_calls[i].jobs == j)
+			fake_remove(i);
+	loop_defer_cancel(j->loop, fake_answer_all, NULL);
+	free(j);
+}
+
+int jobs_run_now(struct jobs *j, const char *body, size_t len, void *tag, struct err *err)
+{
+	if (fake_refuse)
+		return err_set(err, ERR_LIMIT, -fake_refuse, "too many wait already");
+	BUG_ON(fake_calls_n == FAKE_CALLS);
+	fake_calls[fake_calls_n++] = (struct fake_call){.jobs = j, .tag = tag, .body = mem_strndup(body, len)};
+	fake_sent++;
+	j->in_flight++;
+	if (fake_auto)
+		loop_defer(j->loop, fake_answer_all, NULL);
+	return 0;
+}
+
+size_t jobs_in_flight(const struct jobs *j)
+{
+	return j->in_flight;
+}
+
+static inline void fake_start(size_t i, int64_t run_id)
+{
+	struct jobs_answer a = {
+		.outcome = {.kind = OUTCOME_STARTED, .reason = "started"},
+		.run_id = run_id,
+		.http_status = 200,
+		.error_code = "",
+		.message = "",
+		.principal = "token",
+	};
+
+	fake_answer(i, &a);
+}
+
+static inline void fake_fail(size_t i, enum outcome_kind kind, bool sure, int status, const char *reason)
+{
+	struct jobs_answer a = {
+		.outcome = {.kind = kind, .sure_not_started = sure, .reason = reason},
+		.http_status = status,
+		.error_code = status > 0 ? "SOME_CODE" : "",
+		.message = "the server's words",
+		.principal = "token",
+	};
+
+	fake_answer(i, &a);
+}
+
+#endif

@@ -1,0 +1,779 @@
+#include "dispatch/intake.h"
+
+#include <setjmp.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+#include "base/json.h"
+#include "base/mem.h"
+#include "base/text.h"
+#include "core/token.h"
+
+#define NOW INT64_C(1767323045123456)
+#define ENDS_A "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+#define ENDS_B "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
+#define RULES_1 "0000000000000001"
+#define RULES_2 "0000000000000002"
+
+struct bench {
+	struct conf *conf;
+	struct ledger *ledger;
+	struct scribe scribe;
+	struct intake *intake;
+	struct intake_peer peer;
+	struct intake_result result;
+	struct err err;
+	struct wire_message m;
+	struct buf items;
+	int64_t outbox_seq;
+};
+
+static const char *const settings[][3] = {
+	{"service", "state_directory", "/var/lib/x"},
+	{"workspace", "host", "https://adb.example"},
+	{"workspace", "token_file", "/etc/token"},
+	{"watch:orders", "directory", "/drop"},
+	{"watch:orders", "directory", "/drop2"},
+	{"watch:orders", "job_id", "42"},
+	{"watch:orders", "path_map", "/drop => /Volumes/in"},
+	{"watch:orders", "path_map", "/drop2 => /Volumes/in"},
+	{"watch:skipping", "directory", "/old"},
+	{"watch:skipping", "job_id", "43"},
+	{"watch:skipping", "existing", "skip"},
+	{"watch:skipping", "path_map", "none"},
+	{"watch:notes", "directory", "/notes"},
+	{"watch:notes", "job_id", "44"},
+	{"watch:notes", "job_type", "notebook"},
+	{"watch:notes", "param.path", "${uri}"},
+	{"watch:notes", "param.again", "${uri}${uri}${uri}"},
+	{"watch:notes", "path_map", "none"},
+	{"watch:notes", "ends", "no"},
+};
+
+static struct conf *make_conf(bool rejected)
+{
+	struct conf *c = conf_new();
+	struct conf_mistakes mistakes = {.n = 0};
+
+	for (size_t i = 0; i < ARRAY_SIZE(settings); i++)
+		conf_set(c, settings[i][0], settings[i][1], settings[i][2], "test", (int)i + 1, &mistakes);
+	conf_set(c, "events", "rejected", rejected ? "yes" : "no", "test", 99, &mistakes);
+	if (mistakes.n > 0)
+		fail_msg("%s", mistakes.items[0].text);
+	conf_resolve(c);
+	return c;
+}
+
+static void use_watch(struct bench *b, const char *name)
+{
+	b->peer = (struct intake_peer){.watch = conf_watch_find(b->conf, name),
+		.inodes_stable = true,
+		.method = "inotify",
+		.file_system = "ext4"};
+	assert_non_null(b->peer.watch);
+}
+
+static struct bench *bench_new(struct ledger *behind, bool dry, bool rejected)
+{
+	struct bench *b = mem_alloc(sizeof(*b));
+
+	b->conf = make_conf(rejected);
+	assert_int_equal(ledger_open_memory(&b->ledger, NULL), 0);
+	scribe_init(&b->scribe, b->ledger, dry);
+	b->intake = intake_new(b->conf, b->ledger, behind, &b->scribe, dry);
+	intake_result_init(&b->result);
+	buf_init(&b->items, WIRE_CANDIDATES_BYTES);
+	use_watch(b, "orders");
+	return b;
+}
+
+static void bench_free(struct bench *b)
+{
+	intake_result_done(&b->result);
+	intake_free(b->intake);
+	scribe_done(&b->scribe);
+	ledger_close(b->ledger);
+	conf_free(b->conf);
+	buf_done(&b->items);
+	free(b);
+}
+
+static int set_up(void **state)
+{
+	*state = bench_new(NULL, false, true);
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	bench_free(*state);
+	return 0;
+}
+
+static struct wire_file file_of(const char *relpath)
+{
+	return (struct wire_file){
+		.root = "/drop",
+		.relpath = relpath,
+		.size = 10,
+		.mtime_ns = 1000000,
+		.ino = 7,
+		.owner = 1000,
+		.ends = ENDS_A,
+		.mime = "text/csv",
+		.first_seen_us = NOW - 2,
+		.completed_us = NOW - 1,
+		.evidence = "closed by its writer",
+		.rule = "",
+		.detail = "",
+		.rules_hash = RULES_1,
+	};
+}
+
+static int try_take(struct bench *b, enum wire_type type)
+{
+	b->m.type = type;
+	intake_result_done(&b->result);
+	return intake_take(b->intake, &b->peer, &b->m, NOW, &b->result, &b->err);
+}
+
+static void take(struct bench *b, enum wire_type type)
+{
+	int rc = try_take(b, type);
+
+	if (rc != 0)
+		fail_msg("%s", b->err.text);
+	assert_int_equal(ledger_commit(b->ledger, NULL), 0);
+}
+
+static void ready(struct bench *b, const struct wire_file *f)
+{
+	b->m.as.file = *f;
+	take(b, WIRE_READY);
+}
+
+static void rejected(struct bench *b, const struct wire_file *f)
+{
+	b->m.as.file = *f;
+	take(b, WIRE_REJECTED);
+}
+
+static void candidates_begin(struct bench *b, const char *root, const char *rules_hash)
+{
+	buf_reset(&b->items);
+	b->m.as.candidates = (struct wire_candidates){.seq = 5, .root = root, .rules_hash = rules_hash};
+}
+
+static void candidate(struct bench *b, const char *relpath, int64_t size, int64_t mtime_ns)
+{
+	struct wire_candidate c = {.relpath = relpath, .size = size, .mtime_ns = mtime_ns, .ino = 7};
+
+	assert_int_equal(wire_candidates_add(&b->items, &c), 0);
+}
+
+static int candidates_try(struct bench *b)
+{
+	b->m.as.candidates.items = b->items.data;
+	b->m.as.candidates.items_len = b->items.len;
+	return try_take(b, WIRE_CANDIDATES);
+}
+
+/* One file of /drop: is it wanted? */
+static bool is_wanted(struct bench *b, const char *relpath, int64_t size, int64_t mtime_ns, const char *rules_hash)
+{
+	candidates_begin(b, b->peer.watch->directory.items[0], rules_hash);
+	candidate(b, relpath, size, mtime_ns);
+	assert_int_equal(candidates_try(b), 0);
+	assert_int_equal(ledger_commit(b->ledger, NULL), 0);
+	assert_true(b->result.wanted);
+	assert_int_equal(b->result.seq, 5);
+	assert_int_equal(b->result.bits.len, 1);
+	return b->result.bits.data[0] & 1;
+}
+
+static void newest(struct bench *b, const char *relpath, struct ledger_known *ret)
+{
+	struct ledger_key key = {.watch = b->peer.watch->name, .relpath = relpath};
+
+	assert_int_equal(ledger_root(b->ledger, b->peer.watch->directory.items[0], false, &key.root_id, NULL), 1);
+	assert_int_equal(ledger_newest(b->ledger, &key, ret, NULL), 1);
+}
+
+static void newest_row(struct bench *b, const char *relpath, struct ledger_row *ret)
+{
+	struct ledger_known known;
+
+	newest(b, relpath, &known);
+	assert_int_equal(ledger_row(b->ledger, known.id, ret, NULL), 1);
+}
+
+static int64_t count(struct bench *b, enum ledger_state state)
+{
+	int64_t n = -1;
+
+	assert_int_equal(ledger_count(b->ledger, state, &n, NULL), 0);
+	return n;
+}
+
+/* The next event in the outbox is of this type and holds this text. */
+static void expect_event(struct bench *b, const char *type, const char *text)
+{
+	CLEANUP_BUF struct buf line = BUF_INIT(1u << 20);
+	struct json *j;
+
+	if (ledger_outbox_next(b->ledger, b->outbox_seq, &b->outbox_seq, &line, NULL) != 1)
+		fail_msg("no event %s", type);
+	j = json_parse(buf_str(&line), line.len, NULL);
+	assert_non_null(j);
+	assert_string_equal(json_get_text(j, "type"), type);
+	json_free(j);
+	if (!strstr(buf_str(&line), text))
+		fail_msg("%s is not in %s", text, buf_str(&line));
+}
+
+static void expect_no_event(struct bench *b)
+{
+	CLEANUP_BUF struct buf line = BUF_INIT(1u << 20);
+	int64_t seq;
+
+	if (ledger_outbox_next(b->ledger, b->outbox_seq, &seq, &line, NULL) != 0)
+		fail_msg("there is %s", buf_str(&line));
+}
+
+/* ---- accepting ---- */
+
+static void test_new_file(void **state)
+{
+	struct bench *b = *state;
+	struct wire_file f = file_of("a/b.csv");
+	CLEANUP_BUF struct buf body = BUF_INIT(10000);
+	char token[TOKEN_BYTES];
+	struct ledger_row r;
+
+	ready(b, &f);
+	assert_true(b->result.accepted);
+	assert_null(b->result.text);
+	newest_row(b, "a/b.csv", &r);
+	token_make("adb.example", 42, 10, 1000000, 1, "/Volumes/in/a/b.csv", CONF_VERSION_SIZE_MTIME, token);
+	assert_string_equal(r.token, token);
+	assert_string_equal(r.uri, "/Volumes/in/a/b.csv");
+	assert_int_equal(r.state, LEDGER_PENDING);
+	assert_int_equal(r.generation, 1);
+	assert_int_equal(r.job_id, 42);
+	assert_string_equal(r.host, "adb.example");
+	assert_int_equal(r.completed_us, NOW - 1);
+	assert_int_equal(ledger_request(b->ledger, r.id, &body, NULL), 1);
+	assert_non_null(strstr(buf_str(&body), token));
+	assert_non_null(strstr(buf_str(&body), "\"/Volumes/in/a/b.csv\""));
+	ledger_row_done(&r);
+	expect_no_event(b); /* that comes when it has started */
+	ready(b, &f);
+	assert_false(b->result.accepted);
+	assert_int_equal(count(b, LEDGER_PENDING), 1);
+}
+
+static void test_new_version(void **state)
+{
+	struct bench *b = *state;
+	struct wire_file f = file_of("a");
+	struct ledger_known known;
+	struct ledger_row r;
+
+	ready(b, &f);
+	newest(b, "a", &known);
+	assert_int_equal(ledger_set_started(b->ledger, known.id, 99, 1, "token", NOW, NULL), 0);
+	f.mtime_ns += 5000000;
+	ready(b, &f);
+	assert_true(b->result.accepted);
+	newest_row(b, "a", &r);
+	assert_int_equal(r.generation, 1); /* its time makes another token */
+	assert_int_equal(r.previous_run_id, 99);
+	ledger_row_done(&r);
+	/* the first one again: its token is taken by the same file */
+	f.mtime_ns -= 5000000;
+	ready(b, &f);
+	newest_row(b, "a", &r);
+	assert_int_equal(r.generation, 2);
+	ledger_row_done(&r);
+	/* replaced by one of equal size and time */
+	f.ino = 8;
+	ready(b, &f);
+	newest_row(b, "a", &r);
+	assert_int_equal(r.generation, 3);
+	ledger_row_done(&r);
+	/* where inodes tell nothing, it is the same */
+	b->peer.inodes_stable = false;
+	f.ino = 9;
+	ready(b, &f);
+	assert_false(b->result.accepted);
+	assert_int_equal(count(b, LEDGER_PENDING), 3);
+}
+
+/* A listing shows another time: the ends decide, and the answer is remembered. */
+static void test_time_moved(void **state)
+{
+	struct bench *b = *state;
+	struct wire_file f = file_of("a");
+	struct ledger_row r;
+
+	ready(b, &f);
+	assert_false(is_wanted(b, "a", 10, 1000000, RULES_1));
+	assert_true(is_wanted(b, "a", 10, 9000000, RULES_1));
+	f.by_listing = 1;
+	f.mtime_ns = 9000000;
+	ready(b, &f);
+	assert_false(b->result.accepted);
+	assert_false(is_wanted(b, "a", 10, 9000000, RULES_1));
+	newest_row(b, "a", &r);
+	assert_int_equal(r.version.mtime_ns, 1000000); /* what the token was made of */
+	ledger_row_done(&r);
+	f.mtime_ns = 8000000;
+	f.ends = ENDS_B;
+	ready(b, &f);
+	assert_true(b->result.accepted);
+	assert_int_equal(count(b, LEDGER_PENDING), 2);
+	/* without a digest nobody can say */
+	f.mtime_ns = 7000000;
+	f.ends = "";
+	ready(b, &f);
+	assert_false(b->result.accepted);
+	assert_int_equal(count(b, LEDGER_HELD), 1);
+}
+
+static void test_time_moved_without_ends(void **state)
+{
+	struct bench *b = *state;
+	struct wire_file f = file_of("a");
+
+	use_watch(b, "notes");
+	f.root = "/notes";
+	f.ends = "";
+	ready(b, &f);
+	assert_true(is_wanted(b, "a", 10, 9000000, RULES_1));
+	f.by_listing = 1;
+	f.mtime_ns = 9000000;
+	ready(b, &f);
+	assert_true(b->result.accepted);
+	assert_int_equal(count(b, LEDGER_PENDING), 2);
+}
+
+static void test_same_remote_file(void **state)
+{
+	struct bench *b = *state;
+	struct wire_file f = file_of("a");
+	struct ledger_row r;
+
+	ready(b, &f);
+	f.root = "/drop2"; /* the same remote path by path_map */
+	ready(b, &f);
+	assert_false(b->result.accepted);
+	assert_true(b->result.failed);
+	assert_non_null(strstr(b->result.text, "/drop2/a: same_remote_file"));
+	assert_int_equal(count(b, LEDGER_FAILED), 1);
+	expect_event(b, "start.failed", "\"reason\":\"same_remote_file\",\"http_status\":null");
+	newest_row(b, "a", &r);
+	assert_int_equal(r.state, LEDGER_PENDING); /* the first one is as it was */
+	ledger_row_done(&r);
+	ready(b, &f);
+	assert_false(b->result.failed); /* and it is said once */
+	expect_no_event(b);
+}
+
+static void test_renamed_watch(void **state)
+{
+	struct bench *b = *state;
+	struct wire_file f = file_of("a");
+	struct ledger_key key = {.watch = "orders", .relpath = "a"};
+	struct ledger_known known;
+
+	ready(b, &f);
+	assert_int_equal(ledger_root(b->ledger, "/drop", false, &key.root_id, NULL), 1);
+	assert_int_equal(ledger_move_key(b->ledger, &key, "sales", NULL), 0); /* no longer configured */
+	ready(b, &f);
+	assert_false(b->result.accepted);
+	newest(b, "a", &known); /* of orders */
+	assert_int_equal(count(b, LEDGER_PENDING), 1);
+	assert_int_equal(count(b, LEDGER_FAILED), 0);
+}
+
+static void test_request_that_cannot_be(void **state)
+{
+	struct bench *b = *state;
+	CLEANUP_FREE char *name = mem_alloc(3600);
+	struct wire_file f = file_of(name);
+	struct ledger_row r;
+
+	memset(name, 'x', 3500);
+	use_watch(b, "notes"); /* its four copies are more than 10,000 bytes */
+	f.root = "/notes";
+	ready(b, &f);
+	assert_false(b->result.accepted);
+	assert_true(b->result.failed);
+	newest_row(b, name, &r);
+	assert_int_equal(r.state, LEDGER_FAILED);
+	assert_int_equal(strlen(r.token), 64);
+	ledger_row_done(&r);
+	expect_event(b, "start.failed", "\"reason\":\"parameters_too_long\"");
+	ready(b, &f);
+	expect_no_event(b);
+}
+
+/* ---- rejecting ---- */
+
+static void test_rejected(void **state)
+{
+	struct bench *b = *state;
+	struct wire_file f = file_of("a");
+
+	f.rule = "min_size";
+	f.detail = "0 bytes,\nless than 1";
+	rejected(b, &f);
+	assert_true(b->result.rejected);
+	assert_string_equal(b->result.text, "rejected: /drop/a: 0 bytes,\\nless than 1 (min_size)");
+	expect_event(b, "file.rejected", "\"rule\":\"min_size\"");
+	assert_false(is_wanted(b, "a", 10, 1000000, RULES_1));
+	rejected(b, &f);
+	assert_false(b->result.rejected);
+	expect_no_event(b);
+	/* other rules: asked again, and turned away again without a word */
+	assert_true(is_wanted(b, "a", 10, 1000000, RULES_2));
+	f.rules_hash = RULES_2;
+	f.rule = "types";
+	rejected(b, &f);
+	expect_no_event(b);
+	assert_false(is_wanted(b, "a", 10, 1000000, RULES_2));
+	assert_int_equal(count(b, LEDGER_REJECTED), 1);
+	/* it passes now: held, never started by surprise */
+	f.rules_hash = RULES_1;
+	ready(b, &f);
+	assert_false(b->result.accepted);
+	assert_non_null(strstr(b->result.text, "held"));
+	assert_int_equal(count(b, LEDGER_HELD), 1);
+	assert_int_equal(count(b, LEDGER_PENDING), 0);
+	assert_false(is_wanted(b, "a", 10, 1000000, RULES_2));
+	/* a new version of it is a version like any other */
+	f.mtime_ns++;
+	ready(b, &f);
+	assert_true(b->result.accepted);
+}
+
+static void test_rejected_without_events(void **state)
+{
+	struct bench *b = bench_new(NULL, false, false);
+	struct wire_file f = file_of("a");
+
+	(void)state;
+	f.rule = "types";
+	rejected(b, &f);
+	assert_true(b->result.rejected);
+	expect_no_event(b);
+	bench_free(b);
+}
+
+static void test_dead_letter_by_rule(void **state)
+{
+	struct bench *b = *state;
+	struct wire_file f = file_of("\xff\xfe");
+	struct ledger_row r;
+
+	f.rule = "name_not_utf8";
+	f.detail = "the name is not UTF-8";
+	f.dead_letter = 1;
+	rejected(b, &f);
+	assert_true(b->result.failed);
+	assert_string_equal(b->result.text, "dead letter: /drop/\\xff\\xfe: name_not_utf8 (the name is not UTF-8)");
+	expect_event(b, "start.failed", "\"path_base64\":\"L2Ryb3Av//4=\"");
+	newest_row(b, "\xff\xfe", &r);
+	assert_int_equal(r.state, LEDGER_FAILED);
+	assert_string_equal(r.token, "");
+	ledger_row_done(&r);
+	assert_false(is_wanted(b, "\xff\xfe", 10, 1000000, RULES_2));
+}
+
+/* ---- listings ---- */
+
+static void test_many_candidates(void **state)
+{
+	struct bench *b = *state;
+	struct wire_file f = file_of("known-0");
+
+	for (int i = 0; i < 20; i += 3) {
+		char name[32];
+
+		snprintf(name, sizeof(name), "known-%d", i);
+		f.relpath = name;
+		ready(b, &f);
+	}
+	candidates_begin(b, "/drop", RULES_1);
+	for (int i = 0; i < 20; i++) {
+		char name[32];
+
+		snprintf(name, sizeof(name), "known-%d", i);
+		candidate(b, name, 10, 1000000);
+	}
+	assert_int_equal(candidates_try(b), 0);
+	assert_int_equal(b->result.bits.len, 3);
+	for (int i = 0; i < 20; i++)
+		assert_int_equal(b->result.bits.data[i / 8] >> (i % 8) & 1, i % 3 != 0);
+	candidates_begin(b, "/drop2", RULES_1); /* the same names in another directory */
+	candidate(b, "known-0", 10, 1000000);
+	assert_int_equal(candidates_try(b), 0);
+	assert_int_equal(b->result.bits.data[0], 1);
+	candidates_begin(b, "/drop", RULES_1);
+	assert_int_equal(candidates_try(b), 0); /* none is an answer too */
+	assert_int_equal(b->result.bits.len, 0);
+}
+
+static void test_existing_files_are_skipped(void **state)
+{
+	struct bench *b = *state;
+	struct wire_file f = file_of("late");
+
+	use_watch(b, "skipping");
+	f.root = "/old";
+	assert_false(is_wanted(b, "was-there", 10, 1000000, RULES_1));
+	assert_int_equal(count(b, LEDGER_SKIPPED), 1);
+	/* files that announce themselves run meanwhile */
+	ready(b, &f);
+	assert_true(b->result.accepted);
+	/* a listing cut short closes nothing */
+	b->m.as.scanned = (struct wire_scanned){.pass = 1, .complete = 0, .why = "start"};
+	take(b, WIRE_SCANNED);
+	assert_false(is_wanted(b, "was-there-too", 10, 1000000, RULES_1));
+	b->m.as.scanned = (struct wire_scanned){.pass = 2, .complete = 1, .why = "start"};
+	take(b, WIRE_SCANNED);
+	assert_true(is_wanted(b, "new", 10, 1000000, RULES_1));
+	assert_false(is_wanted(b, "was-there", 10, 1000000, RULES_1));
+	assert_int_equal(count(b, LEDGER_SKIPPED), 2);
+	/* a new version of a skipped file */
+	assert_true(is_wanted(b, "was-there", 11, 1000000, RULES_1));
+	/* touched only, found by a listing: nobody knows */
+	f.relpath = "was-there";
+	f.by_listing = 1;
+	f.mtime_ns = 2000000;
+	ready(b, &f);
+	assert_false(b->result.accepted);
+	assert_int_equal(count(b, LEDGER_HELD), 1);
+	/* a baseline is never begun again */
+	intake_undo(b->intake);
+	assert_true(is_wanted(b, "newer", 10, 1000000, RULES_1));
+}
+
+/* ---- the watch ---- */
+
+static void scanned(struct bench *b)
+{
+	b->m.as.scanned = (struct wire_scanned){
+		.pass = 1, .directories = 2, .files = 3, .unsettled = 1, .took_us = 9500, .complete = 1, .why = "start"};
+	take(b, WIRE_SCANNED);
+}
+
+static void test_watch_events(void **state)
+{
+	struct bench *b = *state;
+
+	b->m.as.hello = (struct wire_hello){
+		.method = "inotify", .file_system = "xfs", .inodes_stable = 0, .pid = 1, .limits = "no lease"};
+	take(b, WIRE_HELLO);
+	assert_false(b->peer.inodes_stable);
+	scanned(b);
+	assert_true(b->result.announced);
+	expect_event(b, "watch.ready",
+		"\"method\":\"inotify\",\"file_system\":\"xfs\",\"detail\":\"no lease\",\"directories\":2,\"files\":3,"
+		"\"unsettled\":1,\"took_ms\":9");
+	scanned(b);
+	assert_false(b->result.announced);
+	expect_no_event(b);
+	b->m.as.trouble = (struct wire_trouble){.kind = "overflow", .path = "/drop", .detail = "too much", .count = 3};
+	take(b, WIRE_TROUBLE);
+	expect_event(b, "watch.overflow", "\"detail\":\"too much\",\"count\":3");
+	b->m.as.trouble = (struct wire_trouble){.kind = "watch_limit", .path = "/drop", .detail = "", .count = 0};
+	take(b, WIRE_TROUBLE);
+	expect_event(b, "watch.degraded", "\"detail\":\"\"}");
+	b->m.as.trouble = (struct wire_trouble){.kind = "io", .path = "/drop/x\ny", .detail = "EIO", .count = 0};
+	take(b, WIRE_TROUBLE);
+	assert_string_equal(b->result.text, "watch orders: /drop/x\\ny: EIO");
+	expect_no_event(b);
+	b->m.as.trouble = (struct wire_trouble){.kind = "lost", .path = "/drop", .detail = "gone", .count = 0};
+	take(b, WIRE_TROUBLE);
+	assert_true(b->result.lost);
+	expect_event(b, "watch.lost", "\"detail\":\"gone\"");
+	b->m.as.trouble = (struct wire_trouble){.kind = "back", .path = "/drop", .detail = "there", .count = 0};
+	take(b, WIRE_TROUBLE);
+	expect_no_event(b);
+	scanned(b);
+	expect_event(b, "watch.ready", "");
+}
+
+static void test_waiting_and_counts(void **state)
+{
+	struct bench *b = *state;
+
+	b->m.as.waiting = (struct wire_waiting){
+		.root = "/drop", .relpath = "a", .waiting_for = "its writer", .since_us = NOW - 5, .gone = 0};
+	take(b, WIRE_WAITING);
+	expect_event(b, "file.waiting", "\"path\":\"/drop/a\",\"relpath\":\"a\",\"waiting_for\":\"its writer\"");
+	b->m.as.waiting.gone = 1;
+	take(b, WIRE_WAITING);
+	expect_event(b, "file.vanished", "\"path\":\"/drop/a\"");
+	b->m.as.counts = (struct wire_counts){.done = 1};
+	take(b, WIRE_COUNTS);
+	assert_true(b->result.counted && b->result.is_done);
+	b->m.as.counts = (struct wire_counts){.done = 0};
+	take(b, WIRE_COUNTS);
+	assert_true(b->result.counted && !b->result.is_done);
+}
+
+/* ---- faults of a watcher ---- */
+
+static void test_faults(void **state)
+{
+	static const struct {
+		const char *words;
+		const char *root, *relpath, *ends, *rules_hash, *mime;
+		int64_t size, completed_us;
+	} rows[] = {
+		{"directory that is not watched", "/etc", "a", "", RULES_1, "", 1, NOW},
+		{"directory that is not watched", "/drop/", "a", "", RULES_1, "", 1, NOW},
+		{"path that cannot be", "/drop", "", "", RULES_1, "", 1, NOW},
+		{"path that cannot be", "/drop", "/etc/passwd", "", RULES_1, "", 1, NOW},
+		{"path that cannot be", "/drop", "../etc/passwd", "", RULES_1, "", 1, NOW},
+		{"path that cannot be", "/drop", "a/../../b", "", RULES_1, "", 1, NOW},
+		{"path that cannot be", "/drop", "a//b", "", RULES_1, "", 1, NOW},
+		{"path that cannot be", "/drop", "a/", "", RULES_1, "", 1, NOW},
+		{"path that cannot be", "/drop", "./a", "", RULES_1, "", 1, NOW},
+		{"negative size", "/drop", "a", "", RULES_1, "", -1, NOW},
+		{"digest that is none", "/drop", "a", "abc", RULES_1, "", 1, NOW},
+		{"rules hash that is none", "/drop", "a", "", "x", "", 1, NOW},
+		{"type that cannot be", "/drop", "a", "", RULES_1, "\xff", 1, NOW},
+		{"time that cannot be", "/drop", "a", "", RULES_1, "", 1, -1},
+		{"time that cannot be", "/drop", "a", "", RULES_1, "", 1, INT64_MAX},
+	};
+	struct bench *b = *state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct wire_file f = file_of(rows[i].relpath);
+
+		f.root = rows[i].root;
+		f.ends = rows[i].ends;
+		f.rules_hash = rows[i].rules_hash;
+		f.mime = rows[i].mime;
+		f.size = rows[i].size;
+		f.completed_us = rows[i].completed_us;
+		b->m.as.file = f;
+		assert_int_equal(try_take(b, WIRE_READY), 1);
+		if (!strstr(b->err.text, rows[i].words))
+			fail_msg("row %zu: %s", i, b->err.text);
+		assert_int_equal(try_take(b, WIRE_REJECTED), 1);
+	}
+	assert_int_equal(count(b, LEDGER_PENDING), 0);
+	assert_int_equal(try_take(b, WIRE_CONFIGURE), 1);
+	assert_int_equal(try_take(b, WIRE_WANTED), 1);
+}
+
+static void test_faulty_candidates(void **state)
+{
+	struct bench *b = *state;
+
+	candidates_begin(b, "/etc", RULES_1);
+	assert_int_equal(candidates_try(b), 1);
+	candidates_begin(b, "/drop", "zz");
+	assert_int_equal(candidates_try(b), 1);
+	candidates_begin(b, "/drop", RULES_1);
+	candidate(b, "../x", 1, 1);
+	assert_int_equal(candidates_try(b), 1);
+	candidates_begin(b, "/drop", RULES_1);
+	candidate(b, "x", -5, 1);
+	assert_int_equal(candidates_try(b), 1);
+	candidates_begin(b, "/drop", RULES_1);
+	candidate(b, "x", 5, 1);
+	buf_truncate(&b->items, b->items.len - 1);
+	assert_int_equal(candidates_try(b), 1);
+	candidates_begin(b, "/drop", RULES_1);
+	for (int i = 0; i <= WIRE_CANDIDATES_MAX; i++)
+		candidate(b, "x", 5, 1);
+	assert_int_equal(candidates_try(b), 1);
+}
+
+/* ---- a transaction that is given up ---- */
+
+static void test_undo(void **state)
+{
+	struct bench *b = *state;
+	struct wire_file f = file_of("a");
+
+	b->m.as.file = f;
+	assert_int_equal(try_take(b, WIRE_READY), 0);
+	b->m.as.scanned = (struct wire_scanned){.complete = 1, .why = "start"};
+	assert_int_equal(try_take(b, WIRE_SCANNED), 0);
+	assert_true(b->result.announced);
+	ledger_rollback(b->ledger);
+	intake_undo(b->intake);
+	b->peer.announced = false;
+	assert_int_equal(count(b, LEDGER_PENDING), 0);
+	ready(b, &f);
+	assert_true(b->result.accepted);
+	scanned(b);
+	expect_event(b, "watch.ready", "");
+	expect_no_event(b);
+	assert_int_equal(count(b, LEDGER_PENDING), 1);
+}
+
+/* ---- dry runs ---- */
+
+static void test_dry_run(void **state)
+{
+	struct bench *real = *state;
+	struct wire_file f = file_of("known");
+	struct bench *b;
+
+	ready(real, &f);
+	b = bench_new(real->ledger, true, true);
+	assert_false(is_wanted(b, "known", 10, 1000000, RULES_1));
+	assert_true(is_wanted(b, "x\ny", 10, 1000000, RULES_1));
+	ready(b, &f);
+	assert_null(b->result.text);
+	f.relpath = "x\ny";
+	ready(b, &f);
+	assert_true(b->result.text_is_plain);
+	assert_string_equal(b->result.text, "would start job 42 (orders) /drop/x\\ny -> /Volumes/in/x\\ny  type text/csv");
+	ready(b, &f); /* and is known from now on */
+	assert_null(b->result.text);
+	f.relpath = "z";
+	f.rule = "types";
+	f.detail = "text/csv is not wanted";
+	rejected(b, &f);
+	assert_string_equal(b->result.text, "would reject /drop/z: text/csv is not wanted");
+	expect_no_event(b);
+	assert_int_equal(count(real, LEDGER_PENDING), 1);
+	assert_int_equal(count(real, LEDGER_REJECTED), 0);
+	bench_free(b);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_new_file, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_new_version, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_time_moved, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_time_moved_without_ends, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_same_remote_file, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_renamed_watch, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_request_that_cannot_be, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_rejected, set_up, tear_down),
+		cmocka_unit_test(test_rejected_without_events),
+		cmocka_unit_test_setup_teardown(test_dead_letter_by_rule, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_many_candidates, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_existing_files_are_skipped, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_watch_events, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_waiting_and_counts, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_faults, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_faulty_candidates, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_undo, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_dry_run, set_up, tear_down),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,774 @@
+#include "dispatch/sender.h"
+
+#include <inttypes.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "fake_jobs.h"
+
+#define NOW INT64_C(1700000000000000)
+
+struct bench {
+	struct loop *loop;
+	struct conf *conf;
+	struct ledger *ledger;
+	struct scribe scribe;
+	struct sender *sender;
+	int64_t outbox_seq;
+	int rows;
+};
+
+static const char *const settings[][3] = {
+	{"service", "state_directory", "/var/lib/x"},
+	{"workspace:prod", "host", "https://prod.example"},
+	{"workspace:prod", "token_file", "/etc/token"},
+	{"workspace:prod", "rate", "1000000/s"},
+	{"workspace:prod", "burst", "1000"},
+	{"workspace:prod", "max_requests", "3"},
+	{"workspace:test", "host", "https://test.example"},
+	{"workspace:test", "token_file", "/etc/token"},
+	{"watch:a", "directory", "/a"},
+	{"watch:a", "job_id", "1"},
+	{"watch:a", "workspace", "prod"},
+	{"watch:b", "directory", "/b"},
+	{"watch:b", "job_id", "2"},
+	{"watch:b", "workspace", "prod"},
+};
+
+static void start(struct bench *b, const char *only_watch)
+{
+	struct sender_options o = {.loop = b->loop, .conf = b->conf, .ledger = b->ledger, .scribe = &b->scribe, .only_watch = only_watch};
+	struct err err = ERR_INIT;
+
+	b->sender = sender_new(&o, &err);
+	if (!b->sender)
+		fail_msg("%s", err.text);
+}
+
+static int set_up(void **state)
+{
+	struct bench *b = mem_alloc(sizeof(*b));
+	struct conf_mistakes mistakes = {.n = 0};
+
+	log_init("test", LOG_LEVEL_ERROR, false);
+	fake_sent = 0;
+	fake_refuse = fake_no_client = 0;
+	b->loop = loop_new(NULL);
+	b->conf = conf_new();
+	for (size_t i = 0; i < ARRAY_SIZE(settings); i++)
+		conf_set(b->conf, settings[i][0], settings[i][1], settings[i][2], "test", (int)i + 1, &mistakes);
+	if (mistakes.n > 0)
+		fail_msg("%s", mistakes.items[0].text);
+	conf_resolve(b->conf);
+	assert_int_equal(ledger_open_memory(&b->ledger, NULL), 0);
+	scribe_init(&b->scribe, b->ledger, false);
+	*state = b;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	struct bench *b = *state;
+
+	sender_free(b->sender);
+	scribe_done(&b->scribe);
+	ledger_close(b->ledger);
+	conf_free(b->conf);
+	loop_free(b->loop);
+	free(b);
+	return 0;
+}
+
+static struct conf_workspace *prod(struct bench *b)
+{
+	return b->conf->workspaces[0];
+}
+
+/* A pending row of a watch; its body is "WATCH-NUMBER". Returns its id. */
+static int64_t add_row_at(struct bench *b, const char *watch, const char *host, bool with_request)
+{
+	CLEANUP_FREE char *body = mem_printf("%s-%d", watch, ++b->rows);
+	CLEANUP_FREE char *root = mem_printf("/%s", watch);
+	char token[TOKEN_BYTES];
+	struct ledger_new v = {
+		.key = {.watch = watch, .relpath = body},
+		.version = {.size = 5, .mtime_ns = 7, .ino = 8},
+		.mime = "",
+		.evidence = "",
+		.first_seen_us = NOW,
+		.completed_us = clock_wall_us() - 250 * US_PER_MS,
+		.reason = "",
+		.detail = "",
+		.rules_hash = "",
+		.token = token,
+		.generation = 1,
+		.workspace = "prod",
+		.host = host,
+		.job_id = 1,
+		.uri = "/Volumes/x",
+		.request = body,
+		.request_len = with_request ? strlen(body) : 0,
+		.now_us = NOW,
+	};
+	struct err err = ERR_INIT;
+	int64_t id = 0;
+
+	snprintf(token, sizeof(token), "%064x", (unsigned)b->rows);
+	assert_int_equal(ledger_root(b->ledger, root, true, &v.key.root_id, NULL), 1);
+	if (ledger_insert(b->ledger, &v, &id, &err) < 0)
+		fail_msg("%s", err.text);
+	assert_int_equal(ledger_commit(b->ledger, NULL), 0);
+	if (b->sender)
+		sender_accepted(b->sender, watch);
+	return id;
+}
+
+static int64_t add_row(struct bench *b, const char *watch)
+{
+	return add_row_at(b, watch, "prod.example", true);
+}
+
+/* What the dispatcher does at the end of a round. */
+static void round_of(struct bench *b)
+{
+	struct err err = ERR_INIT;
+
+	while (sender_has_work(b->sender)) {
+		if (sender_apply(b->sender, &err) < 0 || ledger_commit(b->ledger, &err) < 0)
+			fail_msg("%s", err.text);
+		sender_committed(b->sender);
+	}
+}
+
+/* Waits as the loop does until n requests are on their way. */
+static void wait_for_calls(struct bench *b, size_t n)
+{
+	int64_t until_us = clock_mono_us() + 20 * US_PER_S;
+
+	round_of(b);
+	while (fake_calls_n < n) {
+		assert_true(clock_mono_us() < until_us);
+		assert_true(loop_run_once(b->loop, US_PER_S, NULL) >= 0);
+		round_of(b);
+	}
+}
+
+static void expect_calls(const char *bodies)
+{
+	CLEANUP_BUF struct buf all = BUF_INIT(10000);
+
+	for (size_t i = 0; i < fake_calls_n; i++)
+		(void)buf_addf(&all, "%s%s", i > 0 ? " " : "", fake_calls[i].body);
+	assert_string_equal(buf_str(&all), bodies);
+}
+
+static struct ledger_row row(struct bench *b, int64_t id)
+{
+	struct ledger_row r;
+
+	assert_int_equal(ledger_row(b->ledger, id, &r, NULL), 1);
+	return r;
+}
+
+static enum ledger_state state_of(struct bench *b, int64_t id)
+{
+	struct ledger_row r = row(b, id);
+	enum ledger_state s = r.state;
+
+	ledger_row_done(&r);
+	return s;
+}
+
+static bool is_sent(struct bench *b, int64_t id)
+{
+	struct ledger_row r = row(b, id);
+	bool sent = r.sent;
+
+	ledger_row_done(&r);
+	return sent;
+}
+
+static void expect_event(struct bench *b, const char *type, const char *text)
+{
+	CLEANUP_BUF struct buf line = BUF_INIT(1u << 20);
+	CLEANUP_FREE char *start_of = mem_printf("\"type\":\"%s\"", type);
+
+	if (ledger_outbox_next(b->ledger, b->outbox_seq, &b->outbox_seq, &line, NULL) != 1)
+		fail_msg("no event %s", type);
+	if (!strstr(buf_str(&line), start_of) || !strstr(buf_str(&line), text))
+		fail_msg("%s with %s is not %s", type, text, buf_str(&line));
+}
+
+static void expect_no_event(struct bench *b)
+{
+	CLEANUP_BUF struct buf line = BUF_INIT(1u << 20);
+	int64_t seq;
+
+	if (ledger_outbox_next(b->ledger, b->outbox_seq, &seq, &line, NULL) != 0)
+		fail_msg("there is %s", buf_str(&line));
+}
+
+static void test_starts_a_run(void **state)
+{
+	struct bench *b = *state;
+	int64_t id;
+	struct ledger_row r;
+
+	start(b, "");
+	id = add_row(b, "a");
+	round_of(b);
+	expect_calls("a-1");
+	assert_true(is_sent(b, id));
+	assert_int_equal(sender_counts(b->sender).in_flight, 1);
+	fake_start(0, INT64_C(9007199254740993));
+	expect_no_event(b);
+	round_of(b);
+	r = row(b, id);
+	assert_int_equal(r.state, LEDGER_STARTED);
+	assert_true(r.run_id == INT64_C(9007199254740993));
+	assert_int_equal(r.attempts, 1);
+	expect_event(b, "run.started", "\"run_id\":9007199254740993,");
+	expect_no_event(b);
+	ledger_row_done(&r);
+	assert_int_equal(sender_counts(b->sender).started, 1);
+	assert_int_equal(sender_counts(b->sender).pending, 0);
+	assert_int_equal(sender_counts(b->sender).in_flight, 0);
+	assert_false(sender_has_work(b->sender));
+}
+
+/* The same fact has the same id on two hosts, and the latency goes from complete to answer. */
+static void test_event_of_a_run(void **state)
+{
+	struct bench *b = *state;
+	char id[EVENT_ID_BYTES], token[TOKEN_BYTES];
+	CLEANUP_BUF struct buf line = BUF_INIT(1u << 20);
+	struct json *j;
+	int64_t seq, latency = 0;
+
+	start(b, "");
+	add_row(b, "a");
+	round_of(b);
+	fake_start(0, 5);
+	round_of(b);
+	snprintf(token, sizeof(token), "%064x", 1u);
+	event_id_make(token, EVENT_RUN_STARTED, 1, id);
+	assert_int_equal(ledger_outbox_next(b->ledger, 0, &seq, &line, NULL), 1);
+	j = json_parse(buf_str(&line), line.len, NULL);
+	assert_string_equal(json_get_text(j, "id"), id);
+	assert_string_equal(json_get_text(j, "workspace"), "prod");
+	assert_int_equal(json_get_i64(j, "latency_ms", &latency), 0);
+	assert_in_range(latency, 250, 30000);
+	json_free(j);
+}
+
+/* Nothing goes out that is not committed; what was given up is chosen again, once. */
+static void test_commit_comes_first(void **state)
+{
+	struct bench *b = *state;
+	int64_t id;
+
+	start(b, "");
+	id = add_row(b, "a");
+	assert_int_equal(sender_apply(b->sender, NULL), 0);
+	assert_int_equal(fake_sent, 0);
+	ledger_rollback(b->ledger);
+	sender_undo(b->sender);
+	assert_false(is_sent(b, id));
+	assert_int_equal(sender_counts(b->sender).in_flight, 0);
+	round_of(b);
+	assert_int_equal(fake_sent, 1);
+	/* an answer that could not be recorded is recorded later */
+	fake_start(0, 5);
+	assert_int_equal(sender_apply(b->sender, NULL), 0);
+	ledger_rollback(b->ledger);
+	sender_undo(b->sender);
+	assert_int_equal(state_of(b, id), LEDGER_PENDING);
+	round_of(b);
+	assert_int_equal(state_of(b, id), LEDGER_STARTED);
+	assert_int_equal(fake_sent, 1);
+	expect_event(b, "run.started", "");
+	expect_no_event(b);
+}
+
+static void test_oldest_first_and_in_turn(void **state)
+{
+	struct bench *b = *state;
+	static const char *const order[] = {"a-1", "b-4", "a-2", "b-5", "a-3", "b-6"};
+
+	prod(b)->max_requests = 1;
+	for (int i = 0; i < 3; i++)
+		add_row(b, "a");
+	for (int i = 0; i < 3; i++)
+		add_row(b, "b");
+	start(b, "");
+	assert_int_equal(sender_counts(b->sender).pending, 6);
+	for (size_t i = 0; i < ARRAY_SIZE(order); i++) {
+		round_of(b);
+		expect_calls(order[i]);
+		fake_start(0, 5);
+	}
+	round_of(b);
+	assert_int_equal(sender_counts(b->sender).started, 6);
+}
+
+static void test_bounds(void **state)
+{
+	struct bench *b = *state;
+
+	b->conf->watches[0]->max_requests = 1;
+	for (int i = 0; i < 10; i++)
+		add_row(b, "a");
+	start(b, "");
+	round_of(b);
+	assert_int_equal(fake_calls_n, 1); /* the watch's share */
+	for (int i = 0; i < 10; i++)
+		add_row(b, "b");
+	round_of(b);
+	assert_int_equal(fake_calls_n, 3); /* the workspace's */
+	fake_start(0, 1);
+	round_of(b);
+	assert_int_equal(fake_calls_n, 3);
+}
+
+static void test_rate(void **state)
+{
+	struct bench *b = *state;
+	int64_t from_us;
+
+	prod(b)->rate = (struct conf_rate){.count = 10, .per_us = US_PER_S};
+	prod(b)->burst = 2;
+	prod(b)->max_requests = 100;
+	for (int i = 0; i < 5; i++)
+		add_row(b, "a");
+	start(b, "");
+	from_us = clock_mono_us();
+	round_of(b);
+	assert_int_equal(fake_calls_n, 2);
+	wait_for_calls(b, 5);
+	assert_true(clock_mono_us() - from_us >= 290 * US_PER_MS);
+}
+
+/* A backlog larger than a page, all of it, in order, while more comes in. */
+static void test_backlog(void **state)
+{
+	struct bench *b = *state;
+	int expected = 0;
+
+	for (int i = 0; i < 500; i++)
+		add_row(b, "a");
+	start(b, "");
+	for (round_of(b); sender_counts(b->sender).pending > 0; round_of(b)) {
+		CLEANUP_FREE char *body = mem_printf("a-%d", expected + 1);
+
+		assert_in_range(fake_calls_n, 1, 3);
+		assert_string_equal(fake_calls[0].body, body);
+		fake_start(0, ++expected);
+		for (int i = 0; expected == 300 && i < 100; i++)
+			add_row(b, "a");
+	}
+	assert_int_equal(expected, 600);
+	assert_int_equal(fake_sent, 600);
+}
+
+/* The same bytes again, an event at the first failure and at each doubling. */
+static void test_retries(void **state)
+{
+	struct bench *b = *state;
+	int64_t id;
+	struct ledger_row r;
+
+	start(b, "");
+	id = add_row(b, "a");
+	for (int attempt = 1; attempt <= 4; attempt++) {
+		wait_for_calls(b, 1);
+		expect_calls("a-1");
+		fake_fail(0, OUTCOME_RETRY, false, 503, "server_error");
+		round_of(b);
+		r = row(b, id);
+		assert_int_equal(r.state, LEDGER_PENDING);
+		assert_int_equal(r.attempts, attempt);
+		assert_true(r.sent);
+		assert_true(r.next_attempt_us > 0);
+		assert_true(r.next_attempt_us - r.last_failed_us <= 8 * US_PER_S);
+		ledger_row_done(&r);
+		if (attempt != 3)
+			expect_event(b, "start.retrying", "\"reason\":\"server_error\",\"http_status\":503,"
+							  "\"error_code\":\"SOME_CODE\",\"message\":\"the server's words\"");
+		expect_no_event(b);
+		if (attempt == 4)
+			break;
+		/* not before its time */
+		assert_int_equal(fake_calls_n, 0);
+	}
+	assert_int_equal(sender_counts(b->sender).pending, 1);
+}
+
+/* A refusal that surely made no run takes the mark off again; anything else keeps it. */
+static void test_sent_mark(void **state)
+{
+	struct bench *b = *state;
+	int64_t id;
+
+	start(b, "");
+	id = add_row(b, "a");
+	wait_for_calls(b, 1);
+	assert_true(is_sent(b, id));
+	fake_fail(0, OUTCOME_RETRY, true, 429, "rate_limited");
+	round_of(b);
+	assert_false(is_sent(b, id));
+	wait_for_calls(b, 1);
+	fake_fail(0, OUTCOME_RETRY, false, 0, "no_answer");
+	round_of(b);
+	assert_true(is_sent(b, id));
+	wait_for_calls(b, 1);
+	fake_fail(0, OUTCOME_RETRY, true, 429, "rate_limited");
+	round_of(b);
+	assert_true(is_sent(b, id)); /* the attempt before may have made one */
+}
+
+static void test_dead_letters(void **state)
+{
+	struct bench *b = *state;
+	int64_t id;
+	struct ledger_row r;
+
+	start(b, "");
+	id = add_row(b, "a");
+	wait_for_calls(b, 1);
+	fake_fail(0, OUTCOME_DEAD, true, 400, "bad_request");
+	round_of(b);
+	assert_int_equal(state_of(b, id), LEDGER_FAILED);
+	expect_event(b, "start.failed", "\"reason\":\"bad_request\",\"http_status\":400,\"error_code\":\"SOME_CODE\","
+					"\"message\":\"the server's words\",\"attempts\":1");
+	/* refused after an answer was lost: nobody knows */
+	id = add_row(b, "a");
+	wait_for_calls(b, 1);
+	fake_fail(0, OUTCOME_RETRY, false, 0, "no_answer");
+	round_of(b);
+	expect_event(b, "start.retrying", "\"reason\":\"no_answer\"");
+	wait_for_calls(b, 1);
+	fake_fail(0, OUTCOME_DEAD, true, 400, "bad_request");
+	round_of(b);
+	expect_event(b, "start.failed", "\"reason\":\"outcome_unknown\"");
+	r = row(b, id);
+	assert_int_equal(r.attempts, 2);
+	assert_int_equal(r.failures, 1);
+	ledger_row_done(&r);
+	assert_int_equal(sender_counts(b->sender).failed, 2);
+	assert_int_equal(sender_counts(b->sender).pending, 0);
+}
+
+static void test_retry_for(void **state)
+{
+	struct bench *b = *state;
+	int64_t id;
+	struct ledger_row r;
+
+	prod(b)->retry_for_us = 3 * US_PER_S;
+	start(b, "");
+	id = add_row(b, "a");
+	wait_for_calls(b, 1);
+	fake_fail(0, OUTCOME_RETRY, true, 429, "rate_limited");
+	round_of(b);
+	/* as if it had waited long enough in pauses that were for its own sake */
+	r = row(b, id);
+	assert_int_equal(r.tried_us, 0);
+	r.tried_us = 3 * US_PER_S;
+	assert_int_equal(ledger_set_retry(b->ledger, &r, NULL), 0);
+	assert_int_equal(ledger_commit(b->ledger, NULL), 0);
+	ledger_row_done(&r);
+	wait_for_calls(b, 1);
+	fake_fail(0, OUTCOME_RETRY, true, 429, "rate_limited");
+	round_of(b);
+	assert_int_equal(state_of(b, id), LEDGER_FAILED);
+	expect_event(b, "start.retrying", "");
+	expect_event(b, "start.failed", "\"reason\":\"retry_for_over\",\"http_status\":429");
+}
+
+/* One row probes a workspace that cannot be reached; the others keep their attempts; nothing is given up. */
+static void test_unreachable(void **state)
+{
+	struct bench *b = *state;
+	int64_t first, second;
+	struct ledger_row r;
+
+	prod(b)->retry_for_us = 1;
+	first = add_row(b, "a");
+	second = add_row(b, "a");
+	prod(b)->max_requests = 1;
+	start(b, "");
+	for (int i = 0; i < 3; i++) {
+		wait_for_calls(b, 1);
+		expect_calls("a-1");
+		if (i == 0)
+			prod(b)->max_requests = 8;
+		fake_fail(0, OUTCOME_UNREACHABLE, true, 0, "unreachable");
+		assert_int_equal(sender_counts(b->sender).given_up, i == 2 ? 2 : 0);
+		round_of(b);
+		assert_int_equal(fake_calls_n, 0);
+		if (i == 1)
+			break; /* the third would take four seconds */
+	}
+	r = row(b, first);
+	assert_int_equal(r.attempts, 2);
+	assert_int_equal(r.tried_us, 0);
+	assert_false(r.sent);
+	ledger_row_done(&r);
+	r = row(b, second);
+	assert_int_equal(r.attempts, 0);
+	ledger_row_done(&r);
+	expect_event(b, "start.retrying", "\"reason\":\"unreachable\",\"http_status\":null,\"error_code\":null");
+	wait_for_calls(b, 1);
+	expect_calls("a-1");
+	fake_start(0, 1);
+	round_of(b);
+	expect_calls("a-2");
+	fake_start(0, 2);
+	round_of(b);
+	assert_int_equal(sender_counts(b->sender).started, 2);
+}
+
+/* A refused credential stops the workspace, a missing job only its watch; neither makes a dead letter or an event. */
+static void test_credential_and_job(void **state)
+{
+	struct bench *b = *state;
+	int64_t a, other;
+
+	start(b, "");
+	a = add_row(b, "a");
+	add_row(b, "a");
+	round_of(b);
+	fake_fail(0, OUTCOME_JOB, true, 404, "job_missing");
+	fake_fail(0, OUTCOME_JOB, true, 404, "job_missing");
+	round_of(b);
+	assert_int_equal(state_of(b, a), LEDGER_PENDING);
+	expect_no_event(b);
+	assert_int_equal(fake_calls_n, 0);
+	other = add_row(b, "b");
+	round_of(b);
+	expect_calls("b-3"); /* other jobs go on */
+	fake_fail(0, OUTCOME_CREDENTIAL, true, 401, "credential_refused");
+	round_of(b);
+	assert_int_equal(state_of(b, other), LEDGER_PENDING);
+	expect_no_event(b);
+	add_row(b, "b");
+	round_of(b);
+	assert_int_equal(fake_calls_n, 0);
+	/* one at a time after the pause, both lines come back */
+	wait_for_calls(b, 1);
+	assert_int_equal(fake_calls_n, 1);
+	fake_start(0, 1);
+	while (sender_counts(b->sender).pending > 0) {
+		wait_for_calls(b, 1);
+		fake_start(0, 1);
+		round_of(b);
+	}
+	assert_int_equal(sender_counts(b->sender).started, 4);
+}
+
+static void test_gives_up_for_a_scan(void **state)
+{
+	struct bench *b = *state;
+
+	start(b, "");
+	add_row(b, "a");
+	add_row(b, "b");
+	for (int i = 0; i < 3; i++) {
+		wait_for_calls(b, 1);
+		while (fake_calls_n > 0)
+			fake_fail(0, OUTCOME_CREDENTIAL, true, 401, "credential_refused");
+		round_of(b);
+	}
+	assert_int_equal(sender_counts(b->sender).given_up, 2);
+	assert_int_equal(sender_counts(b->sender).in_flight, 0);
+}
+
+static void test_retry_after_is_for_all(void **state)
+{
+	struct bench *b = *state;
+	struct jobs_answer a = {
+		.outcome = {.kind = OUTCOME_RETRY, .sure_not_started = true, .reason = "rate_limited"},
+		.http_status = 429,
+		.error_code = "",
+		.message = "",
+		.retry_after_us = US_PER_S,
+		.principal = "token",
+	};
+	int64_t from_us;
+
+	start(b, "");
+	add_row(b, "a");
+	round_of(b);
+	from_us = clock_mono_us();
+	fake_answer(0, &a);
+	round_of(b);
+	add_row(b, "b");
+	round_of(b);
+	assert_int_equal(fake_calls_n, 0);
+	wait_for_calls(b, 1);
+	assert_true(clock_mono_us() - from_us >= US_PER_S);
+}
+
+/* Sent, and the process died before the answer: the same body again, and doubt about what became of it. */
+static void test_restart(void **state)
+{
+	struct bench *b = *state;
+	int64_t id, waiting;
+	struct ledger_row r;
+
+	start(b, "");
+	id = add_row(b, "a");
+	round_of(b);
+	expect_calls("a-1");
+	sender_free(b->sender);
+	b->sender = NULL;
+	assert_int_equal(fake_calls_n, 0);
+	/* and one that waits for a time far off, since the clock was set back meanwhile */
+	waiting = add_row(b, "a");
+	r = row(b, waiting);
+	r.next_attempt_us = clock_wall_us() + INT64_C(86400) * US_PER_S;
+	assert_int_equal(ledger_set_retry(b->ledger, &r, NULL), 0);
+	assert_int_equal(ledger_commit(b->ledger, NULL), 0);
+	ledger_row_done(&r);
+	start(b, "");
+	round_of(b);
+	expect_calls("a-1");
+	fake_fail(0, OUTCOME_DEAD, true, 400, "bad_request");
+	round_of(b);
+	expect_event(b, "start.failed", "\"reason\":\"outcome_unknown\"");
+	assert_int_equal(state_of(b, id), LEDGER_FAILED);
+	r = row(b, waiting);
+	assert_true(r.next_attempt_us <= clock_wall_us() + INT64_C(3601) * US_PER_S);
+	ledger_row_done(&r);
+}
+
+/* Rows of a watch or workspace of former days: only what may be out is sent. */
+static void test_former_watches(void **state)
+{
+	struct bench *b = *state;
+	int64_t sent = add_row_at(b, "gone", "prod.example", true), elsewhere;
+	int64_t unsent = add_row_at(b, "gone", "prod.example", true);
+
+	assert_int_equal(ledger_mark_sent(b->ledger, sent, NULL), 0);
+	elsewhere = add_row_at(b, "a", "former.example", true);
+	assert_int_equal(ledger_mark_sent(b->ledger, elsewhere, NULL), 0);
+	add_row_at(b, "a", "test.example", true); /* of a workspace that no watch uses any more */
+	assert_int_equal(ledger_commit(b->ledger, NULL), 0);
+	start(b, "");
+	round_of(b);
+	expect_calls("gone-1");
+	fake_start(0, 1);
+	round_of(b);
+	assert_int_equal(state_of(b, sent), LEDGER_STARTED);
+	assert_int_equal(state_of(b, unsent), LEDGER_PENDING);
+	assert_int_equal(state_of(b, elsewhere), LEDGER_PENDING);
+	assert_int_equal(sender_counts(b->sender).pending, 0);
+}
+
+static void test_only_one_watch(void **state)
+{
+	struct bench *b = *state;
+
+	add_row(b, "a");
+	add_row(b, "b");
+	start(b, "b");
+	round_of(b);
+	expect_calls("b-2");
+	assert_int_equal(sender_counts(b->sender).pending, 1);
+}
+
+static void test_cannot_be_sent_now(void **state)
+{
+	struct bench *b = *state;
+	int64_t id;
+
+	start(b, "");
+	fake_refuse = -EAGAIN;
+	id = add_row(b, "a");
+	round_of(b);
+	assert_int_equal(state_of(b, id), LEDGER_PENDING);
+	expect_event(b, "start.retrying", "\"reason\":\"not_sent\"");
+	fake_refuse = 0;
+	wait_for_calls(b, 1);
+	expect_calls("a-1");
+}
+
+/* A row that cannot be sent does not stand in the way of the others. */
+static void test_damaged_row(void **state)
+{
+	struct bench *b = *state;
+
+	start(b, "");
+	add_row_at(b, "a", "prod.example", false);
+	add_row(b, "a");
+	round_of(b);
+	expect_calls("a-2");
+}
+
+static void test_stop(void **state)
+{
+	struct bench *b = *state;
+	int64_t id;
+
+	prod(b)->max_requests = 1;
+	start(b, "");
+	id = add_row(b, "a");
+	add_row(b, "a");
+	round_of(b);
+	sender_stop(b->sender);
+	fake_start(0, 1);
+	round_of(b);
+	assert_int_equal(state_of(b, id), LEDGER_STARTED);
+	assert_int_equal(fake_calls_n, 0);
+	assert_int_equal(sender_counts(b->sender).pending, 1);
+	assert_false(sender_has_work(b->sender));
+}
+
+static void test_no_credential(void **state)
+{
+	struct bench *b = *state;
+	struct sender_options o = {.loop = b->loop, .conf = b->conf, .ledger = b->ledger, .scribe = &b->scribe, .only_watch = ""};
+	struct err err = ERR_INIT;
+
+	fake_no_client = 1;
+	assert_null(sender_new(&o, &err));
+	assert_int_equal(err.class, ERR_CONF);
+	assert_string_equal(err.text, "workspace prod: the token file can be read by others");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_starts_a_run, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_event_of_a_run, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_commit_comes_first, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_oldest_first_and_in_turn, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_bounds, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_rate, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_backlog, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_retries, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_sent_mark, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_dead_letters, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_retry_for, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_unreachable, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_credential_and_job, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_gives_up_for_a_scan, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_retry_after_is_for_all, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_restart, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_former_watches, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_only_one_watch, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_cannot_be_sent_now, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_damaged_row, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_stop, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_no_credential, set_up, tear_down),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
