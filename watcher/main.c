@@ -2,6 +2,7 @@
  * brickwatch: the verb table, and the names under which the keeper starts this binary again.
  */
 #include <fcntl.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -47,6 +48,17 @@ static int passed_fd(int fd)
 	return fcntl(fd, F_GETFD) < 0 ? -1 : fd;
 }
 
+/* Who starts us may have closed standard descriptors, or ignore the ends of children; both are inherited. A
+ * ledger or a file of a drop folder must never be where messages are written, and the end of a child must be
+ * told. */
+static void set_up_process(void)
+{
+	for (int fd = 0; fd <= 2; fd++)
+		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd)
+			break; /* no /dev/null: nothing to be done about it */
+	(void)signal(SIGCHLD, SIG_DFL);
+}
+
 /* The keeper's children: sockets and page are at fixed numbers (keep/process.h). */
 static int run_process(const char *name, int argc, char **argv)
 {
@@ -64,10 +76,20 @@ static int run_process(const char *name, int argc, char **argv)
 	return sniffer_main(fds[0]);
 }
 
+/* What was printed must have arrived. */
+static int written(int status)
+{
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return status;
+	log_error("cannot write the output");
+	return status == CLI_DONE ? CLI_FAILED : status;
+}
+
 int main(int argc, char **argv)
 {
 	const char *name = argc > 0 ? fs_basename(argv[0]) : "";
 
+	set_up_process();
 	if (text_starts_with(name, "bw-"))
 		return run_process(name, argc, argv);
 	log_init("brickwatch", LOG_LEVEL_INFO, cli_is_journal());
@@ -77,7 +99,7 @@ int main(int argc, char **argv)
 	}
 	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0) {
 		print_verbs(stdout);
-		return CLI_DONE;
+		return written(CLI_DONE);
 	}
 	if (strcmp(argv[1], "--version") == 0) {
 		(void)printf("brickwatch %s\n", BW_VERSION);
@@ -85,6 +107,6 @@ int main(int argc, char **argv)
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
 		if (strcmp(argv[1], verbs[i]->name) == 0)
-			return verbs[i]->run(verbs[i], argc - 1, argv + 1);
+			return written(verbs[i]->run(verbs[i], argc - 1, argv + 1));
 	return unknown_verb(argv[1]);
 }

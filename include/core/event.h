@@ -1,10 +1,13 @@
 /*
- * event: the exact line of the event log for each type of event. Pure: time, host name and random ids are handed in.
+ * event: the exact line of the event log for each type of event. Pure: time, host name and random ids are
+ * handed in.
  *
- * A line is one JSON object in UTF-8 and its '\n'. The first five fields are always time, type, id, host, watch, in this order; what else there is
- * is in brickwatch-events(5) and doc/event-log.md. Nothing is ever left half: a builder that runs into the ceiling fails as a whole.
+ * A line is one JSON object in UTF-8 and its '\n'. The first five fields are always time, type, id, host,
+ * watch, in this order; what else there is is in brickwatch-events(5) and doc/event-log.md. Nothing is ever
+ * left half: a builder that runs into the ceiling fails as a whole.
  *
- * All strings are borrowed. "" means "not known" for them, and the field is left out or null as the type's description says.
+ * All strings are borrowed. "" means "not known" for them, and the field is left out or null as the type's
+ * description says.
  */
 #ifndef CORE_EVENT_H
 #define CORE_EVENT_H
@@ -14,8 +17,10 @@
 #include "base/buf.h"
 #include "base/err.h"
 
-#define EVENT_ID_BYTES 33              /* 32 hex digits and NUL */
-#define EVENT_LINE_BYTES (256u * 1024) /* longest line: four texts of a 4 KiB path at six bytes a byte, and a server's message */
+#define EVENT_ID_BYTES 33 /* 32 hex digits and NUL */
+#define EVENT_LINE_BYTES                                                                                     \
+	(256u * 1024) /* longest line: four texts of a 4 KiB path at six bytes a byte, and a server's        \
+			 message */
 
 enum event_type {
 	EVENT_RUN_STARTED = 0,
@@ -40,14 +45,14 @@ struct event_head {
 };
 
 struct event_file {
-	const char *root;    /* the configured directory; path is root and relpath */
+	const char *root; /* the configured directory; path is root and relpath */
 	const char *relpath;
-	const char *uri;     /* "" when it was never made */
-	int64_t size;        /* below 0: not known; then size, mtime and owner are left out */
+	const char *uri; /* "" when it was never made */
+	int64_t size;	 /* below 0: not known; then size, mtime and owner are left out */
 	int64_t mtime_ns;
-	int64_t owner;       /* number */
-	const char *ends;    /* "" when not taken: left out */
-	const char *mime;    /* "" when not asked for: left out */
+	int64_t owner;			     /* number */
+	const char *ends;		     /* "" when not taken: left out */
+	const char *mime;		     /* "" when not asked for: left out */
 	int64_t first_seen_us, completed_us; /* wall clock; 0: left out */
 };
 
@@ -62,7 +67,7 @@ struct event_run {
 
 struct event_failure {
 	const char *reason;
-	int http_status;        /* 0: null */
+	int http_status;	/* 0: null */
 	const char *error_code; /* "": null */
 	const char *message;
 	int64_t attempts;
@@ -72,8 +77,8 @@ struct event_failure {
 struct event_watch {
 	const char *method, *file_system;
 	const char *detail;
-	int64_t count;       /* overflow, degraded: how many; below 0: left out */
-	bool scanned;        /* the counts of a listing follow */
+	int64_t count; /* overflow, degraded: how many; below 0: left out */
+	bool scanned;  /* the counts of a listing follow */
 	int64_t directories, files, unsettled, took_ms;
 };
 
@@ -87,24 +92,29 @@ struct event_service {
 /* "run.started", … */
 const char *event_type_name(enum event_type type);
 
-/* Id of an event about a version with a token: the first 32 hex digits of SHA-256 over "TOKEN TYPE ORDINAL". ordinal: of this type for this version,
- * from 1. Frozen: doc/event-log.md has a test vector. */
+/* Id of an event about a version with a token: the first 32 hex digits of SHA-256 over "TOKEN TYPE ORDINAL".
+ * ordinal: of this type for this version, from 1. Frozen: doc/event-log.md has a test vector. */
 void event_id_make(const char *token, enum event_type type, int64_t ordinal, char out[EVENT_ID_BYTES]);
 /* Id of any other event from 16 random bytes. */
 void event_id_random(const uint8_t random[16], char out[EVENT_ID_BYTES]);
 
-/* Each puts its line into b (replaced; b->max should be EVENT_LINE_BYTES). 0, or -ENOBUFS with *err when it does not fit. */
-int event_run_started(struct buf *b, const struct event_head *h, const struct event_file *f, const struct event_run *r, struct err *err) MUST_CHECK;
+/* Each puts its line into b (replaced; b->max should be EVENT_LINE_BYTES). 0, or -ENOBUFS with *err when it
+ * does not fit. */
+int event_run_started(struct buf *b, const struct event_head *h, const struct event_file *f,
+	const struct event_run *r, struct err *err) MUST_CHECK;
 /* type: EVENT_START_FAILED or EVENT_START_RETRYING */
-int event_start(struct buf *b, enum event_type type, const struct event_head *h, const struct event_file *f, const struct event_failure *x,
-	struct err *err) MUST_CHECK;
-int event_file_rejected(struct buf *b, const struct event_head *h, const struct event_file *f, const char *rule, const char *detail, struct err *err) MUST_CHECK;
+int event_start(struct buf *b, enum event_type type, const struct event_head *h, const struct event_file *f,
+	const struct event_failure *x, struct err *err) MUST_CHECK;
+int event_file_rejected(struct buf *b, const struct event_head *h, const struct event_file *f,
+	const char *rule, const char *detail, struct err *err) MUST_CHECK;
 /* type: EVENT_FILE_WAITING or EVENT_FILE_VANISHED. since_us: wall clock */
-int event_file_waiting(struct buf *b, enum event_type type, const struct event_head *h, const struct event_file *f, const char *waiting_for, int64_t since_us,
-	struct err *err) MUST_CHECK;
+int event_file_waiting(struct buf *b, enum event_type type, const struct event_head *h,
+	const struct event_file *f, const char *waiting_for, int64_t since_us, struct err *err) MUST_CHECK;
 /* type: EVENT_WATCH_… */
-int event_watch(struct buf *b, enum event_type type, const struct event_head *h, const struct event_watch *w, struct err *err) MUST_CHECK;
+int event_watch(struct buf *b, enum event_type type, const struct event_head *h, const struct event_watch *w,
+	struct err *err) MUST_CHECK;
 /* type: EVENT_SERVICE_… */
-int event_service(struct buf *b, enum event_type type, const struct event_head *h, const struct event_service *s, struct err *err) MUST_CHECK;
+int event_service(struct buf *b, enum event_type type, const struct event_head *h,
+	const struct event_service *s, struct err *err) MUST_CHECK;
 
 #endif

@@ -79,6 +79,9 @@ enum settle_verdict settle_look(
 	struct settle *s, const struct settle_policy *p, const struct settle_look *look, int64_t now_us);
 /* The look could not be made (EBUSY, EIO, …): waits again, as long as without evidence. */
 void settle_unlooked(struct settle *s, const struct settle_policy *p, int64_t now_us);
+/* Will time alone not complete it? Somebody has it open, or need_close asks for a close that nobody has seen.
+ */
+bool settle_is_stuck(const struct settle *s, const struct settle_policy *p);
 /* It changed between look and judgement: begins to wait again. */
 void settle_changed(struct settle *s, const struct settle_policy *p, int64_t now_us);
 /* "closed by its writer, quiet for 1 s, lease granted": the evidence there is. */

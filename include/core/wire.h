@@ -103,6 +103,9 @@ struct wire_hello {
 	const char *limits; /* in words, or "" */
 };
 
+#define WIRE_SIZE_NOT_THERE (-1)  /* EXPLAINED_FILE: there is no such file */
+#define WIRE_SIZE_NOT_A_FILE (-2) /* … there is something that is never looked at, or cannot be */
+
 /* A file as a watcher knows it; READY, REJECTED, EXPLAINED_FILE. */
 struct wire_file {
 	const char *root; /* the configured directory */

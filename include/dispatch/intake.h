@@ -1,6 +1,7 @@
 /*
- * intake: what a watcher reports, judged against the ledger: which files are not known yet, which version is new, and what row and event it gets.
- * Sends nothing and waits for nothing; everything it writes is part of the caller's transaction.
+ * intake: what a watcher reports, judged against the ledger: which files are not known yet, which version is
+ * new, and what row and event it gets. Sends nothing and waits for nothing; everything it writes is part of
+ * the caller's transaction.
  *
  * A dry run uses a ledger in memory for what it accepts, and looks behind it into the real one.
  */
@@ -30,15 +31,15 @@ struct intake_peer {
 /* What one message leads to, once the transaction is committed. */
 struct intake_result {
 	enum log_level level;
-	char *text;         /* a line for people, or NULL; owned */
+	char *text;	    /* a line for people, or NULL; owned */
 	bool text_is_plain; /* for standard output (dry run), not for the log */
-	bool wanted;        /* WIRE_WANTED is the answer: seq and bits */
+	bool wanted;	    /* WIRE_WANTED is the answer: seq and bits */
 	int64_t seq;
 	struct buf bits;
 	bool accepted, rejected, failed; /* a row was made: pending, rejected, dead letter */
-	bool announced;     /* the watch's first complete listing */
-	bool lost;          /* its folder is gone */
-	bool counted;       /* WIRE_COUNTS */
+	bool announced;			 /* the watch's first complete listing */
+	bool lost;			 /* its folder is gone */
+	bool counted;			 /* WIRE_COUNTS */
 	bool is_done;
 };
 
@@ -46,12 +47,14 @@ void intake_result_init(struct intake_result *r);
 void intake_result_done(struct intake_result *r);
 
 /* All borrowed. behind: the real ledger of a dry run, or NULL. dry: results say what would be done. */
-struct intake *intake_new(const struct conf *conf, struct ledger *ledger, struct ledger *behind, struct scribe *scribe, bool dry);
+struct intake *intake_new(const struct conf *conf, struct ledger *ledger, struct ledger *behind,
+	struct scribe *scribe, bool dry);
 void intake_free(struct intake *in); /* takes NULL */
 
-/* Takes one message of a watcher. now_us: wall clock. 0; 1: the watcher is at fault (*err says why); -errno: the ledger is, and the
- * transaction must be given up (then the same message is brought again later). */
-int intake_take(struct intake *in, struct intake_peer *peer, const struct wire_message *m, int64_t now_us, struct intake_result *ret, struct err *err) MUST_CHECK;
+/* Takes one message of a watcher. now_us: wall clock. 0; 1: the watcher is at fault (*err says why); -errno:
+ * the ledger is, and the transaction must be given up (then the same message is brought again later). */
+int intake_take(struct intake *in, struct intake_peer *peer, const struct wire_message *m, int64_t now_us,
+	struct intake_result *ret, struct err *err) MUST_CHECK;
 /* The transaction was given up. The caller also clears peer->announced where a result of it had announced. */
 void intake_undo(struct intake *in);
 

@@ -1,13 +1,17 @@
 /*
- * ledger: what became of every file version, and the events that are not in the event log yet. One SQLite database per service, described in
- * doc/ledger.md. It stores and finds; what a row means is decided by intake and sender.
+ * ledger: what became of every file version, and the events that are not in the event log yet. One SQLite
+ * database per service, described in doc/ledger.md. It stores and finds; what a row means is decided by
+ * intake and sender.
  *
- * Writing: the first change opens a transaction, ledger_commit() ends it; everything in between becomes durable together or not at all. After any
- * failure of a writing call the transaction must be given up with ledger_rollback(). Nothing here tries again.
+ * Writing: the first change opens a transaction, ledger_commit() ends it; everything in between becomes
+ * durable together or not at all. After any failure of a writing call the transaction must be given up with
+ * ledger_rollback(). Nothing here tries again.
  *
- * Reading: what comes out of the file is checked (kinds, lengths, ranges); a value that cannot be is -EBADMSG, never a crash.
+ * Reading: what comes out of the file is checked (kinds, lengths, ranges); a value that cannot be is
+ * -EBADMSG, never a crash.
  *
- * Paths are bytes without NUL. Times are wall-clock microseconds. A ledger is used by one process; read-only openers may look on beside it.
+ * Paths are bytes without NUL. Times are wall-clock microseconds. A ledger is used by one process; read-only
+ * openers may look on beside it.
  */
 #ifndef DISPATCH_LEDGER_H
 #define DISPATCH_LEDGER_H
@@ -42,8 +46,9 @@ enum ledger_state {
 
 const char *ledger_state_name(enum ledger_state state);
 
-/* Opens or creates directory/ledger.db (the directory must exist). power: commits survive a power cut, not only the end of the process. -errno with
- * *err; class ERR_CONF when trying again cannot help: damaged, not a ledger, or written by a newer program. */
+/* Opens or creates directory/ledger.db (the directory must exist). power: commits survive a power cut, not
+ * only the end of the process. -errno with *err; class ERR_CONF when trying again cannot help: damaged, not a
+ * ledger, or written by a newer program. */
 int ledger_open(const char *directory, bool power, struct ledger **ret, struct err *err) MUST_CHECK;
 /* To look only; changes nothing on disk. -ENOENT: there is none. */
 int ledger_open_read_only(const char *directory, struct ledger **ret, struct err *err) MUST_CHECK;
@@ -51,8 +56,12 @@ int ledger_open_read_only(const char *directory, struct ledger **ret, struct err
 int ledger_open_memory(struct ledger **ret, struct err *err) MUST_CHECK;
 void ledger_close(struct ledger *l); /* takes NULL; an open transaction is given up */
 
-bool ledger_is_open(const struct ledger *l); /* has a transaction with changes */
-/* May block for an fsync. Without changes: does nothing. On failure the transaction is given up: nothing of it is there. */
+bool ledger_is_open(const struct ledger *l); /* has a transaction */
+/* Opens a transaction, if none is open: many questions in one cost half of what they cost alone. 0 or -errno
+ */
+int ledger_begin(struct ledger *l, struct err *err) MUST_CHECK;
+/* May block for an fsync if there are changes. Without a transaction: does nothing. On failure the
+ * transaction is given up: nothing of it is there. */
 int ledger_commit(struct ledger *l, struct err *err) MUST_CHECK;
 void ledger_rollback(struct ledger *l);
 
@@ -67,6 +76,16 @@ struct ledger_key {
 /* The number of a watched directory. create: gives it one. 1: found or made, 0: unknown. */
 int ledger_root(struct ledger *l, const char *root, bool create, int64_t *ret_id, struct err *err) MUST_CHECK;
 
+/* The newest row of a key, as far as it usually needs to be known about a listed file. */
+struct ledger_glance {
+	int64_t id, size, mtime_ns;		  /* mtime as last seen */
+	char rules_hash[LEDGER_RULES_HASH_BYTES]; /* "" but for rejected ones (and those that once were) */
+};
+
+/* 1, 0 (no such key), -errno. Half the cost of ledger_newest. */
+int ledger_glance(struct ledger *l, const struct ledger_key *key, struct ledger_glance *ret,
+	struct err *err) MUST_CHECK;
+
 /* The newest row of a key, as far as judging needs it. */
 struct ledger_known {
 	int64_t id;
@@ -77,9 +96,11 @@ struct ledger_known {
 };
 
 /* 1, 0 (no such key), -errno */
-int ledger_newest(struct ledger *l, const struct ledger_key *key, struct ledger_known *ret, struct err *err) MUST_CHECK;
+int ledger_newest(
+	struct ledger *l, const struct ledger_key *key, struct ledger_known *ret, struct err *err) MUST_CHECK;
 /* run_id of the newest started row of a key. 1, 0, -errno */
-int ledger_last_run(struct ledger *l, const struct ledger_key *key, int64_t *ret_run_id, struct err *err) MUST_CHECK;
+int ledger_last_run(
+	struct ledger *l, const struct ledger_key *key, int64_t *ret_run_id, struct err *err) MUST_CHECK;
 
 struct ledger_owner {
 	int64_t id, root_id;
@@ -88,7 +109,8 @@ struct ledger_owner {
 };
 
 /* Who has this token. 1, 0, -errno */
-int ledger_find_token(struct ledger *l, const char *token, const char *relpath, struct ledger_owner *ret, struct err *err) MUST_CHECK;
+int ledger_find_token(struct ledger *l, const char *token, const char *relpath, struct ledger_owner *ret,
+	struct err *err) MUST_CHECK;
 
 struct ledger_new {
 	struct ledger_key key;
@@ -98,7 +120,7 @@ struct ledger_new {
 	int64_t first_seen_us, completed_us;
 	enum ledger_state state;
 	const char *reason, *detail, *rules_hash; /* "" none */
-	const char *token; /* "" none */
+	const char *token;			  /* "" none */
 	int64_t generation;
 	const char *workspace, *host;
 	int64_t job_id;
@@ -106,7 +128,7 @@ struct ledger_new {
 	const void *request;
 	size_t request_len;
 	int64_t previous_run_id; /* 0 none */
-	int64_t failures;        /* start.failed events that were written for it so far */
+	int64_t failures;	 /* start.failed events that were written for it so far */
 	int64_t now_us;
 };
 
@@ -115,10 +137,11 @@ int ledger_insert(struct ledger *l, const struct ledger_new *v, int64_t *ret_id,
 /* A version found again under another mtime or inode, by a listing. */
 int ledger_set_seen(struct ledger *l, int64_t id, int64_t mtime_ns, uint64_t ino, struct err *err) MUST_CHECK;
 /* Another state for a row that is not pending, or was judged anew. */
-int ledger_set_state(struct ledger *l, int64_t id, enum ledger_state state, const char *reason, const char *detail, const char *rules_hash,
-	int64_t now_us, struct err *err) MUST_CHECK;
+int ledger_set_state(struct ledger *l, int64_t id, enum ledger_state state, const char *reason,
+	const char *detail, const char *rules_hash, int64_t now_us, struct err *err) MUST_CHECK;
 /* All rows of a key go over to another watch (it was renamed). */
-int ledger_move_key(struct ledger *l, const struct ledger_key *key, const char *to_watch, struct err *err) MUST_CHECK;
+int ledger_move_key(
+	struct ledger *l, const struct ledger_key *key, const char *to_watch, struct err *err) MUST_CHECK;
 
 /* A whole row but for its request. Texts are owned: ledger_row_done. */
 struct ledger_row {
@@ -131,9 +154,9 @@ struct ledger_row {
 	int64_t generation;
 	char *workspace, *host;
 	int64_t job_id, run_id, previous_run_id; /* 0 none */
-	bool sent;               /* may be out: only the token can tell whether its run exists */
+	bool sent; /* may be out: only the token can tell whether its run exists */
 	int64_t attempts, first_failed_us, last_failed_us, next_attempt_us;
-	int64_t tried_us;        /* how long it was tried in all, without the time we were down or suspended */
+	int64_t tried_us; /* how long it was tried in all, without the time we were down or suspended */
 	int64_t retryings, failures; /* events of that type so far */
 };
 
@@ -146,36 +169,48 @@ int ledger_request(struct ledger *l, int64_t id, struct buf *b, struct err *err)
 /* ---- sending ---- */
 
 /* Pending rows are lined up per watch and host of the workspace. Calls fn for every such pair. */
-int ledger_each_line(struct ledger *l, int (*fn)(const char *watch, const char *host, int64_t rows, void *arg), void *arg, struct err *err) MUST_CHECK;
+int ledger_each_line(struct ledger *l,
+	int (*fn)(const char *watch, const char *host, int64_t rows, void *arg), void *arg,
+	struct err *err) MUST_CHECK;
 
 struct ledger_line {
 	const char *watch, *host;
 	bool sent_only; /* only rows that may be out already */
 };
 
-/* Rows never tried or whose last try cost no waiting, by age, with id > after. Returns how many (at most n) or -errno. */
-int ledger_fresh(struct ledger *l, const struct ledger_line *line, int64_t after, int64_t *ids, int n, struct err *err) MUST_CHECK;
+/* Rows never tried or whose last try cost no waiting, by age, with id > after. Returns how many (at most n)
+ * or -errno. */
+int ledger_fresh(struct ledger *l, const struct ledger_line *line, int64_t after, int64_t *ids, int n,
+	struct err *err) MUST_CHECK;
 /* Rows whose time to try again has come, longest due first. */
-int ledger_due(struct ledger *l, const struct ledger_line *line, int64_t now_us, int64_t *ids, int n, struct err *err) MUST_CHECK;
+int ledger_due(struct ledger *l, const struct ledger_line *line, int64_t now_us, int64_t *ids, int n,
+	struct err *err) MUST_CHECK;
 /* The earliest time after now_us. 1, 0 (none), -errno */
-int ledger_next_due(struct ledger *l, const struct ledger_line *line, int64_t now_us, int64_t *ret_us, struct err *err) MUST_CHECK;
+int ledger_next_due(struct ledger *l, const struct ledger_line *line, int64_t now_us, int64_t *ret_us,
+	struct err *err) MUST_CHECK;
 /* Times further away than latest_us become latest_us: the clock was set back while we were down. */
-int ledger_clamp_due(struct ledger *l, const struct ledger_line *line, int64_t latest_us, struct err *err) MUST_CHECK;
+int ledger_clamp_due(
+	struct ledger *l, const struct ledger_line *line, int64_t latest_us, struct err *err) MUST_CHECK;
 
 int ledger_mark_sent(struct ledger *l, int64_t id, struct err *err) MUST_CHECK;
-int ledger_set_started(struct ledger *l, int64_t id, int64_t run_id, int64_t attempts, const char *principal, int64_t now_us, struct err *err) MUST_CHECK;
+int ledger_set_started(struct ledger *l, int64_t id, int64_t run_id, int64_t attempts, const char *principal,
+	int64_t now_us, struct err *err) MUST_CHECK;
 /* Takes sent, attempts, *_us, retryings of r. The row stays pending. */
 int ledger_set_retry(struct ledger *l, const struct ledger_row *r, struct err *err) MUST_CHECK;
 /* Takes id, attempts, failures of r. */
-int ledger_set_failed(struct ledger *l, const struct ledger_row *r, const char *reason, const char *detail, int64_t now_us, struct err *err) MUST_CHECK;
+int ledger_set_failed(struct ledger *l, const struct ledger_row *r, const char *reason, const char *detail,
+	int64_t now_us, struct err *err) MUST_CHECK;
 
 /* ---- the outbox: event lines not yet known to be in the event log, in order ---- */
 
-int ledger_outbox_add(struct ledger *l, const char *event_id, const char *line, size_t len, struct err *err) MUST_CHECK;
+int ledger_outbox_add(
+	struct ledger *l, const char *event_id, const char *line, size_t len, struct err *err) MUST_CHECK;
 /* The first line behind seq `after`, into line (replaced). 1, 0, -errno */
-int ledger_outbox_next(struct ledger *l, int64_t after, int64_t *ret_seq, struct buf *line, struct err *err) MUST_CHECK;
+int ledger_outbox_next(
+	struct ledger *l, int64_t after, int64_t *ret_seq, struct buf *line, struct err *err) MUST_CHECK;
 /* The seq of exactly this line. 1, 0, -errno. Reads the whole outbox. */
-int ledger_outbox_find(struct ledger *l, const char *line, size_t len, int64_t *ret_seq, struct err *err) MUST_CHECK;
+int ledger_outbox_find(
+	struct ledger *l, const char *line, size_t len, int64_t *ret_seq, struct err *err) MUST_CHECK;
 /* Lines up to and with seq are in the log. */
 int ledger_outbox_delete(struct ledger *l, int64_t seq, struct err *err) MUST_CHECK;
 
@@ -183,10 +218,12 @@ int ledger_outbox_delete(struct ledger *l, int64_t seq, struct err *err) MUST_CH
 
 /* 1: closed, 0: not (yet) */
 int ledger_baseline(struct ledger *l, const char *watch, int64_t root_id, struct err *err) MUST_CHECK;
-int ledger_close_baseline(struct ledger *l, const char *watch, int64_t root_id, const char *fs_type, const char *mode, int64_t now_us, struct err *err) MUST_CHECK;
+int ledger_close_baseline(struct ledger *l, const char *watch, int64_t root_id, const char *fs_type,
+	const char *mode, int64_t now_us, struct err *err) MUST_CHECK;
 
 /* ---- numbers ---- */
 
-int ledger_count(struct ledger *l, enum ledger_state state, int64_t *ret, struct err *err) MUST_CHECK; /* LEDGER_PENDING is quick, others read the table */
+int ledger_count(struct ledger *l, enum ledger_state state, int64_t *ret,
+	struct err *err) MUST_CHECK; /* LEDGER_PENDING is quick, others read the table */
 
 #endif

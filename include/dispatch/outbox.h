@@ -1,8 +1,10 @@
 /*
- * outbox: carries event lines from the ledger's outbox into the event log, in order, and looks after the log's old files. Owns the evlog.
+ * outbox: carries event lines from the ledger's outbox into the event log, in order, and looks after the
+ * log's old files. Owns the evlog.
  *
- * A line is written after the commit that put it into the outbox, and taken out of it by a later one. When the log cannot be written the lines stay
- * where they are; this says so once and tries again, with growing pauses.
+ * A line is written after the commit that put it into the outbox, and taken out of it by a later one. When
+ * the log cannot be written the lines stay where they are; this says so once and tries again, with growing
+ * pauses.
  *
  * The caller brings the transactions: outbox_apply() inside one, then outbox_committed() or outbox_undo().
  */
@@ -19,7 +21,8 @@
 struct outbox;
 
 /* All borrowed; page may be NULL. */
-struct outbox *outbox_new(struct loop *loop, struct ledger *ledger, const struct conf_events *conf, bool sync, struct wire_page *page);
+struct outbox *outbox_new(struct loop *loop, struct ledger *ledger, const struct conf_events *conf, bool sync,
+	struct wire_page *page);
 void outbox_free(struct outbox *o); /* takes NULL; writes nothing more */
 
 /* Is there something that only a commit can finish, and has it waited long enough? */

@@ -1,6 +1,6 @@
 /*
- * scribe: puts events into the ledger's outbox, in the transaction of the fact they tell about. It adds what every event has (time, id, this
- * machine's name); which event there is, others decide.
+ * scribe: puts events into the ledger's outbox, in the transaction of the fact they tell about. It adds what
+ * every event has (time, id, this machine's name); which event there is, others decide.
  */
 #ifndef DISPATCH_SCRIBE_H
 #define DISPATCH_SCRIBE_H
@@ -14,7 +14,7 @@
 
 struct scribe {
 	struct ledger *ledger; /* borrowed */
-	bool silent;           /* dry run: nothing is written */
+	bool silent;	       /* dry run: nothing is written */
 	char host[256];
 	char id[EVENT_ID_BYTES]; /* of the event being made */
 	struct buf line;
@@ -27,14 +27,20 @@ void scribe_done(struct scribe *s);
 struct event_file scribe_file_of(const struct ledger_row *r);
 
 /* All return 0 or -errno (of the ledger). now_us: wall clock. */
-int scribe_run_started(struct scribe *s, const struct ledger_row *r, int64_t attempts, const char *principal, int64_t run_id, int64_t now_us, struct err *err) MUST_CHECK;
-/* type: start.failed or start.retrying. token "": the id is random. ordinal: of this type for this version. */
-int scribe_start(struct scribe *s, enum event_type type, const char *watch, const char *token, int64_t ordinal, const struct event_file *f,
-	const struct event_failure *x, int64_t now_us, struct err *err) MUST_CHECK;
-int scribe_rejected(struct scribe *s, const char *watch, const struct event_file *f, const char *rule, const char *detail, int64_t now_us, struct err *err) MUST_CHECK;
-int scribe_waiting(struct scribe *s, enum event_type type, const char *watch, const struct event_file *f, const char *waiting_for, int64_t since_us,
+int scribe_run_started(struct scribe *s, const struct ledger_row *r, int64_t attempts, const char *principal,
+	int64_t run_id, int64_t now_us, struct err *err) MUST_CHECK;
+/* type: start.failed or start.retrying. token "": the id is random. ordinal: of this type for this version.
+ */
+int scribe_start(struct scribe *s, enum event_type type, const char *watch, const char *token,
+	int64_t ordinal, const struct event_file *f, const struct event_failure *x, int64_t now_us,
+	struct err *err) MUST_CHECK;
+int scribe_rejected(struct scribe *s, const char *watch, const struct event_file *f, const char *rule,
+	const char *detail, int64_t now_us, struct err *err) MUST_CHECK;
+int scribe_waiting(struct scribe *s, enum event_type type, const char *watch, const struct event_file *f,
+	const char *waiting_for, int64_t since_us, int64_t now_us, struct err *err) MUST_CHECK;
+int scribe_watch(struct scribe *s, enum event_type type, const char *watch, const struct event_watch *w,
 	int64_t now_us, struct err *err) MUST_CHECK;
-int scribe_watch(struct scribe *s, enum event_type type, const char *watch, const struct event_watch *w, int64_t now_us, struct err *err) MUST_CHECK;
-int scribe_service(struct scribe *s, enum event_type type, const struct event_service *x, int64_t now_us, struct err *err) MUST_CHECK;
+int scribe_service(struct scribe *s, enum event_type type, const struct event_service *x, int64_t now_us,
+	struct err *err) MUST_CHECK;
 
 #endif

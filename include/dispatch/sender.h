@@ -1,11 +1,13 @@
 /*
- * sender: gets pending rows out: which one next, when, through which workspace, and what its answer makes of it. Owns a struct jobs per workspace.
+ * sender: gets pending rows out: which one next, when, through which workspace, and what its answer makes of
+ * it. Owns a struct jobs per workspace.
  *
- * The backlog stays in the ledger; here are only the rows that are on their way and a page of row numbers per line. A line is what waits for one watch at
- * one host: the oldest row first, rows whose time to try again has come before those never tried. Lines of a workspace are served in turn.
+ * The backlog stays in the ledger; here are only the rows that are on their way and a page of row numbers per
+ * line. A line is what waits for one watch at one host: the oldest row first, rows whose time to try again
+ * has come before those never tried. Lines of a workspace are served in turn.
  *
- * The caller brings the transactions: sender_apply() inside one, then sender_committed() (which sends) or sender_undo(). A request goes out only after
- * the commit that marked its row sent.
+ * The caller brings the transactions: sender_apply() inside one, then sender_committed() (which sends) or
+ * sender_undo(). A request goes out only after the commit that marked its row sent.
  */
 #ifndef DISPATCH_SENDER_H
 #define DISPATCH_SENDER_H
@@ -29,15 +31,17 @@ struct sender_options {
 };
 
 struct sender_counts {
-	int64_t started, failed;  /* since the start */
-	int64_t pending;          /* rows that could be sent by this configuration */
+	int64_t started, failed; /* since the start */
+	int64_t pending;	 /* rows that could be sent by this configuration */
 	int64_t in_flight;
-	int64_t given_up;         /* of pending: rows whose workspace or job refused or could not be reached three times in a row */
+	int64_t given_up; /* of pending: rows whose workspace or job refused or could not be reached three
+			     times in a row */
 };
 
 /* Reads credentials and lines up what the ledger has. Everything borrowed. NULL with *err. */
 struct sender *sender_new(const struct sender_options *o, struct err *err);
-void sender_free(struct sender *s); /* takes NULL; requests on their way are abandoned, their rows stay pending */
+void sender_free(
+	struct sender *s); /* takes NULL; requests on their way are abandoned, their rows stay pending */
 
 /* A pending row was committed for this watch. */
 void sender_accepted(struct sender *s, const char *watch);

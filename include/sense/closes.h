@@ -23,16 +23,23 @@ struct closes_inode { /* who a file is; ino 0: unknown */
 
 struct closes *closes_new(void);
 void closes_free(struct closes *c); /* takes NULL */
-/* This inode was closed by a writer. Without an inode number nothing is remembered. */
-void closes_add(struct closes *c, const struct closes_inode *i);
-/* Was it? Without a birth time only an inode with several links can be trusted to be the same file and not a
- * new one with a used number. */
-bool closes_has(const struct closes *c, const struct closes_inode *i);
+/* A number for a name, never 0. key: any bytes that stand for directory and name, and never for others. */
+uint64_t closes_under(const void *key, size_t key_len);
+/* This inode was closed by a writer, under that name. Without an inode number nothing is remembered. */
+void closes_add(struct closes *c, const struct closes_inode *i, uint64_t under);
+/* Was it, under another name than this one? Which inode a name means can only be asked after the event, when
+ * it may be another file's already; so nothing is carried from a name to itself. Without a birth time only an
+ * inode with several links can be trusted to be the same file and not a new one with a used number. */
+bool closes_has(const struct closes *c, const struct closes_inode *i, uint64_t under);
+/* The same for an inode that has just been created under that name. If its close was believed to be seen
+ * under this very name, that was the close of the file that had the name before: it is forgotten. */
+bool closes_created(struct closes *c, const struct closes_inode *i, uint64_t under);
 
-/* A name that is not looked at itself. key: any bytes that stand for directory and name. */
+/* A name that is not looked at itself. */
 struct closes_name {
 	struct closes_inode inode;
 	bool closed;
+	uint64_t note; /* number of the event that told so */
 };
 struct closes_name *closes_name(
 	struct closes *c, const void *key, size_t key_len, bool make); /* NULL: unknown (and not made) */

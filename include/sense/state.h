@@ -58,7 +58,8 @@ struct sense {
 	char rules_hash[17];
 };
 
-/* The root open for this round: a descriptor (borrowed) or -errno. May block on a dead mount. */
+/* The root open for this round: a descriptor (borrowed) or -errno; -ESTALE: its path means another directory
+ * than the one that is watched. May block on a dead mount. */
 int sense_root_fd(struct sense *s, size_t root);
 /* Closes what sense_root_fd opened. */
 void sense_roots_close(struct sense *s);
@@ -70,6 +71,8 @@ void sense_absolute(const struct sense *s, size_t root, const char *relpath, str
 /* The root directory is not there any more (or not yet): everything below it is forgotten here (the ledger
  * forgets nothing) and it is waited for. */
 void sense_root_lost(struct sense *s, size_t root, const char *why);
+/* The same, when sense_root_fd has said -code. */
+void sense_root_unopened(struct sense *s, size_t root, int code);
 /* Forgets a directory and all below; closes that were seen there are remembered by inode. */
 void sense_drop_directory(struct sense *s, struct tree_dir *d);
 

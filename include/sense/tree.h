@@ -17,6 +17,7 @@
 #define TREE_NO_WD (-1)
 
 struct tree_dir {
+	uint64_t id;		 /* never given again, unlike the address */
 	struct tree_dir *parent; /* NULL for a root */
 	size_t root;		 /* index of the configured directory */
 	char *name;		 /* "" for a root */
@@ -27,6 +28,7 @@ struct tree_dir {
 	struct list queued; /* in the walk's queue when linked */
 	uint64_t met;	 /* serial of the listing that last met it (or of the latest when an event made it) */
 	bool unreadable; /* said once */
+	size_t unsettled; /* how many files of it are in that table; kept there */
 };
 
 struct tree;

@@ -21,6 +21,7 @@ struct unsettled_file {
 	char *name;
 	struct closes_inode inode; /* as last seen; ino 0: unknown */
 	int64_t first_seen_us;	   /* wall clock */
+	uint64_t note;		   /* number of the last event about it; 0: only listed */
 	bool began;		   /* CREATE was seen, and no close yet */
 	bool unreadable;	   /* open(2) was refused: tried again at each listing */
 	size_t heap_at;		   /* place among the due ones + 1; 0: not waiting for a time */

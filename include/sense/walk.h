@@ -21,6 +21,8 @@ void walk_pass(struct walk *w, const char *why);
 void walk_wanted(struct walk *w, const struct wire_wanted *m);
 /* d is about to be freed. */
 void walk_forget(struct walk *w, const struct tree_dir *d);
+/* Something was lost: the pass under way, if any, will not be reported complete. */
+void walk_cut_short(struct walk *w);
 /* Goes on if it had stopped for lack of room and there is room now. Cheap: called every round. */
 void walk_resume(struct walk *w);
 /* Nothing to list, nothing asked, at least one pass finished. */

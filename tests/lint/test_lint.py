@@ -339,7 +339,7 @@ def test_makefile_unit_test_not_run(tree):
     ("/* cppcheck-suppress nullPointer */", False),
     ("/* cppcheck-suppress nullPointer ; the caller has looked already */", True),
     ("/* clang-format off */", False),
-    ("/* clang-format off: one row of the table a line */", True),
+    ("/* one row of the table a line */ /* clang-format off */", False),
 ])
 def test_excuses(tree, line, good):
     plant_after(tree, "watcher/core/settle.c", "int settle", line + "\nint settle")
@@ -347,6 +347,11 @@ def test_excuses(tree, line, good):
         assert_clean("excuses", tree)
     else:
         assert_finds("excuses", tree, "watcher/core/settle.c:6")
+
+
+def test_excuse_of_clang_format_stands_above(tree):
+    plant_after(tree, "watcher/core/settle.c", "int settle", "/* a row a line */\n/* clang-format off */\nint settle")
+    assert_clean("excuses", tree)
 
 
 def test_format(tree):

@@ -19,6 +19,7 @@ import os
 import re
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import tempfile
@@ -224,14 +225,23 @@ class Follower:
         if feed:
             self.events += parse_lines(whole + feed, self.path)
 
+    def _open(self):
+        """Whether there is a regular file now."""
+        try:
+            fd = os.open(self.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        except OSError:
+            return False
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            os.close(fd)
+            return False
+        self.file = open(fd, "rb")
+        return True
+
     def read(self):
         """All events so far."""
         while True:
-            if self.file is None:
-                try:
-                    self.file = open(self.path, "rb")
-                except FileNotFoundError:
-                    return self.events
+            if self.file is None and not self._open():
+                return self.events
             try:
                 named = os.stat(self.path)
             except FileNotFoundError:
@@ -270,7 +280,7 @@ class Service:
     watches     {name: {key: value}}; a value may be a list, for a key that is repeated. Each watch has its folder
                 `folder/NAME` (self.drop is the first one's), mapped to REMOTE/NAME, and job JOB with its path
                 as parameter "path", unless its keys say otherwise
-    service, events, workspace      {key: value} of these sections
+    service, events, workspace      {key: value} of these sections; a value None leaves the key out
     user        the uid the program runs as (through setpriv); 0: as we are
     lease       with user: whether it gets CAP_LEASE
     **keys      for the first watch
@@ -298,6 +308,7 @@ class Service:
                          "events": {"file": self.log, **(events or {})},
                          "workspace": {"rate": "1000000/s", "burst": "1000000", **(workspace or {})}}
         self.process, self.group, self.outputs, self.started = None, None, [], 0
+        self.spawned = []
         self.follower = Follower(self.log)
         self._make_folders()
         self.api.start()
@@ -318,18 +329,18 @@ class Service:
     def configuration(self):
         """The text of the configuration."""
         sections = {name: dict(keys) for name, keys in self.sections.items()}
-        workspace = {"host": self.api.url, "token_file": self.token_file, **sections["workspace"]}
-        sections["workspace"] = {k: v for k, v in workspace.items() if v is not None}
+        sections["workspace"] = {"host": self.api.url, "token_file": self.token_file, **sections["workspace"]}
         for name, own in self.watches.items():
             keys = {"directory": self.folder / name, "job_id": JOB, "settle": "0",
                     "path_map": f"{self.folder / name} => {REMOTE}/{name}", **own}
-            sections[f"watch:{name}"] = {k: v for k, v in keys.items() if v is not None}
+            sections[f"watch:{name}"] = keys
         lines = []
         for name, keys in sections.items():
             lines.append(f"[{name}]")
             for key, value in keys.items():
-                for one in value if isinstance(value, (list, tuple)) else [value]:
-                    lines.append(f"{key} = {one}")
+                for one in value if isinstance(value, list) else [value]:
+                    if one is not None:
+                        lines.append(f"{key} = {one}")
         return "\n".join(lines) + "\n"
 
     def write_configuration(self):
@@ -383,6 +394,7 @@ class Service:
         process = subprocess.Popen(self._command(*arguments), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                    stderr=subprocess.PIPE, env=self._environment(), start_new_session=True)
         self.outputs += [Output(process.stdout), Output(process.stderr)]
+        self.spawned.append(process)
         return process
 
     def start(self, wait=True, *options):
@@ -421,6 +433,7 @@ class Service:
     def wait_gone(self):
         wait_for(lambda: not processes_of_group(self.group),
                  lambda: f"processes are left: {processes_of_group(self.group)}")
+        self.group = None
 
     def kill_keeper(self):
         """SIGKILL to the main process; its children have to end by themselves."""
@@ -452,14 +465,14 @@ class Service:
 
     def clean_up(self):
         """Nothing of it runs any more afterwards."""
-        if self.group is not None:
-            for pid in processes_of_group(self.group):
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
-            with contextlib.suppress(AssertionError):
-                self.wait_gone()
-        if self.process is not None:
-            self.process.wait()
+        groups = [process.pid for process in self.spawned if process.poll() is None]
+        if self.group is not None and self.group not in groups:
+            groups.append(self.group)  # the main process may be gone and its children not
+        for pid in [pid for group in groups for pid in processes_of_group(group)]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        for process in self.spawned:
+            process.wait()
         self.follower.close()
         self.api.stop()
 
@@ -507,17 +520,16 @@ class Service:
         put(path, text(name) if data is None else data)
         return os.fsdecode(path)
 
-    def barrier(self, label="barrier", folder=None):
-        """Two files, one written and one linked in, and their runs: the slow way and the fast way through. What was due
-        before has been decided then."""
-        folder = self.drop if folder is None else folder
-        name = f"{label}-{time.monotonic_ns()}"
-        written, linked = os.path.join(folder, f"{name}-w.csv"), os.path.join(folder, f"{name}-l.csv")
-        put(self.outside / f"{name}.csv", text(name))
-        os.link(self.outside / f"{name}.csv", linked)
-        put(written, text(name))
-        self.wait_run(written)
-        self.wait_run(linked)
+    def barrier(self, thorough=False, folder=None):
+        """A file of its own and its run: what was due before has been decided then. thorough: another one is linked in,
+        which takes the longest way there is, so that what had no sign of a close has been decided, too."""
+        name = os.path.join(self.drop if folder is None else folder, f"barrier-{time.monotonic_ns()}")
+        if thorough:
+            put(self.outside / os.path.basename(name), text("barrier"))
+            os.link(self.outside / os.path.basename(name), f"{name}-l.csv")
+            self.wait_run(f"{name}-l.csv")
+        put(f"{name}-w.csv", text("barrier"))
+        self.wait_run(f"{name}-w.csv")
 
     def wait_listings(self, count=2):
         """Until the safety listing (rescan = …) has come so often: only a listing can show what is written through a

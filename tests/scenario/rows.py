@@ -38,7 +38,7 @@ class Row:
 
     def not_yet(self, name):
         """Everything that is due by now has been decided, and this file has no run."""
-        self.service.barrier(folder=self.dir)
+        self.service.barrier(thorough=True, folder=self.dir)
         assert self.service.runs_of(self.at(name)) == [], f"{name} was started before its writer closed"
 
     def events(self, kind=None):
@@ -55,9 +55,7 @@ class Played:
         with ThreadPoolExecutor(len(rows)) as pool:
             for name, function in rows.items():
                 pool.submit(self._play, name, function)
-        # Twice: a file whose lease was refused is looked at again after half a second.
-        service.barrier()
-        service.barrier()
+        service.barrier(thorough=True)
         if "rescan" in next(iter(service.watches.values())):
             service.wait_listings()
         service.stop()

@@ -443,7 +443,7 @@ def data_name_becomes_a_pipe(r):
     put(r.at("a.csv"), text("a"))
     os.unlink(r.at("a.csv"))
     os.mkfifo(r.at("a.csv"))
-    r.service.barrier(folder=r.dir)
+    r.service.barrier(thorough=True, folder=r.dir)
     assert len(r.service.runs_of(r.at("a.csv"))) <= 1
     return {"a.csv": [s.content for s in r.service.runs_of(r.at("a.csv"))]}
 
@@ -550,7 +550,7 @@ def test_empty_files_with_min_size_0(service):
     touched = s.put("touched", b"")
     s.wait_run(path)
     s.wait_run(touched)
-    s.barrier()
+    s.barrier(thorough=True)
     s.stop()
     s.check_runs({path: [b""], touched: [b""]})
 
@@ -564,7 +564,7 @@ def test_folder_missing_at_start(service):
     path = s.put("a.csv")
     s.wait_run(path)
     s.wait_event("watch.ready")
-    s.barrier()
+    s.barrier(thorough=True)
     s.stop()
     s.check_runs({path: [text("a.csv")]})
     s.check_started()
@@ -586,7 +586,7 @@ def test_folder_itself_made_again(service, gone):
     other = s.put("sub.csv", text("sub"))
     s.wait_run(again, 2)
     s.wait_run(other)
-    s.barrier()
+    s.barrier(thorough=True)
     s.stop()
     s.check_runs({first: [text("one"), text("two")], other: [text("sub")]})
     s.check_started()
@@ -598,7 +598,7 @@ def test_not_recursive(service):
     put(s.drop / "sub" / "a.csv", text("a"))
     top = s.put("top.csv")
     s.wait_run(top)
-    s.barrier()
+    s.barrier(thorough=True)
     s.check_runs({top: [text("top.csv")]})
 
 
@@ -611,7 +611,7 @@ def test_listing_alone_finds_what_no_event_told(service):
     with open(s.outside / "x", "ab") as file:
         file.write(b"8,more\n")
     s.wait_run(s.drop / "a.csv", 2)
-    s.barrier()
+    s.barrier(thorough=True)
     s.stop()
     s.check_runs({s.drop / "a.csv": [text("a"), text("a") + b"8,more\n"]})
 
@@ -635,7 +635,7 @@ def test_stop_ends_a_blocked_reader_of_a_pipe(service):
     s = service(types="@csv")
     os.mkfifo(s.drop / "pipe.csv")
     s.start()
-    s.barrier()
+    s.barrier(thorough=True)
     began = time.monotonic()
     s.stop()
     assert time.monotonic() - began < 5

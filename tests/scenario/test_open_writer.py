@@ -62,7 +62,7 @@ def check(s, writers):
     for path, writer in writers.items():
         seen = s.wait_run(path)[0]
         assert seen.at > writer.closed_at, f"{path} was started {writer.closed_at - seen.at:.1f} s before its close"
-    s.barrier()
+    s.barrier(thorough=True)
     s.stop()
     s.check_runs({path: [writer.content] for path, writer in writers.items()})
     s.check_started()

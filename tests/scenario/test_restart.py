@@ -64,11 +64,11 @@ def test_an_unfinished_file_is_waited_for_over_a_stop(service):
     s = service().start()
     with open(s.drop / "a.csv", "wb", buffering=0) as file:
         file.write(text("a"))
-        s.barrier()
+        s.barrier(thorough=True)
         s.stop()
         file.write(b"8,more\n")
         s.start()
-        s.barrier()
+        s.barrier(thorough=True)
         assert s.runs_of(s.drop / "a.csv") == []
         file.write(b"9,end\n")
     s.wait_run(s.drop / "a.csv")

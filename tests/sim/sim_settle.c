@@ -146,8 +146,12 @@ static void sim_expect(struct sim *s, const char *what)
 		sim_fail(s, "expected", detail);
 	} else if (strcmp(what, "gone") == 0 && !s->gone) {
 		sim_fail(s, "expected", "it to be gone");
+	} else if (strcmp(what, "stuck") == 0 && !settle_is_stuck(&s->settle, &s->policy)) {
+		sim_fail(s, "expected", "that time alone does not complete it");
+	} else if (strcmp(what, "hopeful") == 0 && settle_is_stuck(&s->settle, &s->policy)) {
+		sim_fail(s, "expected", "that time alone completes it");
 	} else if (strcmp(what, "complete") != 0 && strcmp(what, "waiting") != 0 &&
-		   strcmp(what, "gone") != 0) {
+		   strcmp(what, "gone") != 0 && strcmp(what, "stuck") != 0 && strcmp(what, "hopeful") != 0) {
 		sim_fail(s, "unknown expectation", what);
 	}
 }

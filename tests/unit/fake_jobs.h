@@ -1,7 +1,7 @@
 /*
- * fake_jobs: dispatch/jobs without a network, for tests of what uses it. It is linked instead of the real one because a
- * test that defines these functions leaves nothing to look for in the archive. Calls are kept until the test answers
- * them, or, with fake_auto, answered by that function in the next round of the loop.
+ * fake_jobs: dispatch/jobs without a network, for tests of what uses it. It is linked instead of the real one
+ * because a test that defines these functions leaves nothing to look for in the archive. Calls are kept until
+ * the test answers them, or, with fake_auto, answered by that function in the next round of the loop.
  */
 #ifndef TESTS_FAKE_JOBS_H
 #define TESTS_FAKE_JOBS_H
@@ -31,12 +31,13 @@ struct fake_call {
 
 static struct fake_call fake_calls[FAKE_CALLS]; /* not answered yet, in order */
 static size_t fake_calls_n;
-static size_t fake_sent;    /* calls ever made */
-static int fake_refuse;     /* jobs_run_now returns this */
-static int fake_no_client;  /* jobs_new fails */
+static size_t fake_sent;					     /* calls ever made */
+static int fake_refuse;						     /* jobs_run_now returns this */
+static int fake_no_client;					     /* jobs_new fails */
 static void (*fake_auto)(const char *body, struct jobs_answer *ret); /* the stand-in of the service */
 
-struct jobs *jobs_new(struct loop *loop, const struct conf_workspace *conf, jobs_answer_fn fn, void *arg, struct err *err)
+struct jobs *jobs_new(
+	struct loop *loop, const struct conf_workspace *conf, jobs_answer_fn fn, void *arg, struct err *err)
 {
 	struct jobs *j;
 
@@ -98,7 +99,8 @@ int jobs_run_now(struct jobs *j, const char *body, size_t len, void *tag, struct
 	if (fake_refuse)
 		return err_set(err, ERR_LIMIT, -fake_refuse, "too many wait already");
 	BUG_ON(fake_calls_n == FAKE_CALLS);
-	fake_calls[fake_calls_n++] = (struct fake_call){.jobs = j, .tag = tag, .body = mem_strndup(body, len)};
+	fake_calls[fake_calls_n++] =
+		(struct fake_call){.jobs = j, .tag = tag, .body = mem_strndup(body, len)};
 	fake_sent++;
 	j->in_flight++;
 	if (fake_auto)

@@ -227,7 +227,9 @@ static const struct value_row value_rows[] = {
 	{"workspace", "token_file", "credential:../x", NULL, "token_file: credential:NAME needs"},
 	{"workspace", "token_file", "credential:..", NULL, "token_file: credential:NAME needs"},
 	{"workspace", "token_file", "dapi0123456789", NULL,
-		"token_file: \"dapi0123456789\" is not an absolute path"},
+		"token_file: must be the absolute path of the file that holds the secret, or credential:NAME "
+		"(the value is not "
+		"shown here, in case it is the secret itself)"},
 	/* texts */
 	{"workspace", "username", "J\xc3\xbcrgen", "J\xc3\xbcrgen", NULL},
 	{"workspace", "username", "J\xfcrgen", NULL,
@@ -713,7 +715,7 @@ static const struct {
 	{"[workspace]\n" W,
 		"f:1: [workspace] has no host\nf:1: [workspace] has no credential: token_file is missing"},
 	{"[workspace]\nhost = x.example\ntoken_file = x\n" W,
-		"f:2: host: there is no scheme\nf:3: token_file: \"x\" is not an absolute"},
+		"f:2: host: there is no scheme\nf:3: token_file: must be the absolute path"},
 	{WS "auth = token\n" W, ""},
 	{"[workspace]\nhost = https://x.example\nauth = token\n" W, "f:3: auth = token needs token_file"},
 	{WS "username = u\n" W,

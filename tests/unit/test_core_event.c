@@ -11,9 +11,12 @@
 #define TOKEN "a22401002a571f660b8359b2be8a2ede3bd87c8f1188f0bc935b4b3da0654793"
 #define NOW INT64_C(1767323045123456) /* 2026-01-02T03:04:05.123456Z */
 
-static const struct event_head head = {.time_us = NOW, .id = "0123456789abcdef0123456789abcdef", .host = "h1", .watch = "orders"};
+static const struct event_head head = {
+	.time_us = NOW, .id = "0123456789abcdef0123456789abcdef", .host = "h1", .watch = "orders"};
 
-#define HEAD(type) "{\"time\":\"2026-01-02T03:04:05.123456Z\",\"type\":\"" type "\",\"id\":\"0123456789abcdef0123456789abcdef\",\"host\":\"h1\",\"watch\":\"orders\","
+#define HEAD(type)                                                                                           \
+	"{\"time\":\"2026-01-02T03:04:05.123456Z\",\"type\":\"" type                                         \
+	"\",\"id\":\"0123456789abcdef0123456789abcdef\",\"host\":\"h1\",\"watch\":\"orders\","
 
 static const struct event_file file = {
 	.root = "/srv/drop",
@@ -28,9 +31,11 @@ static const struct event_file file = {
 	.completed_us = NOW - 1000000,
 };
 
-#define FILE_FIELDS                                                                                                    \
-	"\"path\":\"/srv/drop/a/b.csv\",\"relpath\":\"a/b.csv\",\"uri\":\"/Volumes/raw/a/b.csv\",\"size\":2048,"       \
-	"\"mtime\":\"2026-01-02T03:04:05.000000001Z\",\"ends\":\"00ff\",\"owner\":1000,\"mime\":\"text/csv\","          \
+#define FILE_FIELDS                                                                                          \
+	"\"path\":\"/srv/drop/a/b.csv\",\"relpath\":\"a/b.csv\",\"uri\":\"/Volumes/raw/a/"                   \
+	"b.csv\",\"size\":2048,"                                                                             \
+	"\"mtime\":\"2026-01-02T03:04:05.000000001Z\",\"ends\":\"00ff\",\"owner\":1000,\"mime\":\"text/"     \
+	"csv\","                                                                                             \
 	"\"first_seen\":\"2026-01-02T03:04:03.123456Z\",\"completed\":\"2026-01-02T03:04:04.123456Z\","
 
 static const struct event_run run = {
@@ -62,7 +67,8 @@ static void test_run_started(void **state)
 	(void)state;
 	assert_int_equal(event_run_started(&b, &head, &file, &run, NULL), 0);
 	check_line(&b, HEAD("run.started") FILE_FIELDS
-		"\"workspace\":\"prod\",\"job_id\":9223372036854775807,\"run_id\":9007199254740993,\"token\":\"" TOKEN "\","
+		"\"workspace\":\"prod\",\"job_id\":9223372036854775807,\"run_id\":9007199254740993,\"token\":"
+		"\"" TOKEN "\","
 		"\"generation\":2,\"attempts\":3,\"latency_ms\":1000,\"principal\":\"token\","
 		"\"header\":{\"sdc.event.type\":\"AppSubmittedEvent\",\"sdc.event.version\":\"1\","
 		"\"sdc.event.creation_timestamp\":\"1767323045123\"},\"app_id\":\"9007199254740993\"}\n");
@@ -86,58 +92,82 @@ static void test_start(void **state)
 	check_line(&b, HEAD("start.failed") FILE_FIELDS
 		"\"reason\":\"bad_request\",\"http_status\":400,\"error_code\":\"INVALID_PARAMETER_VALUE\","
 		"\"message\":\"no \\\"such\\\" thing\\n\",\"attempts\":1}\n");
-	x = (struct event_failure){
-		.reason = "no_answer", .error_code = "", .message = "", .attempts = 2, .next_attempt_us = NOW + 500000};
+	x = (struct event_failure){.reason = "no_answer",
+		.error_code = "",
+		.message = "",
+		.attempts = 2,
+		.next_attempt_us = NOW + 500000};
 	assert_int_equal(event_start(&b, EVENT_START_RETRYING, &head, &file, &x, NULL), 0);
-	check_line(&b, HEAD("start.retrying") FILE_FIELDS
-		"\"reason\":\"no_answer\",\"http_status\":null,\"error_code\":null,\"message\":\"\",\"attempts\":2,"
-		"\"next_attempt\":\"2026-01-02T03:04:05.623456Z\"}\n");
+	check_line(&b,
+		HEAD("start.retrying") FILE_FIELDS "\"reason\":\"no_answer\",\"http_status\":null,\"error_"
+						   "code\":null,\"message\":\"\",\"attempts\":2,"
+						   "\"next_attempt\":\"2026-01-02T03:04:05.623456Z\"}\n");
 }
 
 static void test_file(void **state)
 {
 	CLEANUP_BUF struct buf b = BUF_INIT(EVENT_LINE_BYTES);
-	struct event_file sparse = {.root = "/", .relpath = "x", .uri = "", .size = -1, .ends = "", .mime = ""};
+	struct event_file sparse = {
+		.root = "/", .relpath = "x", .uri = "", .size = -1, .ends = "", .mime = ""};
 
 	(void)state;
 	assert_int_equal(event_file_rejected(&b, &head, &file, "min_size", "0 bytes", NULL), 0);
 	check_line(&b, HEAD("file.rejected") FILE_FIELDS "\"rule\":\"min_size\",\"detail\":\"0 bytes\"}\n");
-	assert_int_equal(event_file_waiting(&b, EVENT_FILE_WAITING, &head, &sparse, "its close", NOW, NULL), 0);
+	assert_int_equal(
+		event_file_waiting(&b, EVENT_FILE_WAITING, &head, &sparse, "its close", NOW, NULL), 0);
 	check_line(&b, HEAD("file.waiting") "\"path\":\"/x\",\"relpath\":\"x\",\"waiting_for\":\"its close\","
 					    "\"since\":\"2026-01-02T03:04:05.123456Z\"}\n");
-	assert_int_equal(event_file_waiting(&b, EVENT_FILE_VANISHED, &head, &sparse, "its close", NOW, NULL), 0);
-	check_line(&b, HEAD("file.vanished") "\"path\":\"/x\",\"relpath\":\"x\",\"waiting_for\":\"its close\","
-					     "\"since\":\"2026-01-02T03:04:05.123456Z\"}\n");
+	assert_int_equal(
+		event_file_waiting(&b, EVENT_FILE_VANISHED, &head, &sparse, "its close", NOW, NULL), 0);
+	check_line(&b,
+		HEAD("file.vanished") "\"path\":\"/x\",\"relpath\":\"x\",\"waiting_for\":\"its close\","
+				      "\"since\":\"2026-01-02T03:04:05.123456Z\"}\n");
 }
 
 static void test_watch(void **state)
 {
 	CLEANUP_BUF struct buf b = BUF_INIT(EVENT_LINE_BYTES);
-	struct event_watch x = {.method = "inotify", .file_system = "ext4", .detail = "", .count = -1, .scanned = true,
-		.directories = 2, .files = 3, .unsettled = 1, .took_ms = 9};
+	struct event_watch x = {.method = "inotify",
+		.file_system = "ext4",
+		.detail = "",
+		.count = -1,
+		.scanned = true,
+		.directories = 2,
+		.files = 3,
+		.unsettled = 1,
+		.took_ms = 9};
 
 	(void)state;
 	assert_int_equal(event_watch(&b, EVENT_WATCH_READY, &head, &x, NULL), 0);
-	check_line(&b, HEAD("watch.ready") "\"method\":\"inotify\",\"file_system\":\"ext4\",\"detail\":\"\",\"directories\":2,"
+	check_line(&b, HEAD("watch.ready") "\"method\":\"inotify\",\"file_system\":\"ext4\",\"detail\":\"\","
+					   "\"directories\":2,"
 					   "\"files\":3,\"unsettled\":1,\"took_ms\":9}\n");
 	x.scanned = false;
 	x.count = 5;
 	x.detail = "why";
 	assert_int_equal(event_watch(&b, EVENT_WATCH_OVERFLOW, &head, &x, NULL), 0);
-	check_line(&b, HEAD("watch.overflow") "\"method\":\"inotify\",\"file_system\":\"ext4\",\"detail\":\"why\",\"count\":5}\n");
+	check_line(&b, HEAD("watch.overflow") "\"method\":\"inotify\",\"file_system\":\"ext4\",\"detail\":"
+					      "\"why\",\"count\":5}\n");
 }
 
 static void test_service(void **state)
 {
 	CLEANUP_BUF struct buf b = BUF_INIT(EVENT_LINE_BYTES);
 	struct event_head h = {.time_us = NOW, .id = "ab", .host = "h1", .watch = NULL};
-	struct event_service x = {.version = "1.0", .configuration = "cafe", .watches = 2, .pending = 3, .started = 4, .failed = 5,
+	struct event_service x = {.version = "1.0",
+		.configuration = "cafe",
+		.watches = 2,
+		.pending = 3,
+		.started = 4,
+		.failed = 5,
 		.rejected = 6};
 
 	(void)state;
 	assert_int_equal(event_service(&b, EVENT_SERVICE_STARTED, &h, &x, NULL), 0);
-	check_line(&b, "{\"time\":\"2026-01-02T03:04:05.123456Z\",\"type\":\"service.started\",\"id\":\"ab\",\"host\":\"h1\","
-		       "\"watch\":null,\"version\":\"1.0\",\"configuration\":\"cafe\",\"watches\":2,\"pending\":3}\n");
+	check_line(&b, "{\"time\":\"2026-01-02T03:04:05.123456Z\",\"type\":\"service.started\",\"id\":\"ab\","
+		       "\"host\":\"h1\","
+		       "\"watch\":null,\"version\":\"1.0\",\"configuration\":\"cafe\",\"watches\":2,"
+		       "\"pending\":3}\n");
 	assert_int_equal(event_service(&b, EVENT_SERVICE_STOPPED, &h, &x, NULL), 0);
 	assert_non_null(strstr(buf_str(&b), "\"pending\":3,\"started\":4,\"failed\":5,\"rejected\":6}\n"));
 }
@@ -177,7 +207,8 @@ static void test_hostile_names(void **state)
 	}
 }
 
-/* The longest path there is, every byte of it escaped at length, fits; what does not fit is an error and no half line. */
+/* The longest path there is, every byte of it escaped at length, fits; what does not fit is an error and no
+ * half line. */
 static void test_ceiling(void **state)
 {
 	CLEANUP_BUF struct buf b = BUF_INIT(EVENT_LINE_BYTES);

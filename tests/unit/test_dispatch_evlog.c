@@ -142,7 +142,8 @@ static void append(struct evlog *e, const char *lines, int64_t now_us)
 	struct err err = ERR_INIT;
 	size_t written = 0;
 
-	if (evlog_open(e, now_us, &err) < 0 || evlog_append(e, lines, strlen(lines), now_us, &written, &err) < 0)
+	if (evlog_open(e, now_us, &err) < 0 ||
+		evlog_append(e, lines, strlen(lines), now_us, &written, &err) < 0)
 		fail_msg("%s", err.text);
 	assert_int_equal(written, strlen(lines));
 }
@@ -267,9 +268,10 @@ static void test_full_disk(void **state)
 		assert_int_equal(evlog_append(e, "abc\ndef\nghi\n", 12, NOW, &written, &err), -EFBIG);
 		assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
 		assert_int_equal(written, room / 4 * 4);
-		expect_bytes(p, NAME, written == 8 ? "0123456789\nabc\ndef\n"
-				      : written == 4 ? "0123456789\nabc\n"
-						     : "0123456789\n");
+		expect_bytes(p, NAME,
+			written == 8   ? "0123456789\nabc\ndef\n"
+			: written == 4 ? "0123456789\nabc\n"
+				       : "0123456789\n");
 		assert_int_equal(truncate(p->file, 11), 0);
 	}
 	append(e, "abc\n", NOW);
@@ -304,7 +306,8 @@ static void test_torn_line(void **state)
 
 		put_file(p, NAME, rows[i].before);
 		e = open_log(p);
-		assert_int_equal(evlog_is_torn(e), rows[i].before[0] && !text_ends_with(rows[i].before, "\n"));
+		assert_int_equal(
+			evlog_is_torn(e), rows[i].before[0] && !text_ends_with(rows[i].before, "\n"));
 		assert_int_equal(evlog_repair(e, rows[i].next, strlen(rows[i].next), &completed, NULL), 0);
 		assert_int_equal(completed, rows[i].completed);
 		assert_false(evlog_is_torn(e));
@@ -395,7 +398,8 @@ static void test_rotates_by_size(void **state)
 	expect_bytes(p, NAME, "ghi\njkl\n");
 	append(e, "a line that is longer than the limit\n", NOW);
 	append(e, "m\n", NOW);
-	expect_names(p, NAME " " NAME ".20241004T010000Z " NAME ".20241004T010000Z-1 " NAME ".20241004T010000Z-2");
+	expect_names(
+		p, NAME " " NAME ".20241004T010000Z " NAME ".20241004T010000Z-1 " NAME ".20241004T010000Z-2");
 	expect_bytes(p, NAME ".20241004T010000Z-1", "ghi\njkl\n");
 	expect_bytes(p, NAME ".20241004T010000Z-2", "a line that is longer than the limit\n");
 	expect_bytes(p, NAME, "m\n");
@@ -536,7 +540,8 @@ static void test_removes_old_files(void **state)
 	p->conf.keep_for_us = 30 * DAY_US;
 	e = open_log(p);
 	work(e, NOW);
-	expect_names(p, NAME " " NAME ".20240904T010001Z " NAME ".20241001T010000Z " NAME ".20241002T010000Z-1");
+	expect_names(
+		p, NAME " " NAME ".20240904T010001Z " NAME ".20241001T010000Z " NAME ".20241002T010000Z-1");
 	evlog_free(e);
 	p->conf.keep_size_bytes = 20;
 	e = open_log(p);
@@ -657,8 +662,8 @@ static void expect_each_line_once(const struct place *p, int call)
 			line_text(next++, text);
 			(void)buf_addc(&line, '\n');
 			if (torn || strcmp(buf_str(&line), text) != 0)
-				fail_msg("killed at call %d: \"%s\" instead of \"%s\" in %s", call, buf_str(&line), text,
-					names.items[i]);
+				fail_msg("killed at call %d: \"%s\" instead of \"%s\" in %s", call,
+					buf_str(&line), text, names.items[i]);
 		}
 		gzip_reader_close(r);
 	}
@@ -677,7 +682,8 @@ static void test_crash_at_every_call(void **state)
 		skip(); /* valgrind's own calls would be counted */
 	p->conf.max_size_bytes = 45;
 	p->conf.compress = CONF_COMPRESS_GZIP;
-	for (; !ended && call < 5000; call += 2) { /* after the return of one call is before the entry of the next */
+	for (; !ended && call < 5000;
+		call += 2) { /* after the return of one call is before the entry of the next */
 		ended = write_until_call(p, call);
 		write_lines(p, 1); /* the next start */
 		expect_each_line_once(p, call);

@@ -181,7 +181,8 @@ static int candidates_try(struct bench *b)
 }
 
 /* One file of /drop: is it wanted? */
-static bool is_wanted(struct bench *b, const char *relpath, int64_t size, int64_t mtime_ns, const char *rules_hash)
+static bool is_wanted(
+	struct bench *b, const char *relpath, int64_t size, int64_t mtime_ns, const char *rules_hash)
 {
 	candidates_begin(b, b->peer.watch->directory.items[0], rules_hash);
 	candidate(b, relpath, size, mtime_ns);
@@ -197,7 +198,8 @@ static void newest(struct bench *b, const char *relpath, struct ledger_known *re
 {
 	struct ledger_key key = {.watch = b->peer.watch->name, .relpath = relpath};
 
-	assert_int_equal(ledger_root(b->ledger, b->peer.watch->directory.items[0], false, &key.root_id, NULL), 1);
+	assert_int_equal(
+		ledger_root(b->ledger, b->peer.watch->directory.items[0], false, &key.root_id, NULL), 1);
 	assert_int_equal(ledger_newest(b->ledger, &key, ret, NULL), 1);
 }
 
@@ -483,7 +485,8 @@ static void test_dead_letter_by_rule(void **state)
 	f.dead_letter = 1;
 	rejected(b, &f);
 	assert_true(b->result.failed);
-	assert_string_equal(b->result.text, "dead letter: /drop/\\xff\\xfe: name_not_utf8 (the name is not UTF-8)");
+	assert_string_equal(
+		b->result.text, "dead letter: /drop/\\xff\\xfe: name_not_utf8 (the name is not UTF-8)");
 	expect_event(b, "start.failed", "\"path_base64\":\"L2Ryb3Av//4=\"");
 	newest_row(b, "\xff\xfe", &r);
 	assert_int_equal(r.state, LEDGER_FAILED);
@@ -565,8 +568,13 @@ static void test_existing_files_are_skipped(void **state)
 
 static void scanned(struct bench *b)
 {
-	b->m.as.scanned = (struct wire_scanned){
-		.pass = 1, .directories = 2, .files = 3, .unsettled = 1, .took_us = 9500, .complete = 1, .why = "start"};
+	b->m.as.scanned = (struct wire_scanned){.pass = 1,
+		.directories = 2,
+		.files = 3,
+		.unsettled = 1,
+		.took_us = 9500,
+		.complete = 1,
+		.why = "start"};
 	take(b, WIRE_SCANNED);
 }
 
@@ -574,33 +582,42 @@ static void test_watch_events(void **state)
 {
 	struct bench *b = *state;
 
-	b->m.as.hello = (struct wire_hello){
-		.method = "inotify", .file_system = "xfs", .inodes_stable = 0, .pid = 1, .limits = "no lease"};
+	b->m.as.hello = (struct wire_hello){.method = "inotify",
+		.file_system = "xfs",
+		.inodes_stable = 0,
+		.pid = 1,
+		.limits = "no lease"};
 	take(b, WIRE_HELLO);
 	assert_false(b->peer.inodes_stable);
 	scanned(b);
 	assert_true(b->result.announced);
 	expect_event(b, "watch.ready",
-		"\"method\":\"inotify\",\"file_system\":\"xfs\",\"detail\":\"no lease\",\"directories\":2,\"files\":3,"
+		"\"method\":\"inotify\",\"file_system\":\"xfs\",\"detail\":\"no "
+		"lease\",\"directories\":2,\"files\":3,"
 		"\"unsettled\":1,\"took_ms\":9");
 	scanned(b);
 	assert_false(b->result.announced);
 	expect_no_event(b);
-	b->m.as.trouble = (struct wire_trouble){.kind = "overflow", .path = "/drop", .detail = "too much", .count = 3};
+	b->m.as.trouble =
+		(struct wire_trouble){.kind = "overflow", .path = "/drop", .detail = "too much", .count = 3};
 	take(b, WIRE_TROUBLE);
 	expect_event(b, "watch.overflow", "\"detail\":\"too much\",\"count\":3");
-	b->m.as.trouble = (struct wire_trouble){.kind = "watch_limit", .path = "/drop", .detail = "", .count = 0};
+	b->m.as.trouble =
+		(struct wire_trouble){.kind = "watch_limit", .path = "/drop", .detail = "", .count = 0};
 	take(b, WIRE_TROUBLE);
 	expect_event(b, "watch.degraded", "\"detail\":\"\"}");
-	b->m.as.trouble = (struct wire_trouble){.kind = "io", .path = "/drop/x\ny", .detail = "EIO", .count = 0};
+	b->m.as.trouble =
+		(struct wire_trouble){.kind = "io", .path = "/drop/x\ny", .detail = "EIO", .count = 0};
 	take(b, WIRE_TROUBLE);
 	assert_string_equal(b->result.text, "watch orders: /drop/x\\ny: EIO");
 	expect_no_event(b);
-	b->m.as.trouble = (struct wire_trouble){.kind = "lost", .path = "/drop", .detail = "gone", .count = 0};
+	b->m.as.trouble =
+		(struct wire_trouble){.kind = "lost", .path = "/drop", .detail = "gone", .count = 0};
 	take(b, WIRE_TROUBLE);
 	assert_true(b->result.lost);
 	expect_event(b, "watch.lost", "\"detail\":\"gone\"");
-	b->m.as.trouble = (struct wire_trouble){.kind = "back", .path = "/drop", .detail = "there", .count = 0};
+	b->m.as.trouble =
+		(struct wire_trouble){.kind = "back", .path = "/drop", .detail = "there", .count = 0};
 	take(b, WIRE_TROUBLE);
 	expect_no_event(b);
 	scanned(b);
@@ -614,7 +631,8 @@ static void test_waiting_and_counts(void **state)
 	b->m.as.waiting = (struct wire_waiting){
 		.root = "/drop", .relpath = "a", .waiting_for = "its writer", .since_us = NOW - 5, .gone = 0};
 	take(b, WIRE_WAITING);
-	expect_event(b, "file.waiting", "\"path\":\"/drop/a\",\"relpath\":\"a\",\"waiting_for\":\"its writer\"");
+	expect_event(
+		b, "file.waiting", "\"path\":\"/drop/a\",\"relpath\":\"a\",\"waiting_for\":\"its writer\"");
 	b->m.as.waiting.gone = 1;
 	take(b, WIRE_WAITING);
 	expect_event(b, "file.vanished", "\"path\":\"/drop/a\"");
@@ -738,7 +756,8 @@ static void test_dry_run(void **state)
 	f.relpath = "x\ny";
 	ready(b, &f);
 	assert_true(b->result.text_is_plain);
-	assert_string_equal(b->result.text, "would start job 42 (orders) /drop/x\\ny -> /Volumes/in/x\\ny  type text/csv");
+	assert_string_equal(b->result.text,
+		"would start job 42 (orders) /drop/x\\ny -> /Volumes/in/x\\ny  type text/csv");
 	ready(b, &f); /* and is known from now on */
 	assert_null(b->result.text);
 	f.relpath = "z";

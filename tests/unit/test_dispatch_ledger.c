@@ -185,6 +185,8 @@ static void test_rollback(void **state)
 	struct ledger_new v = new_row(l, "a", TOKEN_A);
 
 	(void)state;
+	assert_int_equal(ledger_begin(l, NULL), 0);
+	assert_int_equal(ledger_begin(l, NULL), 0); /* once is enough */
 	insert(l, &v);
 	assert_int_equal(count(l, LEDGER_PENDING), 1);
 	ledger_rollback(l);
@@ -198,7 +200,8 @@ static void test_rollback(void **state)
 	ledger_close(l);
 }
 
-/* Tokens are unique; rows without one are as many as you like; a refused row leaves the transaction usable. */
+/* Tokens are unique; rows without one are as many as you like; a refused row leaves the transaction usable.
+ */
 static void test_tokens_are_unique(void **state)
 {
 	struct ledger *l = memory();
@@ -232,6 +235,7 @@ static void test_newest_row_of_a_key(void **state)
 	struct ledger_new v = new_row(l, "a", TOKEN_A);
 	struct ledger_key other = key_in(l, "other", "/drop", "a");
 	struct ledger_known known;
+	struct ledger_glance glance;
 	int64_t first = insert(l, &v), second, run_id = 0;
 
 	(void)state;
@@ -251,6 +255,12 @@ static void test_newest_row_of_a_key(void **state)
 	assert_int_equal(known.generation, 9);
 	assert_string_equal(known.rules_hash, HASH);
 	assert_int_equal(ledger_newest(l, &other, &known, NULL), 0);
+	assert_int_equal(ledger_glance(l, &other, &glance, NULL), 0);
+	assert_int_equal(ledger_glance(l, &v.key, &glance, NULL), 1);
+	assert_int_equal(glance.id, second);
+	assert_int_equal(glance.size, 6);
+	assert_int_equal(glance.mtime_ns, 7);
+	assert_string_equal(glance.rules_hash, HASH);
 	assert_int_equal(ledger_last_run(l, &v.key, &run_id, NULL), 0);
 	assert_int_equal(ledger_set_started(l, first, 77, 1, "token", NOW, NULL), 0);
 	assert_int_equal(ledger_last_run(l, &v.key, &run_id, NULL), 1);
@@ -259,6 +269,8 @@ static void test_newest_row_of_a_key(void **state)
 	assert_int_equal(ledger_set_seen(l, second, 1234, 5, NULL), 0);
 	assert_int_equal(ledger_newest(l, &v.key, &known, NULL), 1);
 	assert_int_equal(known.version.mtime_ns, 1234);
+	assert_int_equal(ledger_glance(l, &v.key, &glance, NULL), 1);
+	assert_int_equal(glance.mtime_ns, 1234);
 	assert_int_equal(ledger_set_seen(l, 1000, 1, 1, NULL), -EBADMSG);
 	ledger_close(l);
 }
@@ -415,7 +427,8 @@ static void write_file(const struct place *p, const char *bytes, size_t n)
 	assert_int_equal(fs_write_all(fd, bytes, n), 0);
 }
 
-/* Runs SQL behind the ledger's back: only dispatch/ledger.c may use SQLite here, so another program does it. */
+/* Runs SQL behind the ledger's back: only dispatch/ledger.c may use SQLite here, so another program does it.
+ */
 static void run_sql(const struct place *p, const char *sql)
 {
 	static const char program[] = "import sqlite3, sys\n"
@@ -533,12 +546,15 @@ static void test_damaged_values(void **state)
 	ledger_close(l);
 	run_sql(p, "CREATE TABLE copy AS SELECT * FROM version");
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-		CLEANUP_FREE char *sql = mem_printf("DELETE FROM version; INSERT INTO version SELECT * FROM copy;"
-						    "UPDATE version SET %s",
-			rows[i].set);
+		CLEANUP_FREE char *sql =
+			mem_printf("DELETE FROM version; INSERT INTO version SELECT * FROM copy;"
+				   "UPDATE version SET %s",
+				rows[i].set);
 		struct err err = ERR_INIT;
 		struct ledger_known known;
+		struct ledger_glance glance;
 		struct ledger_row r;
+		int rc;
 
 		run_sql(p, sql);
 		l = open_ledger(p, false);
@@ -546,6 +562,10 @@ static void test_damaged_values(void **state)
 			fail_msg("%s: a whole row was read", rows[i].set);
 		if (rows[i].newest && ledger_newest(l, &key, &known, &err) != -EBADMSG)
 			fail_msg("%s: the newest row was read", rows[i].set);
+		rc = ledger_glance(l, &key, &glance, NULL);
+		assert_true(rc >= 0 || rc == -EBADMSG); /* 0: the key itself was changed */
+		if (strstr(rows[i].set, "size") || strstr(rows[i].set, "rules_hash"))
+			assert_int_equal(rc, -EBADMSG);
 		assert_non_null(strstr(err.text, "damaged"));
 		assert_int_equal(count(l, LEDGER_SKIPPED), 0); /* still usable */
 		ledger_close(l);

@@ -359,7 +359,8 @@ static bool live_until_call(struct place *p, int n)
 	return false;
 }
 
-/* Whatever was committed is in the log once, in order: from the ledger's commit to the log's fdatasync and back. */
+/* Whatever was committed is in the log once, in order: from the ledger's commit to the log's fdatasync and
+ * back. */
 static void test_crash_at_every_call(void **state)
 {
 	struct place *p = *state;
@@ -374,7 +375,8 @@ static void test_crash_at_every_call(void **state)
 		skip(); /* valgrind's own calls would be counted */
 	end(p);
 	p->quick = true; /* a killed process loses nothing that it has written */
-	for (; !ended && call < 20000; call += 2) { /* after the return of one call is before the entry of the next */
+	for (; !ended && call < 20000;
+		call += 2) { /* after the return of one call is before the entry of the next */
 		(void)unlink(db);
 		(void)unlink(wal);
 		(void)unlink(shm);

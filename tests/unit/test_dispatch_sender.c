@@ -44,7 +44,11 @@ static const char *const settings[][3] = {
 
 static void start(struct bench *b, const char *only_watch)
 {
-	struct sender_options o = {.loop = b->loop, .conf = b->conf, .ledger = b->ledger, .scribe = &b->scribe, .only_watch = only_watch};
+	struct sender_options o = {.loop = b->loop,
+		.conf = b->conf,
+		.ledger = b->ledger,
+		.scribe = &b->scribe,
+		.only_watch = only_watch};
 	struct err err = ERR_INIT;
 
 	b->sender = sender_new(&o, &err);
@@ -63,7 +67,8 @@ static int set_up(void **state)
 	b->loop = loop_new(NULL);
 	b->conf = conf_new();
 	for (size_t i = 0; i < ARRAY_SIZE(settings); i++)
-		conf_set(b->conf, settings[i][0], settings[i][1], settings[i][2], "test", (int)i + 1, &mistakes);
+		conf_set(b->conf, settings[i][0], settings[i][1], settings[i][2], "test", (int)i + 1,
+			&mistakes);
 	if (mistakes.n > 0)
 		fail_msg("%s", mistakes.items[0].text);
 	conf_resolve(b->conf);
@@ -399,8 +404,9 @@ static void test_retries(void **state)
 		assert_true(r.next_attempt_us - r.last_failed_us <= 8 * US_PER_S);
 		ledger_row_done(&r);
 		if (attempt != 3)
-			expect_event(b, "start.retrying", "\"reason\":\"server_error\",\"http_status\":503,"
-							  "\"error_code\":\"SOME_CODE\",\"message\":\"the server's words\"");
+			expect_event(b, "start.retrying",
+				"\"reason\":\"server_error\",\"http_status\":503,"
+				"\"error_code\":\"SOME_CODE\",\"message\":\"the server's words\"");
 		expect_no_event(b);
 		if (attempt == 4)
 			break;
@@ -445,8 +451,9 @@ static void test_dead_letters(void **state)
 	fake_fail(0, OUTCOME_DEAD, true, 400, "bad_request");
 	round_of(b);
 	assert_int_equal(state_of(b, id), LEDGER_FAILED);
-	expect_event(b, "start.failed", "\"reason\":\"bad_request\",\"http_status\":400,\"error_code\":\"SOME_CODE\","
-					"\"message\":\"the server's words\",\"attempts\":1");
+	expect_event(b, "start.failed",
+		"\"reason\":\"bad_request\",\"http_status\":400,\"error_code\":\"SOME_CODE\","
+		"\"message\":\"the server's words\",\"attempts\":1");
 	/* refused after an answer was lost: nobody knows */
 	id = add_row(b, "a");
 	wait_for_calls(b, 1);
@@ -524,7 +531,8 @@ static void test_unreachable(void **state)
 	r = row(b, second);
 	assert_int_equal(r.attempts, 0);
 	ledger_row_done(&r);
-	expect_event(b, "start.retrying", "\"reason\":\"unreachable\",\"http_status\":null,\"error_code\":null");
+	expect_event(
+		b, "start.retrying", "\"reason\":\"unreachable\",\"http_status\":null,\"error_code\":null");
 	wait_for_calls(b, 1);
 	expect_calls("a-1");
 	fake_start(0, 1);
@@ -535,7 +543,8 @@ static void test_unreachable(void **state)
 	assert_int_equal(sender_counts(b->sender).started, 2);
 }
 
-/* A refused credential stops the workspace, a missing job only its watch; neither makes a dead letter or an event. */
+/* A refused credential stops the workspace, a missing job only its watch; neither makes a dead letter or an
+ * event. */
 static void test_credential_and_job(void **state)
 {
 	struct bench *b = *state;
@@ -734,7 +743,11 @@ static void test_stop(void **state)
 static void test_no_credential(void **state)
 {
 	struct bench *b = *state;
-	struct sender_options o = {.loop = b->loop, .conf = b->conf, .ledger = b->ledger, .scribe = &b->scribe, .only_watch = ""};
+	struct sender_options o = {.loop = b->loop,
+		.conf = b->conf,
+		.ledger = b->ledger,
+		.scribe = &b->scribe,
+		.only_watch = ""};
 	struct err err = ERR_INIT;
 
 	fake_no_client = 1;

@@ -12,6 +12,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/num.h"
 #include "base/text.h"
 #include "cli/follow.h"
 #include "cli/logfiles.h"
@@ -32,6 +33,7 @@ struct events {
 static int events_take(int opt, const char *value, void *arg, struct err *err)
 {
 	struct events *e = arg;
+	int64_t run_id;
 
 	switch (opt) {
 	case EVENTS_SINCE:
@@ -46,6 +48,8 @@ static int events_take(int opt, const char *value, void *arg, struct err *err)
 		return 0;
 	case EVENTS_RUN:
 		e->run = value;
+		if (num_parse_id(value, strlen(value), &run_id) < 0)
+			return err_set(err, ERR_USAGE, EINVAL, "--run: \"%s\" is not a run id", value);
 		return 0;
 	case 'f':
 		e->follow = true;
@@ -184,6 +188,8 @@ static int events_run(const struct cli_verb *verb, int argc, char **argv)
 	rc = cli_load(common.config, false, &conf);
 	if (rc != 0)
 		return rc;
+	if (e.watch && !conf_watch_find(conf, e.watch))
+		log_warning("there is no [watch:%s] in the configuration (any more)", e.watch);
 	rc = events_all(&e, conf->events.file);
 	conf_free(conf);
 	return rc;

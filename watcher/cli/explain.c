@@ -22,6 +22,7 @@
 #include "core/pathmap.h"
 #include "core/request.h"
 #include "core/token.h"
+#include "cli/history.h"
 #include "keep/keeper.h"
 #include "keep/process.h"
 
@@ -38,6 +39,7 @@ struct explain_watch {
 	struct wire_message *in;
 	bool starts; /* it would start a run */
 	bool never;  /* its name is not looked at, or no folder of the watch holds it */
+	struct history history;
 };
 
 static void explain_text(struct buf *b, const char *text)
@@ -129,8 +131,11 @@ static int explain_ask(struct explain_watch *e, struct err *err)
 	pid = process_start(argv, (const int[]){pair[1]}, 1, false, err);
 	close(pair[1]);
 	rc = pid < 0 ? (int)pid : keeper_send_configuration(pair[0], e->conf, e->watch->name, &last, err);
-	if (rc == 0)
+	if (rc == 0) {
 		rc = wire_send_wait(pair[0], WIRE_EXPLAIN, &question, NULL, 0);
+		if (rc < 0)
+			(void)err_errno(err, -rc, "cannot ask the watcher of \"%s\"", e->watch->name);
+	}
 	if (rc == 0)
 		rc = explain_receive(e, pair[0], err);
 	close(pair[0]);
@@ -181,6 +186,17 @@ static const char *explain_parent(const char *path, struct buf *b)
 }
 
 /* What a file would be sent as. For one that is not there yet, size and time are taken as 0 and said so. */
+/* What the ledger knows. */
+static void explain_history(struct explain_watch *e, const struct wire_file *f)
+{
+	CLEANUP_BUF struct buf text = BUF_INIT(4096);
+	struct version now = {.size = f->size, .mtime_ns = f->mtime_ns, .ino = (uint64_t)f->ino};
+
+	memcpy(now.ends, f->ends, strnlen(f->ends, sizeof(now.ends) - 1));
+	history_find(e->conf, e->watch, f->root, f->relpath, f->size >= 0 ? &now : NULL, &e->history, &text);
+	explain_step(e, "ledger", 2, buf_str(&text));
+}
+
 static void explain_outcome(struct explain_watch *e, const struct wire_file *f)
 {
 	CLEANUP_BUF struct buf uri = BUF_INIT(64 * 1024), dir = BUF_INIT(64 * 1024),
@@ -202,7 +218,10 @@ static void explain_outcome(struct explain_watch *e, const struct wire_file *f)
 		exists ? buf_str(&text)
 		       : "none: the file is not there; size 0 and time 0 stand for it below");
 	buf_reset(&text);
-	(void)buf_addf(&text, "%s (first generation)", token);
+	if (e->history.kind == HISTORY_SAME && e->history.token[0])
+		memcpy(token, e->history.token, sizeof(token));
+	(void)buf_addf(&text, "%s (generation %" PRId64 ")", token,
+		e->history.kind == HISTORY_SAME ? e->history.generation : 1);
 	explain_step(e, "token", 2, buf_str(&text));
 	const struct template_facts facts = {
 		.path = e->path,
@@ -221,6 +240,17 @@ static void explain_outcome(struct explain_watch *e, const struct wire_file *f)
 	explain_request(e, &facts);
 }
 
+static void explain_known(const struct explain_watch *e, struct buf *b)
+{
+	if (e->history.state == LEDGER_STARTED)
+		(void)buf_addf(
+			b, "started already, as run %" PRId64 "; not started again", e->history.run_id);
+	else if (e->history.state == LEDGER_PENDING)
+		(void)buf_addf(b, "accepted; waits for job %" PRId64 " to be started", e->watch->job_id);
+	else
+		(void)buf_addf(b, "known as %s; no run by itself", ledger_state_name(e->history.state));
+}
+
 static void explain_close(struct explain_watch *e, const struct wire_file *f, const char *trouble)
 {
 	CLEANUP_BUF struct buf b = BUF_INIT(8192);
@@ -229,17 +259,19 @@ static void explain_close(struct explain_watch *e, const struct wire_file *f, co
 		json_end_array(e->json);
 	if (trouble)
 		(void)buf_addf(&b, "cannot tell: %s", trouble);
+	else if (e->history.kind == HISTORY_SAME && e->history.state != LEDGER_REJECTED)
+		explain_known(e, &b);
 	else if (f->rule[0])
 		(void)buf_addf(&b, "%s (%s): %s",
 			f->dead_letter ? "dead letter, no run" : "turned away, no run", f->rule, f->detail);
-	else if (e->never)
-		(void)buf_adds(&b, "never looked at, no run");
+	else if (e->never || f->size == WIRE_SIZE_NOT_A_FILE)
+		(void)buf_adds(&b, "no run; see the NO above");
 	else if (f->size < 0)
 		(void)buf_adds(&b, "no run now; see the first NO above");
 	else if (e->starts)
-		(void)buf_addf(&b,
-			"starts job %" PRId64 " when complete, unless the ledger knows this version",
-			e->watch->job_id);
+		(void)buf_addf(&b, "starts job %" PRId64 " when complete%s", e->watch->job_id,
+			e->history.kind == HISTORY_UNREADABLE ? ", unless the ledger knows this version"
+							      : "");
 	else
 		(void)buf_adds(&b, "no run; see the first NO above");
 	explain_fact(e, "verdict", buf_str(&b));
@@ -272,13 +304,17 @@ static int explain_one(struct explain_watch *e, const char *root)
 
 	explain_open(e, root);
 	e->never = false;
+	e->history = (struct history){.kind = HISTORY_NONE};
 	rc = explain_ask(e, &err);
 	if (rc < 0) {
 		explain_close(e, NULL, err.text);
 		return CLI_FAILED;
 	}
 	e->starts = e->in->as.file.size >= 0 && !e->in->as.file.rule[0];
-	if (!e->never && !e->in->as.file.rule[0] && e->watch->workspace && e->watch->job_id > 0)
+	if (!e->never && e->in->as.file.size != WIRE_SIZE_NOT_A_FILE)
+		explain_history(e, &e->in->as.file);
+	if (!e->never && e->in->as.file.size != WIRE_SIZE_NOT_A_FILE && !e->in->as.file.rule[0] &&
+		e->watch->workspace && e->watch->job_id > 0)
 		explain_outcome(e, &e->in->as.file);
 	explain_close(e, &e->in->as.file, NULL);
 	return CLI_DONE;

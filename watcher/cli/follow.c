@@ -108,6 +108,11 @@ static int follow_open(struct follow *f, struct logfiles *ret, int *ret_fd, stru
 		if (rc < 0 && rc != -ENOENT)
 			return rc;
 		fd = open(f->file, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+		if (fd < 0 && errno != ENOENT) {
+			rc = err_errno(err, errno, "cannot read %s", f->file);
+			logfiles_done(&before);
+			return rc;
+		}
 		rc = logfiles_list(f->file, &after, err);
 		a = follow_youngest(f, &before);
 		b = follow_youngest(f, &after);

@@ -60,6 +60,7 @@ static const char *const EXISTINGS[] = {"run", "skip", "hold", NULL};
 static const char *const VERSIONS[] = {"size+mtime", "size", "name", NULL};
 static const char *const FAILURES[] = {"dead_letter", "discard", "pause", NULL};
 
+/* A row a key, its help beneath it. */
 /* clang-format off */
 static const struct conf_key KEYS[] = {
 	{SERVICE, "state_directory", PATH, AT(service, state_directory), "/var/lib/brickwatch",
@@ -397,6 +398,13 @@ int conf_schema_parse_section(
 	return 0;
 }
 
+/* Words by which people give a secret itself; here it is always a file. */
+static const struct {
+	const char *word, *key;
+} SECRETS[] = {{"token", "token_file"}, {"access_token", "token_file"}, {"password", "password_file"},
+	{"client_secret", "client_secret_file"}, {"proxy_password", "proxy_password_file"},
+	{"smtp_password", "smtp_password_file"}};
+
 int conf_schema_unknown_key(enum conf_kind kind, const char *key, struct err *err)
 {
 	const char *words[ARRAY_SIZE(KEYS)];
@@ -414,6 +422,13 @@ int conf_schema_unknown_key(enum conf_kind kind, const char *key, struct err *er
 	for (size_t i = 0; i < ARRAY_SIZE(KEYS); i++) {
 		if (KEYS[i].kind == kind)
 			words[n++] = KEYS[i].name;
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(SECRETS); i++) {
+		if (strcmp(key, SECRETS[i].word) == 0)
+			return err_set(err, ERR_CONF, ENOENT,
+				"unknown key \"%s\": a secret never stands in the configuration; put it into "
+				"a file of mode 0600 and give %s",
+				shown, SECRETS[i].key);
 	}
 	const char *near = text_nearest(key, words, n);
 	if (near)

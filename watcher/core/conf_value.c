@@ -130,7 +130,13 @@ static int parse_secret(const char *text, char **ret, struct err *err)
 {
 	const char *name = text + strlen("credential:");
 
-	if (!text_starts_with(text, "credential:"))
+	if (text[0] != '/' &&
+		!text_starts_with(text, "credential:")) /* never quoted: it may be the secret itself */
+		return err_set(err, ERR_CONF, EINVAL,
+			"must be the absolute path of the file that holds the secret, or credential:NAME "
+			"(the value is not shown "
+			"here, in case it is the secret itself)");
+	if (text[0] == '/')
 		return parse_path(text, ret, err);
 	if (!*name || strchr(name, '/') || strcmp(name, ".") == 0 || strcmp(name, "..") == 0 ||
 		strlen(name) > 255 || !text_is_utf8(name, strlen(name)))

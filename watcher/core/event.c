@@ -1,6 +1,7 @@
 /*
- * event: one builder per kind of event over a few shared pieces, so that the same fields come in the same order
- * everywhere. The order is a promise only for the first five; the rest is kept steady for people who read with grep.
+ * event: one builder per kind of event over a few shared pieces, so that the same fields come in the same
+ * order everywhere. The order is a promise only for the first five; the rest is kept steady for people who
+ * read with grep.
  */
 #include "core/event.h"
 
@@ -131,7 +132,8 @@ static int finish(struct json_writer *w, enum event_type type, struct err *err)
 	json_end_object(w);
 	if (buf_addc(w->b, '\n') == 0)
 		return 0;
-	return err_set(err, ERR_LIMIT, ENOBUFS, "event %s does not fit into %zu bytes", event_type_name(type), w->b->max);
+	return err_set(err, ERR_LIMIT, ENOBUFS, "event %s does not fit into %zu bytes", event_type_name(type),
+		w->b->max);
 }
 
 const char *event_type_name(enum event_type type)
@@ -163,8 +165,8 @@ void event_id_random(const uint8_t random[16], char out[EVENT_ID_BYTES])
 	out[EVENT_ID_BYTES - 1] = '\0';
 }
 
-int event_run_started(struct buf *b, const struct event_head *h, const struct event_file *f, const struct event_run *r,
-	struct err *err)
+int event_run_started(struct buf *b, const struct event_head *h, const struct event_file *f,
+	const struct event_run *r, struct err *err)
 {
 	struct json_writer w = JSON_WRITER(b);
 
@@ -197,8 +199,8 @@ int event_start(struct buf *b, enum event_type type, const struct event_head *h,
 	return finish(&w, type, err);
 }
 
-int event_file_rejected(struct buf *b, const struct event_head *h, const struct event_file *f, const char *rule,
-	const char *detail, struct err *err)
+int event_file_rejected(struct buf *b, const struct event_head *h, const struct event_file *f,
+	const char *rule, const char *detail, struct err *err)
 {
 	struct json_writer w = JSON_WRITER(b);
 
@@ -210,8 +212,8 @@ int event_file_rejected(struct buf *b, const struct event_head *h, const struct 
 	return finish(&w, EVENT_FILE_REJECTED, err);
 }
 
-int event_file_waiting(struct buf *b, enum event_type type, const struct event_head *h, const struct event_file *f,
-	const char *waiting_for, int64_t since_us, struct err *err)
+int event_file_waiting(struct buf *b, enum event_type type, const struct event_head *h,
+	const struct event_file *f, const char *waiting_for, int64_t since_us, struct err *err)
 {
 	struct json_writer w = JSON_WRITER(b);
 
@@ -244,8 +246,8 @@ int event_watch(struct buf *b, enum event_type type, const struct event_head *h,
 	return finish(&w, type, err);
 }
 
-int event_service(struct buf *b, enum event_type type, const struct event_head *h, const struct event_service *s,
-	struct err *err)
+int event_service(struct buf *b, enum event_type type, const struct event_head *h,
+	const struct event_service *s, struct err *err)
 {
 	struct json_writer w = JSON_WRITER(b);
 

@@ -707,6 +707,9 @@ static int check_group(const char *pattern, struct err *err)
 			return 0;
 		names[i] = groups[i].name;
 	}
+	if (strpbrk(pattern, " \t"))
+		return err_set(err, ERR_CONF, EINVAL,
+			"\"%s\" has a blank in it; several types are separated by commas", pattern);
 	nearest = text_nearest(pattern, names, ARRAY_SIZE(names));
 	return err_set(err, ERR_CONF, EINVAL, "unknown type group \"%s\"%s%s%s", pattern,
 		nearest ? ", did you mean " : "", nearest ? nearest : "", nearest ? "?" : "");

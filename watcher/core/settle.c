@@ -146,6 +146,14 @@ void settle_unlooked(struct settle *s, const struct settle_policy *p, int64_t no
 	s->due_us = now_us + (p->quiet_us < SETTLE_REOPEN_FIRST_US ? SETTLE_REOPEN_FIRST_US : p->quiet_us);
 }
 
+bool settle_is_stuck(const struct settle *s, const struct settle_policy *p)
+{
+	if (s->open_since_us != 0)
+		return true;
+	/* The second look is one with a lease, wherever it was found first. */
+	return p->need_close && !s->closed && s->looks >= 2 && s->last.lease == SETTLE_LEASE_UNKNOWN;
+}
+
 void settle_changed(struct settle *s, const struct settle_policy *p, int64_t now_us)
 {
 	/* Whoever changed it behind the look may still write; a hint that came meanwhile has set its own

@@ -1,13 +1,13 @@
 /*
  * dispatcher: facts, one transaction a round, then acts.
  *
- * During a round of the loop messages of watchers and answers of the Jobs API are only collected. At its end all of them
- * are applied to the ledger in one transaction, together with the choice of what is sent next; after the commit the
- * acts follow: requests go out, event lines go to the log, watchers get their answers. So everything that arrived in
- * one round shares one fsync, and nothing is done that is not recorded.
+ * During a round of the loop messages of watchers and answers of the Jobs API are only collected. At its end
+ * all of them are applied to the ledger in one transaction, together with the choice of what is sent next;
+ * after the commit the acts follow: requests go out, event lines go to the log, watchers get their answers.
+ * So everything that arrived in one round shares one fsync, and nothing is done that is not recorded.
  *
- * When the ledger cannot be written (disk full), the round is given up and its facts are kept; nothing more is read
- * from watchers, and the same facts are applied again, with growing pauses, until it works.
+ * When the ledger cannot be written (disk full), the round is given up and its facts are kept; nothing more
+ * is read from watchers, and the same facts are applied again, with growing pauses, until it works.
  */
 #include "dispatch/dispatcher.h"
 
@@ -56,12 +56,12 @@ struct dispatcher;
 struct watch_state {
 	struct dispatcher *d;
 	struct intake_peer peer;
-	struct link *link;  /* NULL: no watcher is attached, or its socket has ended */
-	uint64_t epoch;     /* which of its watchers; facts of an earlier one get no answer */
+	struct link *link; /* NULL: no watcher is attached, or its socket has ended */
+	uint64_t epoch;	   /* which of its watchers; facts of an earlier one get no answer */
 	bool ever_attached;
-	bool scanned;       /* listed completely since it was attached */
-	bool lost;          /* its folder is gone */
-	bool is_done;       /* scan: has nothing left to wait for */
+	bool scanned; /* listed completely since it was attached */
+	bool lost;    /* its folder is gone */
+	bool is_done; /* scan: has nothing left to wait for */
 };
 
 struct fact { /* a message of a watcher */
@@ -97,19 +97,19 @@ struct dispatcher {
 	struct list facts;
 	size_t facts_n, facts_bytes;
 
-	bool broken;     /* the last commit failed */
+	bool broken; /* the last commit failed */
 	int64_t retry_us, retry_at_us;
 	bool service_started; /* still to be written */
-	bool stopping;   /* told to stop, or a scan is through: finish what is on its way */
+	bool stopping;	      /* told to stop, or a scan is through: finish what is on its way */
 	bool ended;
 	int64_t started_us;
 	int64_t failed, rejected;
 	bool ready;
 	char *state_sent;
 	int64_t state_sent_us;
-	struct loop_timer *wake;     /* retry, deadline of a stop, end of a scan's patience, state line */
+	struct loop_timer *wake; /* retry, deadline of a stop, end of a scan's patience, state line */
 	int64_t stop_by_us;
-	struct wire_message in;      /* from the keeper and the watchers */
+	struct wire_message in;	     /* from the keeper and the watchers */
 	struct wire_message scratch; /* a fact being applied */
 };
 
@@ -143,7 +143,8 @@ static int check_configuration(struct dispatcher *d, const struct conf_mistakes 
 		if (!w->workspace || !w->workspace->host_token)
 			return err_set(err, ERR_CONF, EINVAL, "watch %s has no workspace", w->name);
 		if (w->job_id <= 0)
-			return err_set(err, ERR_CONF, EINVAL, "watch %s: job_name is not there yet, give its job_id", w->name);
+			return err_set(err, ERR_CONF, EINVAL,
+				"watch %s: job_name is not there yet, give its job_id", w->name);
 	}
 	return 0;
 }
@@ -173,7 +174,8 @@ static int receive_configuration(struct dispatcher *d, struct err *err)
 		else if (d->in.type == WIRE_CONFIGURED)
 			configured = take_configured(d, &d->in.as.configured) == 0;
 		else
-			rc = err_set(err, ERR_INPUT, EBADMSG, "unexpected message \"%s\" before the configuration",
+			rc = err_set(err, ERR_INPUT, EBADMSG,
+				"unexpected message \"%s\" before the configuration",
 				wire_type_name(d->in.type));
 		wire_message_close(&d->in);
 	}
@@ -202,8 +204,9 @@ static int make_state_directory(const char *path, struct err *err)
 		return err_errno(err, errno, "cannot look at the state directory %s", path);
 	if (fs_type_is_remote(fs.f_type))
 		return err_set(err, ERR_CONF, EINVAL,
-			"the state directory %s is on a network file system (%s); the ledger needs a local disk", path,
-			fs_type_name(fs.f_type, text));
+			"the state directory %s is on a network file system (%s); the ledger needs a local "
+			"disk",
+			path, fs_type_name(fs.f_type, text));
 	return 0;
 }
 
@@ -233,7 +236,8 @@ static int take_lock(struct dispatcher *d, struct err *err)
 static void make_log_directory(const char *file)
 {
 	const char *slash = strrchr(file, '/');
-	CLEANUP_FREE char *directory = slash && slash > file ? mem_strndup(file, (size_t)(slash - file)) : NULL;
+	CLEANUP_FREE char *directory =
+		slash && slash > file ? mem_strndup(file, (size_t)(slash - file)) : NULL;
 
 	if (directory && mkdir(directory, 0750) < 0 && errno != EEXIST)
 		log_debug("cannot make %s: %s", directory, strerror(errno));
@@ -329,7 +333,8 @@ static bool on_link(struct link *l, const struct wire_message *m, const char *wh
 	(void)l;
 	if (!m) {
 		if (why)
-			log_error("watch %s: %s; its watcher is let go and started again", w->peer.watch->name, why);
+			log_error("watch %s: %s; its watcher is let go and started again",
+				w->peer.watch->name, why);
 		detach(w);
 		return false;
 	}
@@ -461,14 +466,15 @@ static char *describe_state(const struct dispatcher *d)
 		c = sender_counts(d->sender);
 	for (size_t i = 0; i < d->conf->watches_n; i++)
 		watching += d->watches[i].scanned;
-	return mem_printf("watching %" PRId64 " of %" PRId64 " folders; started %" PRId64 ", failed %" PRId64 ", rejected %" PRId64
-			  ", waiting %" PRId64 "%s%s",
+	return mem_printf("watching %" PRId64 " of %" PRId64 " folders; started %" PRId64 ", failed %" PRId64
+			  ", rejected %" PRId64 ", waiting %" PRId64 "%s%s",
 		watching, d->expected, c.started, c.failed + d->failed, d->rejected, c.pending,
 		d->broken ? "; the ledger cannot be written" : "",
 		d->outbox && outbox_is_failing(d->outbox) ? "; the event log cannot be written" : "");
 }
 
-/* Tells when something has changed, at most once a second but for readiness. Returns when it wants to be called again, or INT64_MAX. */
+/* Tells when something has changed, at most once a second but for readiness. Returns when it wants to be
+ * called again, or INT64_MAX. */
 static int64_t send_state(struct dispatcher *d, int64_t now_us)
 {
 	CLEANUP_FREE char *text = describe_state(d);
@@ -524,12 +530,13 @@ static int apply(struct dispatcher *d, struct err *err)
 {
 	int rc = 0;
 
-	if (d->outbox)
+	if (!list_is_empty(&d->facts))
+		rc = ledger_begin(d->ledger, err);
+	if (rc == 0 && d->outbox)
 		rc = outbox_apply(d->outbox, err);
 	if (rc == 0 && d->service_started)
 		rc = apply_service(d, EVENT_SERVICE_STARTED, err);
-	LIST_FOREACH(it, &d->facts)
-	{
+	LIST_FOREACH (it, &d->facts) {
 		if (rc == 0)
 			rc = apply_fact(d, LIST_OF(it, struct fact, in), err);
 	}
@@ -547,8 +554,7 @@ static void undo(struct dispatcher *d)
 {
 	ledger_rollback(d->ledger);
 	intake_undo(d->intake);
-	LIST_FOREACH(it, &d->facts)
-	{
+	LIST_FOREACH (it, &d->facts) {
 		struct fact *f = LIST_OF(it, struct fact, in);
 
 		if (f->result.announced)
@@ -564,7 +570,8 @@ static void fail_round(struct dispatcher *d, const struct err *err)
 {
 	undo(d);
 	if (!d->broken)
-		log_error("%s; nothing more is accepted or sent until the ledger can be written again", err->text);
+		log_error("%s; nothing more is accepted or sent until the ledger can be written again",
+			err->text);
 	d->broken = true;
 	set_reading(d, false);
 	d->retry_at_us = clock_mono_us() + d->retry_us;
@@ -627,8 +634,7 @@ static void act_on_watcher(struct fact *f)
 
 static void act_on_facts(struct dispatcher *d)
 {
-	LIST_FOREACH_SAFE(it, &d->facts)
-	{
+	LIST_FOREACH_SAFE (it, &d->facts) {
 		struct fact *f = LIST_OF(it, struct fact, in);
 
 		tell_result(&f->result);
@@ -698,7 +704,8 @@ static int scan_status(const struct dispatcher *d)
 		if (!w->ever_attached || w->is_done || w->lost)
 			continue;
 		if (w->scanned) {
-			log_warning("watch %s: some files were not complete yet and are left for the next scan",
+			log_warning(
+				"watch %s: some files were not complete yet and are left for the next scan",
 				w->peer.watch->name);
 			continue;
 		}
@@ -708,7 +715,8 @@ static int scan_status(const struct dispatcher *d)
 	if (d->failed + c.failed > 0)
 		status = EXIT_FAILED;
 	if (c.pending > 0) {
-		log_error("%" PRId64 " files could not be sent; they stay in the ledger for the next scan", c.pending);
+		log_error("%" PRId64 " files could not be sent; they stay in the ledger for the next scan",
+			c.pending);
 		status = EXIT_UNREACHABLE;
 	}
 	return status;
@@ -856,8 +864,8 @@ static void tear_down(struct dispatcher *d)
 {
 	for (size_t i = 0; d->watches && i < d->conf->watches_n; i++)
 		detach(&d->watches[i]);
-	LIST_FOREACH_SAFE(it, &d->facts)
-	fact_free(d, LIST_OF(it, struct fact, in));
+	LIST_FOREACH_SAFE (it, &d->facts)
+		fact_free(d, LIST_OF(it, struct fact, in));
 	sender_free(d->sender);
 	outbox_free(d->outbox);
 	intake_free(d->intake);
@@ -879,8 +887,8 @@ static void tear_down(struct dispatcher *d)
 	free(d);
 }
 
-/* Terminals and service managers signal whole groups of processes; the keeper tells us when to stop. A limit on the size
- * of files is to be an error like a full disk. */
+/* Terminals and service managers signal whole groups of processes; the keeper tells us when to stop. A limit
+ * on the size of files is to be an error like a full disk. */
 static void ignore_signals(void)
 {
 	static const int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGPIPE, SIGXFSZ};

@@ -1,15 +1,16 @@
 /*
  * evlog: at every moment each line is in exactly one file that a reader takes into account.
  *
- * Rotating is one rename; a crash before the new file is made leaves only that to do. Compressing writes a dot file that
- * nobody reads, renames it when it is whole and synced, then removes the plain one. Where a crash left both, the plain
- * one counts and the other is removed. A dot file left over is removed.
+ * Rotating is one rename; a crash before the new file is made leaves only that to do. Compressing writes a
+ * dot file that nobody reads, renames it when it is whole and synced, then removes the plain one. Where a
+ * crash left both, the plain one counts and the other is removed. A dot file left over is removed.
  *
- * An append that fails half-way is cut back to whole lines at once; only a crash can leave a torn line, and the next
- * start completes or cuts it. Nobody else writes to the file: the lock of the state directory sees to that.
+ * An append that fails half-way is cut back to whole lines at once; only a crash can leave a torn line, and
+ * the next start completes or cuts it. Nobody else writes to the file: the lock of the state directory sees
+ * to that.
  *
- * The file may be renamed or removed under us. Renamed (logrotate) we go on in it until we are told to reopen, as
- * everybody expects. Removed it would swallow lines, so that is looked at before each append.
+ * The file may be renamed or removed under us. Renamed (logrotate) we go on in it until we are told to
+ * reopen, as everybody expects. Removed it would swallow lines, so that is looked at before each append.
  */
 #include "dispatch/evlog.h"
 
@@ -30,10 +31,10 @@
 #include "base/text.h"
 #include "core/event.h"
 
-#define TAIL_MAX_BYTES (4 * 1024 * 1024)   /* where a line must begin, or it is no event log */
+#define TAIL_MAX_BYTES (4 * 1024 * 1024) /* where a line must begin, or it is no event log */
 #define TAIL_STEP_BYTES (64 * 1024)
-#define SAME_SECOND_MAX 9999               /* rotations within one second */
-#define STAMP_CHARS 16                     /* 20260102T030405Z */
+#define SAME_SECOND_MAX 9999 /* rotations within one second */
+#define STAMP_CHARS 16	     /* 20260102T030405Z */
 #define OLD_FILES_MAX 100000
 
 #ifndef RENAME_NOREPLACE
@@ -45,11 +46,11 @@ struct evlog {
 	bool sync;
 	char *directory;
 	const char *name; /* in conf->file */
-	int fd;           /* -1: closed */
+	int fd;		  /* -1: closed */
 	int64_t size;
-	int64_t torn;     /* bytes behind the last line feed */
-	int64_t born_us;  /* time of the first line; 0: there is none */
-	bool work;        /* old files want looking after */
+	int64_t torn;	 /* bytes behind the last line feed */
+	int64_t born_us; /* time of the first line; 0: there is none */
+	bool work;	 /* old files want looking after */
 	struct gzip_job *job;
 	char *job_plain, *job_hidden, *job_done; /* paths */
 };
@@ -86,7 +87,8 @@ static bool parse_stamp(const char *s, int64_t *ret_us)
 	for (size_t i = 0; i < STAMP_CHARS; i++)
 		if (i == 8 ? s[i] != 'T' : i == 15 ? s[i] != 'Z' : s[i] < '0' || s[i] > '9')
 			return false;
-	snprintf(text, sizeof(text), "%.4s-%.2s-%.2sT%.2s:%.2s:%.2sZ", s, s + 4, s + 6, s + 9, s + 11, s + 13);
+	snprintf(
+		text, sizeof(text), "%.4s-%.2s-%.2sT%.2s:%.2s:%.2sZ", s, s + 4, s + 6, s + 9, s + 11, s + 13);
 	return clock_parse_rfc3339(text, ret_us) == 0;
 }
 
@@ -205,7 +207,8 @@ static int read_at(int fd, void *p, size_t n, int64_t at)
 	return 0;
 }
 
-/* Where the line ends that ends before `before`: the offset behind the last line feed in [0, before). -EBADMSG: none within TAIL_MAX_BYTES. */
+/* Where the line ends that ends before `before`: the offset behind the last line feed in [0, before).
+ * -EBADMSG: none within TAIL_MAX_BYTES. */
 static int64_t find_feed(int fd, int64_t before)
 {
 	CLEANUP_FREE char *chunk = mem_alloc(TAIL_STEP_BYTES);
@@ -295,8 +298,8 @@ static int look_at_log(struct evlog *e, int fd, struct err *err)
 		return err_set(err, ERR_SYSTEM, EINVAL, "the event log %s is not a regular file", path);
 	feed = find_feed(fd, st.st_size);
 	if (feed == -EBADMSG)
-		return err_set(err, ERR_INPUT, EBADMSG, "%s is not an event log: no line ends in its last %d bytes", path,
-			TAIL_MAX_BYTES);
+		return err_set(err, ERR_INPUT, EBADMSG,
+			"%s is not an event log: no line ends in its last %d bytes", path, TAIL_MAX_BYTES);
 	if (feed < 0)
 		return err_errno(err, (int)-feed, "cannot read the event log %s", path);
 	e->size = st.st_size;
@@ -447,7 +450,8 @@ static bool is_beginning(struct evlog *e, const char *next, size_t len)
 	if (e->torn >= (int64_t)len)
 		return false;
 	text = mem_alloc((size_t)e->torn);
-	return read_at(e->fd, text, (size_t)e->torn, e->size - e->torn) == 0 && memcmp(text, next, (size_t)e->torn) == 0;
+	return read_at(e->fd, text, (size_t)e->torn, e->size - e->torn) == 0 &&
+	       memcmp(text, next, (size_t)e->torn) == 0;
 }
 
 static int complete_line(struct evlog *e, const char *rest, size_t len)
@@ -473,7 +477,8 @@ int evlog_repair(struct evlog *e, const char *next, size_t len, bool *ret_comple
 	if (e->torn == 0)
 		return 0;
 	complete = is_beginning(e, next, len);
-	rc = complete ? complete_line(e, next + e->torn, len - (size_t)e->torn) : cut_log(e, e->size - e->torn);
+	rc = complete ? complete_line(e, next + e->torn, len - (size_t)e->torn)
+		      : cut_log(e, e->size - e->torn);
 	if (rc < 0) {
 		evlog_close(e);
 		return err_errno(err, -rc, "cannot repair the last line of the event log %s", e->conf->file);
@@ -542,17 +547,19 @@ static bool is_ours(const struct evlog *e)
 {
 	struct stat open_st, named_st;
 
-	return fstat(e->fd, &open_st) == 0 && lstat(e->conf->file, &named_st) == 0 && open_st.st_dev == named_st.st_dev &&
-	       open_st.st_ino == named_st.st_ino;
+	return fstat(e->fd, &open_st) == 0 && lstat(e->conf->file, &named_st) == 0 &&
+	       open_st.st_dev == named_st.st_dev && open_st.st_ino == named_st.st_ino;
 }
 
-/* Opens what should be a new file. One that somebody put there may have a torn line, which is not ours to judge here. */
+/* Opens what should be a new file. One that somebody put there may have a torn line, which is not ours to
+ * judge here. */
 static int open_new(struct evlog *e, int64_t now_us, struct err *err)
 {
 	int rc = evlog_open(e, now_us, err);
 
 	if (rc == 0 && e->torn > 0)
-		rc = err_set(err, ERR_SYSTEM, EAGAIN, "the event log %s was replaced by a file with a torn line", e->conf->file);
+		rc = err_set(err, ERR_SYSTEM, EAGAIN,
+			"the event log %s was replaced by a file with a torn line", e->conf->file);
 	return rc;
 }
 
@@ -662,7 +669,8 @@ static int write_chunk(struct evlog *e, const char *p, size_t len, int64_t now_u
 	return 0;
 }
 
-static int append_some(struct evlog *e, const char *lines, size_t len, int64_t now_us, size_t *ret_written, struct err *err)
+static int append_some(
+	struct evlog *e, const char *lines, size_t len, int64_t now_us, size_t *ret_written, struct err *err)
 {
 	size_t n;
 	int rc;
@@ -685,7 +693,8 @@ static int append_some(struct evlog *e, const char *lines, size_t len, int64_t n
 	return rc < 0 ? err_errno(err, -rc, "cannot write to the event log %s", e->conf->file) : 0;
 }
 
-int evlog_append(struct evlog *e, const char *lines, size_t len, int64_t now_us, size_t *ret_written, struct err *err)
+int evlog_append(
+	struct evlog *e, const char *lines, size_t len, int64_t now_us, size_t *ret_written, struct err *err)
 {
 	int rc;
 

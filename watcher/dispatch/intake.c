@@ -1,10 +1,10 @@
 /*
- * intake: every message can be taken twice, because a transaction that is given up brings all of its messages again.
- * So nothing is kept here but what can be read from the ledger anew (intake_undo forgets it), and what a message leads
- * to outside the ledger is only written down in its result.
+ * intake: every message can be taken twice, because a transaction that is given up brings all of its messages
+ * again. So nothing is kept here but what can be read from the ledger anew (intake_undo forgets it), and what
+ * a message leads to outside the ledger is only written down in its result.
  *
- * A watcher is believed about the files of its folder, and about nothing else: directories that are not its own, paths
- * that climb, numbers and texts that cannot be are its fault and end the connection.
+ * A watcher is believed about the files of its folder, and about nothing else: directories that are not its
+ * own, paths that climb, numbers and texts that cannot be are its fault and end the connection.
  */
 #include "dispatch/intake.h"
 
@@ -60,7 +60,7 @@ struct file {
 	char *path; /* root and relpath */
 	struct buf uri;
 	char detail[WORDS_BYTES], evidence[WORDS_BYTES]; /* fit to be shown */
-	struct ledger_known known; /* the newest row, if has_known */
+	struct ledger_known known;			 /* the newest row, if has_known */
 	bool has_known;
 	bool known_is_here; /* it is in the ledger that is written to */
 	enum version_relation relation;
@@ -131,17 +131,20 @@ static bool find_root(const struct conf_watch *w, const char *root, size_t *ret)
 static int root_id(struct intake *in, const struct conf_watch *w, size_t i, int64_t *ret, struct err *err)
 {
 	struct root *root = &roots_of(in, w)->items[i];
-	int rc = 1;
 
-	if (root->id == 0)
-		rc = ledger_root(in->ledger, w->directory.items[i], true, &root->id, err);
-	if (rc > 0)
-		*ret = root->id;
-	return rc < 0 ? rc : 0;
+	if (root->id == 0) {
+		int rc = ledger_root(in->ledger, w->directory.items[i], true, &root->id, err);
+
+		if (rc < 0)
+			return rc;
+	}
+	*ret = root->id;
+	return 0;
 }
 
 /* Is the first complete listing of this directory still to come? */
-static int is_baseline_open(struct intake *in, const struct conf_watch *w, size_t i, bool *ret, struct err *err)
+static int is_baseline_open(
+	struct intake *in, const struct conf_watch *w, size_t i, bool *ret, struct err *err)
 {
 	struct root *root = &roots_of(in, w)->items[i];
 	int64_t id;
@@ -149,7 +152,8 @@ static int is_baseline_open(struct intake *in, const struct conf_watch *w, size_
 
 	if (rc == 0 && root->baseline == BASELINE_UNKNOWN) {
 		rc = ledger_baseline(in->ledger, w->name, id, err);
-		if (rc == 0 && in->behind && ledger_root(in->behind, w->directory.items[i], false, &id, NULL) > 0)
+		if (rc == 0 && in->behind &&
+			ledger_root(in->behind, w->directory.items[i], false, &id, NULL) > 0)
 			rc = ledger_baseline(in->behind, w->name, id, err);
 		if (rc >= 0)
 			root->baseline = rc > 0 ? BASELINE_CLOSED : BASELINE_OPEN;
@@ -168,8 +172,7 @@ static const char *existing_name(int existing)
 	return names[existing];
 }
 
-static int close_baselines(
-	struct intake *in, const struct intake_peer *peer, int64_t now_us, struct err *err)
+static int close_baselines(struct intake *in, const struct intake_peer *peer, int64_t now_us, struct err *err)
 {
 	const struct conf_watch *w = peer->watch;
 
@@ -193,8 +196,8 @@ static int close_baselines(
 
 /* ---- the newest row of a key ---- */
 
-static int find_newest(struct intake *in, const struct ledger_key *key, const char *root, struct ledger_known *ret,
-	bool *ret_is_here, struct err *err)
+static int find_newest(struct intake *in, const struct ledger_key *key, const char *root,
+	struct ledger_known *ret, bool *ret_is_here, struct err *err)
 {
 	struct ledger_key there = *key;
 	int rc = ledger_newest(in->ledger, key, ret, err);
@@ -210,8 +213,9 @@ static enum version_relation relate(const struct intake_peer *peer, const struct
 	const struct version *now, bool by_listing)
 {
 	const struct conf_watch *w = peer->watch;
-	enum version_relation relation = version_compare(known, now, by_listing ? VERSION_BY_LISTING : VERSION_BY_EVENT,
-		(enum conf_version)w->version, peer->inodes_stable);
+	enum version_relation relation =
+		version_compare(known, now, by_listing ? VERSION_BY_LISTING : VERSION_BY_EVENT,
+			(enum conf_version)w->version, peer->inodes_stable);
 
 	return w->ends ? relation : version_without_ends(relation);
 }
@@ -265,9 +269,10 @@ static const char *fault_of(const struct conf_watch *w, const struct wire_file *
 	return NULL;
 }
 
-/* Fills f from the message and the ledger. 0, 1 (the watcher's fault), -errno. f is done by the caller whatever comes. */
-static int open_file(struct intake *in, const struct intake_peer *peer, const struct wire_message *m, struct file *f,
-	struct err *err)
+/* Fills f from the message and the ledger. 0, 1 (the watcher's fault), -errno. f is done by the caller
+ * whatever comes. */
+static int open_file(struct intake *in, const struct intake_peer *peer, const struct wire_message *m,
+	struct file *f, struct err *err)
 {
 	const struct wire_file *wire = &m->as.file;
 	const char *fault = fault_of(peer->watch, wire, &f->root_index);
@@ -278,7 +283,8 @@ static int open_file(struct intake *in, const struct intake_peer *peer, const st
 	f->watch = peer->watch;
 	f->wire = wire;
 	f->key = (struct ledger_key){.watch = peer->watch->name, .relpath = wire->relpath};
-	f->version = (struct version){.size = wire->size, .mtime_ns = wire->mtime_ns, .ino = (uint64_t)wire->ino};
+	f->version =
+		(struct version){.size = wire->size, .mtime_ns = wire->mtime_ns, .ino = (uint64_t)wire->ino};
 	memcpy(f->version.ends, wire->ends, strlen(wire->ends) + 1);
 	f->path = fs_join(wire->root, wire->relpath);
 	if (strlen(f->path) >= WIRE_PATH_BYTES + strlen(wire->root))
@@ -350,8 +356,8 @@ static struct ledger_new row_of(const struct file *f, int64_t now_us)
 /* ---- dead letters ---- */
 
 /* Makes the row a dead letter: inserts it, with its event. */
-static int insert_failed(struct intake *in, struct file *f, struct ledger_new *row, const char *reason, const char *detail,
-	int64_t now_us, struct intake_result *ret, struct err *err)
+static int insert_failed(struct intake *in, struct file *f, struct ledger_new *row, const char *reason,
+	const char *detail, int64_t now_us, struct intake_result *ret, struct err *err)
 {
 	struct event_file ef = event_file_of(f);
 	struct event_failure x = {.reason = reason, .error_code = "", .message = detail};
@@ -365,13 +371,15 @@ static int insert_failed(struct intake *in, struct file *f, struct ledger_new *r
 	row->failures = 1;
 	rc = ledger_insert(in->ledger, row, &id, err);
 	if (rc == 0)
-		rc = scribe_start(in->scribe, EVENT_START_FAILED, f->watch->name, row->token, 1, &ef, &x, now_us, err);
+		rc = scribe_start(
+			in->scribe, EVENT_START_FAILED, f->watch->name, row->token, 1, &ef, &x, now_us, err);
 	if (rc < 0)
 		return rc;
 	ret->failed = true;
 	text_printable(detail, strlen(detail), words, sizeof(words));
 	if (in->dry)
-		say_plain(ret, mem_printf("would dead-letter %s: %s (%s)", show(f->path, path), reason, words));
+		say_plain(
+			ret, mem_printf("would dead-letter %s: %s (%s)", show(f->path, path), reason, words));
 	else
 		say(ret, LOG_LEVEL_WARNING,
 			mem_printf("dead letter: %s: %s (%s)", show(f->path, path), reason, words));
@@ -393,7 +401,8 @@ static bool is_same_key(const struct file *f, const struct ledger_owner *o)
 
 enum token_found { TOKEN_FREE, TOKEN_TAKEN, TOKEN_LEFT_OVER };
 
-/* The first generation from *generation on whose token is not taken by this file itself. Fills token and, unless it is free, who has it. */
+/* The first generation from *generation on whose token is not taken by this file itself. Fills token and,
+ * unless it is free, who has it. */
 static int find_token(struct intake *in, const struct file *f, int64_t *generation, char token[TOKEN_BYTES],
 	struct ledger_owner *ret_owner, enum token_found *ret, struct err *err)
 {
@@ -402,8 +411,8 @@ static int find_token(struct intake *in, const struct file *f, int64_t *generati
 	for (int64_t n = 0; n < GENERATIONS_MAX; n++, ++*generation) {
 		int rc;
 
-		token_make(w->workspace->host_token, w->job_id, f->version.size, f->version.mtime_ns, *generation,
-			buf_str(&f->uri), (enum conf_version)w->version, token);
+		token_make(w->workspace->host_token, w->job_id, f->version.size, f->version.mtime_ns,
+			*generation, buf_str(&f->uri), (enum conf_version)w->version, token);
 		rc = ledger_find_token(in->ledger, token, f->key.relpath, ret_owner, err);
 		if (rc < 0)
 			return rc;
@@ -420,15 +429,16 @@ static char *directory_uri(const struct file *f)
 {
 	CLEANUP_BUF struct buf b = BUF_INIT(URI_BYTES);
 	const char *slash = strrchr(f->path, '/');
-	CLEANUP_FREE char *directory = slash == f->path ? mem_strdup("/") : mem_strndup(f->path, (size_t)(slash - f->path));
+	CLEANUP_FREE char *directory =
+		slash == f->path ? mem_strdup("/") : mem_strndup(f->path, (size_t)(slash - f->path));
 
 	(void)pathmap_apply(f->watch, directory, &b);
 	return mem_strdup(buf_str(&b));
 }
 
 /* The body, into in->request. *ret_reason: NULL, or why this file can never be sent (with *err). */
-static void build_request(
-	struct intake *in, const struct file *f, const char *token, int64_t now_us, const char **ret_reason, struct err *err)
+static void build_request(struct intake *in, const struct file *f, const char *token, int64_t now_us,
+	const char **ret_reason, struct err *err)
 {
 	CLEANUP_FREE char *dir_uri = directory_uri(f);
 	struct template_facts facts = {
@@ -454,14 +464,16 @@ static void build_request(
 		*ret_reason = "request_not_built";
 }
 
-static void say_accepted(const struct intake *in, const struct file *f, const struct ledger_new *row, struct intake_result *ret)
+static void say_accepted(const struct intake *in, const struct file *f, const struct ledger_new *row,
+	struct intake_result *ret)
 {
 	char path[PATH_SHOWN], uri[PATH_SHOWN];
 
 	ret->accepted = row->state == LEDGER_PENDING;
 	if (in->dry && ret->accepted)
-		say_plain(ret, mem_printf("would start job %" PRId64 " (%s) %s -> %s  type %s", row->job_id, f->watch->name,
-				       show(f->path, path), show(row->uri, uri), row->mime[0] ? row->mime : "-"));
+		say_plain(ret, mem_printf("would start job %" PRId64 " (%s) %s -> %s  type %s", row->job_id,
+				       f->watch->name, show(f->path, path), show(row->uri, uri),
+				       row->mime[0] ? row->mime : "-"));
 	else if (in->dry)
 		say_plain(ret, mem_printf("would hold %s: %s", show(f->path, path), row->detail));
 	else if (!ret->accepted)
@@ -542,11 +554,13 @@ static int take_same(
 		return 0; /* a dry run */
 	if (f->known.version.mtime_ns != f->version.mtime_ns)
 		rc = ledger_set_seen(in->ledger, f->known.id, f->version.mtime_ns, f->version.ino, err);
-	if (rc < 0 || f->known.state != LEDGER_REJECTED || strcmp(f->known.rules_hash, f->wire->rules_hash) == 0)
+	if (rc < 0 || f->known.state != LEDGER_REJECTED ||
+		strcmp(f->known.rules_hash, f->wire->rules_hash) == 0)
 		return rc;
 	/* turned away by other rules: never started by surprise */
 	rc = ledger_set_state(in->ledger, f->known.id, LEDGER_HELD, "rules_changed",
-		"it was rejected before and passes now, after the rules were changed", f->wire->rules_hash, now_us, err);
+		"it was rejected before and passes now, after the rules were changed", f->wire->rules_hash,
+		now_us, err);
 	if (rc == 0)
 		say(ret, LOG_LEVEL_WARNING,
 			mem_printf("held: %s: it was rejected before and passes now", show(f->path, path)));
@@ -565,8 +579,8 @@ static int take_new(struct intake *in, const struct intake_peer *peer, struct fi
 	return accept_version(in, peer, f, now_us, ret, err);
 }
 
-static int take_ready(struct intake *in, struct intake_peer *peer, const struct wire_message *m, int64_t now_us,
-	struct intake_result *ret, struct err *err)
+static int take_ready(struct intake *in, struct intake_peer *peer, const struct wire_message *m,
+	int64_t now_us, struct intake_result *ret, struct err *err)
 {
 	CLEANUP_FILE struct file f = {.path = NULL};
 	int rc = open_file(in, peer, m, &f, err);
@@ -576,7 +590,8 @@ static int take_ready(struct intake *in, struct intake_peer *peer, const struct 
 
 /* ---- rejected files ---- */
 
-static int insert_rejected(struct intake *in, struct file *f, int64_t now_us, struct intake_result *ret, struct err *err)
+static int insert_rejected(
+	struct intake *in, struct file *f, int64_t now_us, struct intake_result *ret, struct err *err)
 {
 	struct ledger_new row = row_of(f, now_us);
 	struct event_file ef = event_file_of(f);
@@ -599,12 +614,13 @@ static int insert_rejected(struct intake *in, struct file *f, int64_t now_us, st
 	if (in->dry)
 		say_plain(ret, mem_printf("would reject %s: %s", show(f->path, path), f->detail));
 	else
-		say(ret, LOG_LEVEL_INFO, mem_printf("rejected: %s: %s (%s)", show(f->path, path), f->detail, f->wire->rule));
+		say(ret, LOG_LEVEL_INFO,
+			mem_printf("rejected: %s: %s (%s)", show(f->path, path), f->detail, f->wire->rule));
 	return 0;
 }
 
-static int take_rejected(struct intake *in, struct intake_peer *peer, const struct wire_message *m, int64_t now_us,
-	struct intake_result *ret, struct err *err)
+static int take_rejected(struct intake *in, struct intake_peer *peer, const struct wire_message *m,
+	int64_t now_us, struct intake_result *ret, struct err *err)
 {
 	CLEANUP_FILE struct file f = {.path = NULL};
 	int rc = open_file(in, peer, m, &f, err);
@@ -661,6 +677,23 @@ struct listing { /* one `candidates` */
 	bool baseline; /* unknown files are existing ones */
 };
 
+/* Nearly all files of a listing are known and unchanged; that needs no more than a glance. 1: so it is, 0:
+ * look closer, -errno */
+static int is_known(struct intake *in, const struct intake_peer *peer, const struct listing *l,
+	const struct ledger_key *key, const struct version *now, struct err *err)
+{
+	struct version known = {.size = 0};
+	struct ledger_glance glance;
+	int rc = ledger_glance(in->ledger, key, &glance, err);
+
+	if (rc <= 0)
+		return rc;
+	known.size = glance.size;
+	known.mtime_ns = glance.mtime_ns;
+	return relate(peer, &known, now, true) == VERSION_SAME &&
+	       (glance.rules_hash[0] == '\0' || strcmp(glance.rules_hash, l->rules_hash) == 0);
+}
+
 /* 1: wanted, 0: not, -errno */
 static int judge_candidate(struct intake *in, const struct intake_peer *peer, const struct listing *l,
 	const struct wire_candidate *c, int64_t now_us, struct err *err)
@@ -672,6 +705,9 @@ static int judge_candidate(struct intake *in, const struct intake_peer *peer, co
 	int rc;
 
 	key.relpath = c->relpath;
+	rc = is_known(in, peer, l, &key, &now, err);
+	if (rc != 0)
+		return rc < 0 ? rc : 0;
 	rc = find_newest(in, &key, l->root, &known, &is_here, err);
 	if (rc < 0)
 		return rc;
@@ -711,11 +747,12 @@ static int judge_candidates(struct intake *in, const struct intake_peer *peer, c
 	return buf_add(&ret->bits, bits, (n + 7) / 8);
 }
 
-static int take_candidates(struct intake *in, struct intake_peer *peer, const struct wire_message *m, int64_t now_us,
-	struct intake_result *ret, struct err *err)
+static int take_candidates(struct intake *in, struct intake_peer *peer, const struct wire_message *m,
+	int64_t now_us, struct intake_result *ret, struct err *err)
 {
 	const struct wire_candidates *list = &m->as.candidates;
-	struct listing l = {.root = list->root, .rules_hash = list->rules_hash, .key.watch = peer->watch->name};
+	struct listing l = {
+		.root = list->root, .rules_hash = list->rules_hash, .key.watch = peer->watch->name};
 	bool is_open;
 	size_t i;
 	int rc;
@@ -743,8 +780,8 @@ static void take_hello(struct intake_peer *peer, const struct wire_hello *h)
 	copy_words(peer->limits, sizeof(peer->limits), h->limits);
 }
 
-static int take_scanned(struct intake *in, struct intake_peer *peer, const struct wire_scanned *s, int64_t now_us,
-	struct intake_result *ret, struct err *err)
+static int take_scanned(struct intake *in, struct intake_peer *peer, const struct wire_scanned *s,
+	int64_t now_us, struct intake_result *ret, struct err *err)
 {
 	struct event_watch x = {
 		.method = peer->method,
@@ -770,9 +807,10 @@ static int take_scanned(struct intake *in, struct intake_peer *peer, const struc
 		return rc;
 	ret->announced = peer->announced = true;
 	say(ret, LOG_LEVEL_INFO,
-		mem_printf("watch %s is ready: %" PRId64 " files in %" PRId64 " directories, listed in %s (%s on %s)%s%s",
-			peer->watch->name, s->files, s->directories, clock_format_span(s->took_us, took), peer->method,
-			peer->file_system, peer->limits[0] ? "; " : "", peer->limits));
+		mem_printf("watch %s is ready: %" PRId64 " files in %" PRId64
+			   " directories, listed in %s (%s on %s)%s%s",
+			peer->watch->name, s->files, s->directories, clock_format_span(s->took_us, took),
+			peer->method, peer->file_system, peer->limits[0] ? "; " : "", peer->limits));
 	return 0;
 }
 
@@ -801,8 +839,8 @@ static const struct trouble *find_trouble(const char *kind)
 	return &other_trouble;
 }
 
-static int take_trouble(struct intake *in, struct intake_peer *peer, const struct wire_trouble *t, int64_t now_us,
-	struct intake_result *ret, struct err *err)
+static int take_trouble(struct intake *in, struct intake_peer *peer, const struct wire_trouble *t,
+	int64_t now_us, struct intake_result *ret, struct err *err)
 {
 	const struct trouble *what = find_trouble(t->kind);
 	char detail[WORDS_BYTES], path[PATH_SHOWN];
@@ -828,12 +866,13 @@ static int take_trouble(struct intake *in, struct intake_peer *peer, const struc
 	return 0;
 }
 
-static int take_waiting(struct intake *in, struct intake_peer *peer, const struct wire_message *m, int64_t now_us,
-	struct intake_result *ret, struct err *err)
+static int take_waiting(struct intake *in, struct intake_peer *peer, const struct wire_message *m,
+	int64_t now_us, struct intake_result *ret, struct err *err)
 {
 	const struct wire_waiting *x = &m->as.waiting;
 	CLEANUP_FREE char *path = NULL;
-	struct event_file f = {.root = x->root, .relpath = x->relpath, .uri = "", .size = -1, .ends = "", .mime = ""};
+	struct event_file f = {
+		.root = x->root, .relpath = x->relpath, .uri = "", .size = -1, .ends = "", .mime = ""};
 	char words[WORDS_BYTES], shown[PATH_SHOWN];
 	size_t i;
 	int rc;
@@ -842,8 +881,8 @@ static int take_waiting(struct intake *in, struct intake_peer *peer, const struc
 		return blame(err, peer, m->type, "a file that cannot be");
 	path = fs_join(x->root, x->relpath);
 	copy_words(words, sizeof(words), x->waiting_for);
-	rc = scribe_waiting(in->scribe, x->gone ? EVENT_FILE_VANISHED : EVENT_FILE_WAITING, peer->watch->name, &f, words,
-		x->since_us, now_us, err);
+	rc = scribe_waiting(in->scribe, x->gone ? EVENT_FILE_VANISHED : EVENT_FILE_WAITING, peer->watch->name,
+		&f, words, x->since_us, now_us, err);
 	if (rc < 0)
 		return rc;
 	say(ret, LOG_LEVEL_WARNING,
@@ -866,8 +905,8 @@ void intake_result_done(struct intake_result *r)
 	intake_result_init(r);
 }
 
-struct intake *intake_new(const struct conf *conf, struct ledger *ledger, struct ledger *behind, struct scribe *scribe,
-	bool dry)
+struct intake *intake_new(const struct conf *conf, struct ledger *ledger, struct ledger *behind,
+	struct scribe *scribe, bool dry)
 {
 	struct intake *in = mem_alloc(sizeof(*in));
 

@@ -1,16 +1,16 @@
 /*
- * ledger: SQLite behind a few dozen fixed statements, all prepared when the file is opened, so that a schema that is not
- * ours shows at once and nothing is parsed while files wait.
+ * ledger: SQLite behind a few dozen fixed statements, all prepared when the file is opened, so that a schema
+ * that is not ours shows at once and nothing is parsed while files wait.
  *
  * WAL, because a commit is then one append and one fsync, and because others may look on while we write. With
- * synchronous=FULL each commit is synced; NORMAL leaves that to checkpoints: a killed process loses nothing, a power
- * cut may lose everything since the file was made (measured).
+ * synchronous=FULL each commit is synced; NORMAL leaves that to checkpoints: a killed process loses nothing,
+ * a power cut may lose everything since the file was made (measured).
  *
- * SQLite gives a transaction up by itself on some errors (disk full, I/O). Anything written after that would be
- * committed alone, so every write first looks whether its transaction is still there.
+ * SQLite gives a transaction up by itself on some errors (disk full, I/O). Anything written after that would
+ * be committed alone, so every write first looks whether its transaction is still there.
  *
- * A key is (watch, directory, relative path); directories are few and long, so rows hold their number. The newest row
- * of a key is the one with the highest id.
+ * A key is (watch, directory, relative path); directories are few and long, so rows hold their number. The
+ * newest row of a key is the one with the highest id.
  */
 #include "dispatch/ledger.h"
 
@@ -29,7 +29,7 @@
 
 #define LEDGER_APPLICATION_ID 0x62726b77 /* "brkw" */
 #define LEDGER_SCHEMA 1
-#define LEDGER_BUSY_MS 2000           /* somebody with sqlite3(1) in the file */
+#define LEDGER_BUSY_MS 2000 /* somebody with sqlite3(1) in the file */
 #define LEDGER_LINE_BYTES (1024u * 1024)
 #define LEDGER_URI_BYTES (64u * 1024)
 
@@ -38,27 +38,33 @@ static const char schema_sql[] =
 	"CREATE TABLE version ("
 	" id INTEGER PRIMARY KEY,"
 	" watch TEXT NOT NULL, root INTEGER NOT NULL, relpath BLOB NOT NULL,"
-	" size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, seen_mtime_ns INTEGER NOT NULL, ino INTEGER NOT NULL,"
+	" size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, seen_mtime_ns INTEGER NOT NULL, ino INTEGER NOT "
+	"NULL,"
 	" ends TEXT NOT NULL, owner INTEGER NOT NULL, mime TEXT NOT NULL, evidence TEXT NOT NULL,"
 	" first_seen INTEGER NOT NULL, completed INTEGER NOT NULL,"
 	" state TEXT NOT NULL, reason TEXT NOT NULL, detail TEXT NOT NULL, rules_hash TEXT NOT NULL,"
 	" changed INTEGER NOT NULL,"
 	" token TEXT UNIQUE, generation INTEGER NOT NULL,"
-	" workspace TEXT NOT NULL, host TEXT NOT NULL, job_id INTEGER NOT NULL, uri BLOB NOT NULL, request BLOB,"
+	" workspace TEXT NOT NULL, host TEXT NOT NULL, job_id INTEGER NOT NULL, uri BLOB NOT NULL, request "
+	"BLOB,"
 	" run_id INTEGER, previous_run_id INTEGER, principal TEXT NOT NULL DEFAULT '',"
 	" sent INTEGER NOT NULL DEFAULT 0, attempts INTEGER NOT NULL DEFAULT 0,"
 	" first_failed INTEGER NOT NULL DEFAULT 0, last_failed INTEGER NOT NULL DEFAULT 0,"
 	" next_attempt INTEGER NOT NULL DEFAULT 0, tried INTEGER NOT NULL DEFAULT 0,"
 	" retryings INTEGER NOT NULL DEFAULT 0, failures INTEGER NOT NULL DEFAULT 0);"
-	"CREATE INDEX version_key ON version (root, relpath, watch);"
+	/* with what a glance at a listed file needs, so that a million known files cost one look-up each */
+	"CREATE INDEX version_key ON version (root, relpath, watch, size, seen_mtime_ns, rules_hash);"
 	"CREATE INDEX version_pending ON version (watch, host, next_attempt) WHERE state = 'pending';"
 	"CREATE TABLE outbox (seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL, line BLOB NOT NULL);"
-	"CREATE TABLE baseline (watch TEXT NOT NULL, root INTEGER NOT NULL, fs_type TEXT NOT NULL, mode TEXT NOT NULL,"
+	"CREATE TABLE baseline (watch TEXT NOT NULL, root INTEGER NOT NULL, fs_type TEXT NOT NULL, mode TEXT "
+	"NOT NULL,"
 	" closed INTEGER NOT NULL, PRIMARY KEY (watch, root, fs_type)) WITHOUT ROWID;"
 	/* for people with sqlite3(1) */
-	"CREATE VIEW files AS SELECT v.id, v.watch, CAST(r.path AS TEXT) || '/' || CAST(v.relpath AS TEXT) AS path,"
+	"CREATE VIEW files AS SELECT v.id, v.watch, CAST(r.path AS TEXT) || '/' || CAST(v.relpath AS TEXT) "
+	"AS path,"
 	" v.state, v.reason, v.run_id, v.attempts, v.size, v.token,"
-	" datetime(v.completed / 1000000, 'unixepoch') AS completed, datetime(v.changed / 1000000, 'unixepoch') AS changed"
+	" datetime(v.completed / 1000000, 'unixepoch') AS completed, datetime(v.changed / 1000000, "
+	"'unixepoch') AS changed"
 	" FROM version v JOIN root r ON r.id = v.root;";
 
 enum query {
@@ -67,6 +73,7 @@ enum query {
 	Q_ROLLBACK,
 	Q_ROOT,
 	Q_ROOT_ADD,
+	Q_GLANCE,
 	Q_NEWEST,
 	Q_LAST_RUN,
 	Q_TOKEN,
@@ -105,42 +112,57 @@ static const char *const query_sql[QUERIES] = {
 	[Q_ROLLBACK] = "ROLLBACK",
 	[Q_ROOT] = "SELECT id FROM root WHERE path = ?1",
 	[Q_ROOT_ADD] = "INSERT INTO root (path) VALUES (?1)",
-	[Q_NEWEST] = "SELECT id, state, size, seen_mtime_ns, ino, ends, generation, rules_hash FROM version WHERE" KEY_IS
-		     "ORDER BY id DESC LIMIT 1",
-	[Q_LAST_RUN] = "SELECT run_id FROM version WHERE" KEY_IS "AND run_id IS NOT NULL ORDER BY id DESC LIMIT 1",
+	/* in no order, which would cost a sort: nearly always there is just one row */
+	[Q_GLANCE] = "SELECT id, size, seen_mtime_ns, rules_hash FROM version WHERE" KEY_IS,
+	[Q_NEWEST] = "SELECT id, state, size, seen_mtime_ns, ino, ends, generation, rules_hash FROM version "
+		     "WHERE" KEY_IS "ORDER BY id DESC LIMIT 1",
+	[Q_LAST_RUN] =
+		"SELECT run_id FROM version WHERE" KEY_IS "AND run_id IS NOT NULL ORDER BY id DESC LIMIT 1",
 	[Q_TOKEN] = "SELECT id, root, watch, relpath = ?2 FROM version WHERE token = ?1",
-	[Q_INSERT] = "INSERT INTO version (root, relpath, watch, size, mtime_ns, seen_mtime_ns, ino, ends, owner, mime,"
-		     " evidence, first_seen, completed, state, reason, detail, rules_hash, changed, token, generation,"
+	[Q_INSERT] = "INSERT INTO version (root, relpath, watch, size, mtime_ns, seen_mtime_ns, ino, ends, "
+		     "owner, mime,"
+		     " evidence, first_seen, completed, state, reason, detail, rules_hash, changed, token, "
+		     "generation,"
 		     " workspace, host, job_id, uri, request, previous_run_id, failures)"
-		     " VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18,"
+		     " VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, "
+		     "?17, ?18,"
 		     " ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26)",
 	[Q_SEEN] = "UPDATE version SET seen_mtime_ns = ?2, ino = ?3 WHERE id = ?1",
-	[Q_STATE] = "UPDATE version SET state = ?2, reason = ?3, detail = ?4, rules_hash = ?5, changed = ?6 WHERE id = ?1",
+	[Q_STATE] = "UPDATE version SET state = ?2, reason = ?3, detail = ?4, rules_hash = ?5, changed = ?6 "
+		    "WHERE id = ?1",
 	[Q_MOVE] = "UPDATE version SET watch = ?4 WHERE" KEY_IS,
-	[Q_ROW] = "SELECT v.id, watch, r.path, relpath, uri, mime, size, mtime_ns, ino, ends, owner, first_seen,"
-		  " completed, state, token, generation, workspace, host, job_id, run_id, previous_run_id, sent,"
+	[Q_ROW] = "SELECT v.id, watch, r.path, relpath, uri, mime, size, mtime_ns, ino, ends, owner, "
+		  "first_seen,"
+		  " completed, state, token, generation, workspace, host, job_id, run_id, previous_run_id, "
+		  "sent,"
 		  " attempts, first_failed, last_failed, next_attempt, tried, retryings, failures"
 		  " FROM version v JOIN root r ON r.id = v.root WHERE v.id = ?1",
 	[Q_REQUEST] = "SELECT request FROM version WHERE id = ?1 AND request IS NOT NULL",
 	[Q_LINES] = "SELECT watch, host, count(*) FROM version WHERE state = 'pending' GROUP BY watch, host",
-	[Q_FRESH] = "SELECT id FROM version WHERE" LINE_IS "AND next_attempt = 0 AND id > ?4 ORDER BY id LIMIT ?5",
+	[Q_FRESH] = "SELECT id FROM version WHERE" LINE_IS
+		    "AND next_attempt = 0 AND id > ?4 ORDER BY id LIMIT ?5",
 	[Q_DUE] = "SELECT id FROM version WHERE" LINE_IS
 		  "AND next_attempt > 0 AND next_attempt <= ?4 ORDER BY next_attempt, id LIMIT ?5",
-	[Q_NEXT_DUE] = "SELECT next_attempt FROM version WHERE" LINE_IS "AND next_attempt > ?4 ORDER BY next_attempt LIMIT 1",
+	[Q_NEXT_DUE] = "SELECT next_attempt FROM version WHERE" LINE_IS
+		       "AND next_attempt > ?4 ORDER BY next_attempt LIMIT 1",
 	[Q_CLAMP] = "UPDATE version SET next_attempt = ?4 WHERE" LINE_IS "AND next_attempt > ?4",
 	[Q_SENT] = "UPDATE version SET sent = 1 WHERE id = ?1",
-	[Q_STARTED] = "UPDATE version SET state = 'started', reason = '', run_id = ?2, attempts = ?3, principal = ?4,"
+	[Q_STARTED] = "UPDATE version SET state = 'started', reason = '', run_id = ?2, attempts = ?3, "
+		      "principal = ?4,"
 		      " changed = ?5 WHERE id = ?1",
-	[Q_RETRY] = "UPDATE version SET sent = ?2, attempts = ?3, first_failed = ?4, last_failed = ?5, next_attempt = ?6,"
+	[Q_RETRY] = "UPDATE version SET sent = ?2, attempts = ?3, first_failed = ?4, last_failed = ?5, "
+		    "next_attempt = ?6,"
 		    " tried = ?7, retryings = ?8 WHERE id = ?1",
-	[Q_FAILED] = "UPDATE version SET state = 'failed', attempts = ?2, failures = ?3, reason = ?4, detail = ?5,"
-		     " changed = ?6 WHERE id = ?1",
+	[Q_FAILED] =
+		"UPDATE version SET state = 'failed', attempts = ?2, failures = ?3, reason = ?4, detail = ?5,"
+		" changed = ?6 WHERE id = ?1",
 	[Q_OUT_ADD] = "INSERT INTO outbox (id, line) VALUES (?1, ?2)",
 	[Q_OUT_NEXT] = "SELECT seq, line FROM outbox WHERE seq > ?1 ORDER BY seq LIMIT 1",
 	[Q_OUT_FIND] = "SELECT seq FROM outbox WHERE line = ?1 ORDER BY seq DESC LIMIT 1",
 	[Q_OUT_DELETE] = "DELETE FROM outbox WHERE seq <= ?1",
 	[Q_BASELINE] = "SELECT 1 FROM baseline WHERE watch = ?1 AND root = ?2 LIMIT 1",
-	[Q_BASELINE_CLOSE] = "INSERT OR IGNORE INTO baseline (watch, root, fs_type, mode, closed) VALUES (?1, ?2, ?3, ?4, ?5)",
+	[Q_BASELINE_CLOSE] = "INSERT OR IGNORE INTO baseline (watch, root, fs_type, mode, closed) VALUES "
+			     "(?1, ?2, ?3, ?4, ?5)",
 	[Q_COUNT] = "SELECT count(*) FROM version WHERE state = ?1",
 	[Q_COUNT_PENDING] = "SELECT count(*) FROM version WHERE state = 'pending'",
 };
@@ -161,7 +183,7 @@ static const char *const state_names[LEDGER_STATES] = {
 struct ledger {
 	sqlite3 *db;
 	char *path;
-	bool open;   /* a transaction was begun and not ended */
+	bool open;    /* a transaction was begun and not ended */
 	bool unbound; /* a value could not be bound to the statement in hand */
 	sqlite3_stmt *stmts[QUERIES];
 };
@@ -201,8 +223,8 @@ static int fail(struct ledger *l, int rc, struct err *err)
 	int code = errno_of(rc);
 	int extended = l->db ? sqlite3_extended_errcode(l->db) : rc;
 
-	return err_set(err, code == EBADMSG ? ERR_INPUT : ERR_SYSTEM, code, "ledger %s: %s (SQLite %d)", l->path,
-		l->db ? sqlite3_errmsg(l->db) : sqlite3_errstr(rc), extended);
+	return err_set(err, code == EBADMSG ? ERR_INPUT : ERR_SYSTEM, code, "ledger %s: %s (SQLite %d)",
+		l->path, l->db ? sqlite3_errmsg(l->db) : sqlite3_errstr(rc), extended);
 }
 
 /* ---- statements ---- */
@@ -297,7 +319,8 @@ static int begin(struct ledger *l, struct err *err)
 	int rc;
 
 	if (l->open && sqlite3_get_autocommit(l->db))
-		return err_set(err, ERR_SYSTEM, EIO, "ledger %s: SQLite has given up the transaction", l->path);
+		return err_set(
+			err, ERR_SYSTEM, EIO, "ledger %s: SQLite has given up the transaction", l->path);
 	if (l->open)
 		return 0;
 	rc = change(l, use(l, Q_BEGIN), err);
@@ -345,7 +368,8 @@ static const char *get_bytes(struct columns *c, int i, size_t room, size_t *ret_
 	size_t n = (size_t)sqlite3_column_bytes(c->s, i);
 
 	*ret_len = 0;
-	if ((type != SQLITE_TEXT && type != SQLITE_BLOB) || n >= room || (n > 0 && (!p || memchr(p, '\0', n)))) {
+	if ((type != SQLITE_TEXT && type != SQLITE_BLOB) || n >= room ||
+		(n > 0 && (!p || memchr(p, '\0', n)))) {
 		refuse(c, i);
 		return "";
 	}
@@ -404,8 +428,8 @@ static int finish(struct ledger *l, struct columns *c, struct err *err)
 	int rc = 1;
 
 	if (c->bad)
-		rc = err_set(err, ERR_INPUT, EBADMSG, "ledger %s is damaged: column %s of row %" PRId64, l->path, c->bad,
-			(int64_t)sqlite3_column_int64(c->s, 0));
+		rc = err_set(err, ERR_INPUT, EBADMSG, "ledger %s is damaged: column %s of row %" PRId64,
+			l->path, c->bad, (int64_t)sqlite3_column_int64(c->s, 0));
 	done(c->s);
 	return rc;
 }
@@ -467,8 +491,9 @@ static int get_pragma(struct ledger *l, const char *sql, int64_t *ret, struct er
 
 static int create_schema(struct ledger *l, struct err *err)
 {
-	CLEANUP_FREE char *sql = mem_printf("BEGIN IMMEDIATE; %s PRAGMA application_id = %d; PRAGMA user_version = %d; COMMIT",
-		schema_sql, LEDGER_APPLICATION_ID, LEDGER_SCHEMA);
+	CLEANUP_FREE char *sql =
+		mem_printf("BEGIN IMMEDIATE; %s PRAGMA application_id = %d; PRAGMA user_version = %d; COMMIT",
+			schema_sql, LEDGER_APPLICATION_ID, LEDGER_SCHEMA);
 
 	return exec(l, sql, err);
 }
@@ -491,17 +516,20 @@ static int check_schema(struct ledger *l, struct err *err)
 		return err_set(err, ERR_CONF, EBADMSG, "%s is not a ledger of brickwatch", l->path);
 	if (version > LEDGER_SCHEMA)
 		return err_set(err, ERR_CONF, EBADMSG,
-			"ledger %s was written by a newer brickwatch (schema %" PRId64 ", this one knows %d): install that again",
+			"ledger %s was written by a newer brickwatch (schema %" PRId64
+			", this one knows %d): install that again",
 			l->path, version, LEDGER_SCHEMA);
 	if (version != LEDGER_SCHEMA)
-		return err_set(err, ERR_CONF, EBADMSG, "ledger %s has the unknown schema %" PRId64, l->path, version);
+		return err_set(err, ERR_CONF, EBADMSG, "ledger %s has the unknown schema %" PRId64, l->path,
+			version);
 	return 1;
 }
 
 static int prepare(struct ledger *l, struct err *err)
 {
 	for (int q = 0; q < QUERIES; q++) {
-		int rc = sqlite3_prepare_v3(l->db, query_sql[q], -1, SQLITE_PREPARE_PERSISTENT, &l->stmts[q], NULL);
+		int rc = sqlite3_prepare_v3(
+			l->db, query_sql[q], -1, SQLITE_PREPARE_PERSISTENT, &l->stmts[q], NULL);
 
 		if (rc != SQLITE_OK)
 			return fail(l, rc, err);
@@ -558,7 +586,8 @@ static int open_database(const char *path, const char *uri, int flags, const cha
 /* SQLite would make it for everybody to read, and follow a link. */
 static int create_file(const char *path, struct err *err)
 {
-	CLEANUP_FD int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK, 0600);
+	CLEANUP_FD int fd =
+		open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK, 0600);
 	struct stat st;
 
 	if (fd < 0)
@@ -577,7 +606,8 @@ static char *make_uri(const char *path, const char *options)
 
 	(void)buf_adds(&b, "file:");
 	for (const char *p = path; *p; p++) {
-		if ((*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') || (*p >= '0' && *p <= '9') || strchr("/._-", *p))
+		if ((*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') || (*p >= '0' && *p <= '9') ||
+			strchr("/._-", *p))
 			(void)buf_addc(&b, *p);
 		else
 			(void)buf_addf(&b, "%%%02X", (unsigned)(unsigned char)*p);
@@ -596,7 +626,8 @@ int ledger_open(const char *directory, bool power, struct ledger **ret, struct e
 {
 	CLEANUP_FREE char *path = fs_join(directory, LEDGER_FILE);
 	CLEANUP_FREE char *pragmas = mem_printf("PRAGMA journal_mode = WAL; PRAGMA synchronous = %s;"
-						"PRAGMA journal_size_limit = 16777216; PRAGMA temp_store = MEMORY;",
+						"PRAGMA journal_size_limit = 16777216; PRAGMA temp_store = "
+						"MEMORY; PRAGMA cache_size = -4096;",
 		power ? "FULL" : "NORMAL");
 	int rc = create_file(path, err);
 
@@ -615,13 +646,14 @@ int ledger_open_read_only(const char *directory, struct ledger **ret, struct err
 
 	if (stat(path, &st) < 0)
 		return err_errno(err, errno, "cannot look at the ledger %s", path);
-	return open_database(path, uri, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI, "PRAGMA query_only = 1", false, ret, err);
+	return open_database(
+		path, uri, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI, "PRAGMA query_only = 1", false, ret, err);
 }
 
 int ledger_open_memory(struct ledger **ret, struct err *err)
 {
-	return open_database(":memory:", ":memory:", SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, "PRAGMA temp_store = MEMORY",
-		true, ret, err);
+	return open_database(":memory:", ":memory:", SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE,
+		"PRAGMA temp_store = MEMORY", true, ret, err);
 }
 
 void ledger_close(struct ledger *l)
@@ -640,6 +672,11 @@ void ledger_close(struct ledger *l)
 bool ledger_is_open(const struct ledger *l)
 {
 	return l->open;
+}
+
+int ledger_begin(struct ledger *l, struct err *err)
+{
+	return begin(l, err);
 }
 
 int ledger_commit(struct ledger *l, struct err *err)
@@ -686,6 +723,32 @@ int ledger_root(struct ledger *l, const char *root, bool create, int64_t *ret_id
 	if (rc < 0)
 		return rc;
 	*ret_id = sqlite3_last_insert_rowid(l->db);
+	return 1;
+}
+
+int ledger_glance(struct ledger *l, const struct ledger_key *key, struct ledger_glance *ret, struct err *err)
+{
+	sqlite3_stmt *s = use(l, Q_GLANCE);
+	struct columns c = {.s = s};
+	struct ledger_glance newest = {.id = 0};
+	int rc;
+
+	bind_key(l, s, key);
+	while ((rc = step(l, s, err)) > 0) {
+		int64_t id = get_i64(&c, 0, 1);
+
+		if (id > newest.id) {
+			newest.id = id;
+			newest.size = get_i64(&c, 1, 0);
+			newest.mtime_ns = get_i64(&c, 2, INT64_MIN);
+			get_text(&c, 3, newest.rules_hash, sizeof(newest.rules_hash));
+		}
+		if (c.bad)
+			return finish(l, &c, err);
+	}
+	if (rc < 0 || newest.id == 0)
+		return rc;
+	*ret = newest;
 	return 1;
 }
 
@@ -806,8 +869,8 @@ int ledger_set_seen(struct ledger *l, int64_t id, int64_t mtime_ns, uint64_t ino
 	return change_one(l, s, err);
 }
 
-int ledger_set_state(struct ledger *l, int64_t id, enum ledger_state state, const char *reason, const char *detail,
-	const char *rules_hash, int64_t now_us, struct err *err)
+int ledger_set_state(struct ledger *l, int64_t id, enum ledger_state state, const char *reason,
+	const char *detail, const char *rules_hash, int64_t now_us, struct err *err)
 {
 	sqlite3_stmt *s;
 	int rc = begin(l, err);
@@ -921,15 +984,16 @@ int ledger_request(struct ledger *l, int64_t id, struct buf *b, struct err *err)
 		refuse(&c, 0);
 	if (c.bad) {
 		done(s);
-		return err_set(err, ERR_INPUT, EBADMSG, "ledger %s is damaged: request of row %" PRId64, l->path, id);
+		return err_set(err, ERR_INPUT, EBADMSG, "ledger %s is damaged: request of row %" PRId64,
+			l->path, id);
 	}
 	return finish(l, &c, err);
 }
 
 /* ---- sending ---- */
 
-int ledger_each_line(struct ledger *l, int (*fn)(const char *watch, const char *host, int64_t rows, void *arg), void *arg,
-	struct err *err)
+int ledger_each_line(struct ledger *l,
+	int (*fn)(const char *watch, const char *host, int64_t rows, void *arg), void *arg, struct err *err)
 {
 	sqlite3_stmt *s = use(l, Q_LINES);
 	struct columns c = {.s = s};
@@ -951,7 +1015,8 @@ int ledger_each_line(struct ledger *l, int (*fn)(const char *watch, const char *
 	return rc;
 }
 
-int ledger_fresh(struct ledger *l, const struct ledger_line *line, int64_t after, int64_t *ids, int n, struct err *err)
+int ledger_fresh(
+	struct ledger *l, const struct ledger_line *line, int64_t after, int64_t *ids, int n, struct err *err)
 {
 	sqlite3_stmt *s = use(l, Q_FRESH);
 
@@ -961,7 +1026,8 @@ int ledger_fresh(struct ledger *l, const struct ledger_line *line, int64_t after
 	return get_ids(l, s, ids, n, err);
 }
 
-int ledger_due(struct ledger *l, const struct ledger_line *line, int64_t now_us, int64_t *ids, int n, struct err *err)
+int ledger_due(struct ledger *l, const struct ledger_line *line, int64_t now_us, int64_t *ids, int n,
+	struct err *err)
 {
 	sqlite3_stmt *s = use(l, Q_DUE);
 
@@ -1137,8 +1203,8 @@ int ledger_baseline(struct ledger *l, const char *watch, int64_t root_id, struct
 	return get_one(l, s, 1, &one, err);
 }
 
-int ledger_close_baseline(struct ledger *l, const char *watch, int64_t root_id, const char *fs_type, const char *mode,
-	int64_t now_us, struct err *err)
+int ledger_close_baseline(struct ledger *l, const char *watch, int64_t root_id, const char *fs_type,
+	const char *mode, int64_t now_us, struct err *err)
 {
 	sqlite3_stmt *s;
 	int rc = begin(l, err);

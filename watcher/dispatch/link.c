@@ -1,6 +1,6 @@
 /*
- * link: a watcher asks one question at a time (`candidates`), so one slot for the answer is enough. Other messages need
- * none.
+ * link: a watcher asks one question at a time (`candidates`), so one slot for the answer is enough. Other
+ * messages need none.
  */
 #include "dispatch/link.h"
 
@@ -71,7 +71,8 @@ static void on_io(struct loop_io *io, uint32_t events, void *arg)
 		read_some(l, MESSAGES_PER_ROUND);
 }
 
-struct link *link_new(struct loop *loop, int fd, struct wire_message *in, link_fn fn, void *arg, struct err *err)
+struct link *link_new(
+	struct loop *loop, int fd, struct wire_message *in, link_fn fn, void *arg, struct err *err)
 {
 	struct link *l = mem_alloc(sizeof(*l));
 

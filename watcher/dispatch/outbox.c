@@ -1,9 +1,10 @@
 /*
  * outbox: at least once, and in all but a few crashes exactly once.
  *
- * The seq of the last line that is in the log (`written`) is known here, not in the ledger. After a crash it is found
- * again: the last whole line of the log, looked up in the outbox byte by byte. Lines are distinct (each has an id and a
- * time) and are written in order, so everything up to that one is in the log too, in whichever file.
+ * The seq of the last line that is in the log (`written`) is known here, not in the ledger. After a crash it
+ * is found again: the last whole line of the log, looked up in the outbox byte by byte. Lines are distinct
+ * (each has an id and a time) and are written in order, so everything up to that one is in the log too, in
+ * whichever file.
  *
  * The same look is taken after every failed append, since then nobody can say what reached the disk.
  */
@@ -20,10 +21,10 @@
 
 #define BATCH_BYTES (256u * 1024)
 #define BATCH_LINES 512
-#define BATCHES_PER_FLUSH 4               /* a backlog must not keep the loop from its work */
+#define BATCHES_PER_FLUSH 4 /* a backlog must not keep the loop from its work */
 #define RETRY_FIRST_US (1 * US_PER_S)
 #define RETRY_LAST_US (30 * US_PER_S)
-#define TIDY_AFTER_US (1 * US_PER_S)      /* an idle service spends one commit on what is in the log */
+#define TIDY_AFTER_US (1 * US_PER_S)	   /* an idle service spends one commit on what is in the log */
 #define TURN_WAIT_MAX_US (3600 * US_PER_S) /* the wall clock may be set meanwhile */
 
 struct batch {
@@ -42,9 +43,9 @@ struct outbox {
 	int64_t written;  /* in the log, up to this seq */
 	int64_t removing; /* taken out in the transaction that is open */
 	int64_t removed;  /* taken out for good */
-	bool doubt;       /* what is in the log must be looked up */
-	bool more;        /* the last flush stopped before the end */
-	bool tidy;        /* written lines have waited long enough to be taken out */
+	bool doubt;	  /* what is in the log must be looked up */
+	bool more;	  /* the last flush stopped before the end */
+	bool tidy;	  /* written lines have waited long enough to be taken out */
 	bool failing;
 	bool work_failing;
 	int64_t retry_us; /* pause after the next failure */
@@ -81,7 +82,8 @@ static void set_turn(struct outbox *o)
 	if (at_us == INT64_MAX)
 		loop_timer_clear(o->turn);
 	else
-		loop_timer_set(o->turn, clock_mono_us() + (wait_us < TURN_WAIT_MAX_US ? wait_us : TURN_WAIT_MAX_US));
+		loop_timer_set(
+			o->turn, clock_mono_us() + (wait_us < TURN_WAIT_MAX_US ? wait_us : TURN_WAIT_MAX_US));
 }
 
 /* ---- old files, between other work ---- */
@@ -178,7 +180,8 @@ static int fill_batch(struct outbox *o, struct err *err)
 		if (rc <= 0)
 			break;
 		if (buf_add(&b->bytes, buf_str(&o->line), o->line.len) < 0)
-			return err_set(err, ERR_LIMIT, ENOBUFS, "no room for an event line of %zu bytes", o->line.len);
+			return err_set(err, ERR_LIMIT, ENOBUFS, "no room for an event line of %zu bytes",
+				o->line.len);
 		b->seq[b->n] = seq;
 		b->end[b->n++] = b->bytes.len;
 	}
@@ -204,7 +207,8 @@ static int write_batch(struct outbox *o, struct err *err)
 		rc = fill_batch(o, err);
 	if (rc < 0 || o->batch.n == 0)
 		return rc;
-	rc = evlog_append(o->log, buf_str(&o->batch.bytes), o->batch.bytes.len, clock_wall_us(), &written, err);
+	rc = evlog_append(
+		o->log, buf_str(&o->batch.bytes), o->batch.bytes.len, clock_wall_us(), &written, err);
 	note_written(o, written);
 	return rc;
 }

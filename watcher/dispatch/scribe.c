@@ -1,5 +1,6 @@
 /*
- * scribe: the glue between core/event, which builds lines, and the ledger, which keeps them until they are in the log.
+ * scribe: the glue between core/event, which builds lines, and the ledger, which keeps them until they are in
+ * the log.
  */
 #include "dispatch/scribe.h"
 
@@ -24,8 +25,8 @@ static struct event_head random_head(struct scribe *s, const char *watch, int64_
 	return head_of(s, watch, now_us);
 }
 
-static struct event_head token_head(struct scribe *s, const char *token, enum event_type type, int64_t ordinal,
-	const char *watch, int64_t now_us)
+static struct event_head token_head(struct scribe *s, const char *token, enum event_type type,
+	int64_t ordinal, const char *watch, int64_t now_us)
 {
 	event_id_make(token, type, ordinal, s->id);
 	return head_of(s, watch, now_us);
@@ -91,8 +92,9 @@ int scribe_run_started(struct scribe *s, const struct ledger_row *r, int64_t att
 	return put(s, event_run_started(&s->line, &h, &f, &run, err), err);
 }
 
-int scribe_start(struct scribe *s, enum event_type type, const char *watch, const char *token, int64_t ordinal,
-	const struct event_file *f, const struct event_failure *x, int64_t now_us, struct err *err)
+int scribe_start(struct scribe *s, enum event_type type, const char *watch, const char *token,
+	int64_t ordinal, const struct event_file *f, const struct event_failure *x, int64_t now_us,
+	struct err *err)
 {
 	struct event_head h;
 
@@ -102,8 +104,8 @@ int scribe_start(struct scribe *s, enum event_type type, const char *watch, cons
 	return put(s, event_start(&s->line, type, &h, f, x, err), err);
 }
 
-int scribe_rejected(struct scribe *s, const char *watch, const struct event_file *f, const char *rule, const char *detail,
-	int64_t now_us, struct err *err)
+int scribe_rejected(struct scribe *s, const char *watch, const struct event_file *f, const char *rule,
+	const char *detail, int64_t now_us, struct err *err)
 {
 	struct event_head h;
 
@@ -124,8 +126,8 @@ int scribe_waiting(struct scribe *s, enum event_type type, const char *watch, co
 	return put(s, event_file_waiting(&s->line, type, &h, f, waiting_for, since_us, err), err);
 }
 
-int scribe_watch(struct scribe *s, enum event_type type, const char *watch, const struct event_watch *w, int64_t now_us,
-	struct err *err)
+int scribe_watch(struct scribe *s, enum event_type type, const char *watch, const struct event_watch *w,
+	int64_t now_us, struct err *err)
 {
 	struct event_head h;
 
@@ -135,7 +137,8 @@ int scribe_watch(struct scribe *s, enum event_type type, const char *watch, cons
 	return put(s, event_watch(&s->line, type, &h, w, err), err);
 }
 
-int scribe_service(struct scribe *s, enum event_type type, const struct event_service *x, int64_t now_us, struct err *err)
+int scribe_service(struct scribe *s, enum event_type type, const struct event_service *x, int64_t now_us,
+	struct err *err)
 {
 	struct event_head h;
 

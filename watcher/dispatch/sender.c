@@ -1,17 +1,17 @@
 /*
- * sender: a row's way is chosen -> (commit) -> out -> answered -> (commit) -> gone. A `slot` is a row on that way; there
- * are at most as many as requests may be on their way.
+ * sender: a row's way is chosen -> (commit) -> out -> answered -> (commit) -> gone. A `slot` is a row on that
+ * way; there are at most as many as requests may be on their way.
  *
- * Waiting has three levels. A row waits by itself after an answer that promises nothing for others (5xx, lost answers).
- * A lane (workspace) waits when nobody can be reached or the credential is refused; a line waits when its job cannot be
- * started. While a lane or line waits, one request at a time probes it, and after an error it is the same row again,
- * so that an outage of hours costs one row its attempts and not all.
+ * Waiting has three levels. A row waits by itself after an answer that promises nothing for others (5xx, lost
+ * answers). A lane (workspace) waits when nobody can be reached or the credential is refused; a line waits
+ * when its job cannot be started. While a lane or line waits, one request at a time probes it, and after an
+ * error it is the same row again, so that an outage of hours costs one row its attempts and not all.
  *
- * Time: rows keep the wall-clock time of their next try. To stay independent of somebody setting the clock, "now" is
- * the wall clock of the start plus what the monotonic clock has counted since.
+ * Time: rows keep the wall-clock time of their next try. To stay independent of somebody setting the clock,
+ * "now" is the wall clock of the start plus what the monotonic clock has counted since.
  *
- * How long a row was tried (retry_for) is the sum of the pauses that were really waited for, so neither being stopped
- * nor an outage of the network eats it up.
+ * How long a row was tried (retry_for) is the sum of the pauses that were really waited for, so neither being
+ * stopped nor an outage of the network eats it up.
  */
 #include "dispatch/sender.h"
 
@@ -37,9 +37,9 @@
 
 /* Why a lane or line waits. */
 struct pause {
-	unsigned failures;  /* in a row; 0: it does not wait */
-	int64_t since_us;   /* monotonic: when the last failure was answered */
-	int64_t until_us;   /* monotonic */
+	unsigned failures; /* in a row; 0: it does not wait */
+	int64_t since_us;  /* monotonic: when the last failure was answered */
+	int64_t until_us;  /* monotonic */
 	bool told;
 	enum outcome_kind told_kind;
 };
@@ -57,17 +57,18 @@ struct line { /* a watch at a host */
 	struct list in_lane;
 	struct lane *lane;
 	char *watch;
-	const struct conf_watch *conf; /* NULL: no longer configured; then only what may be out already is sent */
+	const struct conf_watch
+		*conf; /* NULL: no longer configured; then only what may be out already is sent */
 	struct rate rate;
 	int64_t max_out;
 	struct pause pause;
 	int64_t out;
-	int64_t pending; /* of a configured watch */
+	int64_t pending;	/* of a configured watch */
 	int64_t ids[PAGE_ROWS]; /* fetched, not yet served */
 	int n, pos;
-	int64_t after;          /* rows never tried were fetched up to this one */
-	bool look;              /* the ledger may have more */
-	int64_t due_us;         /* monotonic: when to look again; INT64_MAX: never */
+	int64_t after;	/* rows never tried were fetched up to this one */
+	bool look;	/* the ledger may have more */
+	int64_t due_us; /* monotonic: when to look again; INT64_MAX: never */
 };
 
 enum slot_state { SLOT_CHOSEN, SLOT_OUT, SLOT_ANSWERED };
@@ -172,8 +173,10 @@ static void tell_lane(struct lane *lane, const struct slot *slot)
 	lane->pause.told = true;
 	lane->pause.told_kind = slot->outcome.kind;
 	text_printable(slot->message, strlen(slot->message), words, sizeof(words));
-	log_error("workspace %s %s: %s; its files wait, trying again every minute at the latest", lane_name(lane),
-		slot->outcome.kind == OUTCOME_CREDENTIAL ? "refuses the credential" : "cannot be reached", words);
+	log_error("workspace %s %s: %s; its files wait, trying again every minute at the latest",
+		lane_name(lane),
+		slot->outcome.kind == OUTCOME_CREDENTIAL ? "refuses the credential" : "cannot be reached",
+		words);
 }
 
 static void tell_line(struct line *line, const struct slot *slot)
@@ -184,7 +187,8 @@ static void tell_line(struct line *line, const struct slot *slot)
 		return;
 	line->pause.told = true;
 	text_printable(slot->message, strlen(slot->message), words, sizeof(words));
-	log_error("watch %s: its job cannot be started: %s; its files wait, trying again every minute at the latest",
+	log_error("watch %s: its job cannot be started: %s; its files wait, trying again every minute at the "
+		  "latest",
 		line->watch, words);
 }
 
@@ -199,7 +203,8 @@ static void line_restart(struct line *line)
 /* The server asks for a pause, and speaks for the whole workspace. */
 static void pause_lane(struct lane *lane, const struct slot *slot)
 {
-	int64_t wait_us = slot->retry_after_us < BACKOFF_RETRY_AFTER_MAX_US ? slot->retry_after_us : BACKOFF_RETRY_AFTER_MAX_US;
+	int64_t wait_us = slot->retry_after_us < BACKOFF_RETRY_AFTER_MAX_US ? slot->retry_after_us
+									    : BACKOFF_RETRY_AFTER_MAX_US;
 
 	if (lane->pause.failures == 0)
 		lane->pause.failures = 1;
@@ -317,19 +322,23 @@ static int apply_started(struct slot *slot, struct ledger_row *row, int64_t now_
 {
 	struct sender *s = slot->sender;
 	char path[SHOWN_BYTES];
-	int rc = ledger_set_started(s->ledger, row->id, slot->run_id, row->attempts, slot->principal, now_us, err);
+	int rc = ledger_set_started(
+		s->ledger, row->id, slot->run_id, row->attempts, slot->principal, now_us, err);
 
 	if (rc == 0)
-		rc = scribe_run_started(s->scribe, row, row->attempts, slot->principal, slot->run_id, now_us, err);
+		rc = scribe_run_started(
+			s->scribe, row, row->attempts, slot->principal, slot->run_id, now_us, err);
 	if (rc < 0)
 		return rc;
 	slot->gone = true;
 	slot_say(slot, LOG_LEVEL_INFO,
-		mem_printf("started: run %" PRId64 " of job %" PRId64 " for %s", slot->run_id, row->job_id, show_row(row, path)));
+		mem_printf("started: run %" PRId64 " of job %" PRId64 " for %s", slot->run_id, row->job_id,
+			show_row(row, path)));
 	return 0;
 }
 
-static struct event_failure failure_of(const struct slot *slot, const struct ledger_row *row, const char *reason)
+static struct event_failure failure_of(
+	const struct slot *slot, const struct ledger_row *row, const char *reason)
 {
 	return (struct event_failure){
 		.reason = reason,
@@ -341,7 +350,8 @@ static struct event_failure failure_of(const struct slot *slot, const struct led
 	};
 }
 
-static int apply_failed(struct slot *slot, struct ledger_row *row, const char *reason, int64_t now_us, struct err *err)
+static int apply_failed(
+	struct slot *slot, struct ledger_row *row, const char *reason, int64_t now_us, struct err *err)
 {
 	struct sender *s = slot->sender;
 	struct event_failure x = failure_of(slot, row, reason);
@@ -352,12 +362,14 @@ static int apply_failed(struct slot *slot, struct ledger_row *row, const char *r
 	row->failures++;
 	rc = ledger_set_failed(s->ledger, row, reason, slot->message, now_us, err);
 	if (rc == 0)
-		rc = scribe_start(s->scribe, EVENT_START_FAILED, row->watch, row->token, row->failures, &f, &x, now_us, err);
+		rc = scribe_start(s->scribe, EVENT_START_FAILED, row->watch, row->token, row->failures, &f,
+			&x, now_us, err);
 	if (rc < 0)
 		return rc;
 	slot->gone = true;
 	(void)text_printable(slot->message, strlen(slot->message), words, sizeof(words));
-	slot_say(slot, LOG_LEVEL_ERROR, mem_printf("dead letter: %s: %s (%s)", show_row(row, path), reason, words));
+	slot_say(slot, LOG_LEVEL_ERROR,
+		mem_printf("dead letter: %s: %s (%s)", show_row(row, path), reason, words));
 	return 0;
 }
 
@@ -375,8 +387,8 @@ static int64_t next_try_us(const struct slot *slot, const struct ledger_row *row
 		return line->lane->pause.until_us;
 	if (slot->outcome.kind == OUTCOME_JOB)
 		return line->pause.until_us;
-	return slot->answered_us +
-	       backoff_delay_us(row->attempts < 100 ? (unsigned)row->attempts : 100, slot->retry_after_us, random_bits());
+	return slot->answered_us + backoff_delay_us(row->attempts < 100 ? (unsigned)row->attempts : 100,
+					   slot->retry_after_us, random_bits());
 }
 
 static bool counts_as_tried(const struct slot *slot)
@@ -400,14 +412,17 @@ static int tell_retrying(struct slot *slot, struct ledger_row *row, int64_t now_
 	struct event_file f = scribe_file_of(row);
 	char path[SHOWN_BYTES], words[WORDS_BYTES], span[CLOCK_TEXT_BYTES];
 
-	if (slot->outcome.kind == OUTCOME_CREDENTIAL || slot->outcome.kind == OUTCOME_JOB || !is_power_of_two(row->attempts))
+	if (slot->outcome.kind == OUTCOME_CREDENTIAL || slot->outcome.kind == OUTCOME_JOB ||
+		!is_power_of_two(row->attempts))
 		return 0;
 	row->retryings++;
 	(void)text_printable(slot->message, strlen(slot->message), words, sizeof(words));
 	slot_say(slot, LOG_LEVEL_WARNING,
-		mem_printf("not started yet: %s: %s (%s); trying again in %s", show_row(row, path), slot->outcome.reason,
-			words, clock_format_span(row->next_attempt_us - row->last_failed_us, span)));
-	return scribe_start(s->scribe, EVENT_START_RETRYING, row->watch, row->token, row->retryings, &f, &x, now_us, err);
+		mem_printf("not started yet: %s: %s (%s); trying again in %s", show_row(row, path),
+			slot->outcome.reason, words,
+			clock_format_span(row->next_attempt_us - row->last_failed_us, span)));
+	return scribe_start(
+		s->scribe, EVENT_START_RETRYING, row->watch, row->token, row->retryings, &f, &x, now_us, err);
 }
 
 static int apply_retry(struct slot *slot, struct ledger_row *row, int64_t now_us, struct err *err)
@@ -461,7 +476,8 @@ static int apply_answer(struct slot *slot, struct err *err)
 	int rc = ledger_row(slot->sender->ledger, slot->id, &row, err);
 
 	if (rc == 0)
-		rc = err_set(err, ERR_INPUT, EBADMSG, "row %" PRId64 " has disappeared from the ledger", slot->id);
+		rc = err_set(
+			err, ERR_INPUT, EBADMSG, "row %" PRId64 " has disappeared from the ledger", slot->id);
 	if (rc == -EBADMSG) { /* the others must not wait for this one; after a restart it is sent again */
 		slot_say(slot, LOG_LEVEL_ERROR, mem_printf("%s; its answer cannot be recorded", err->text));
 		return 0;
@@ -475,8 +491,7 @@ static int apply_answer(struct slot *slot, struct err *err)
 
 static int apply_answers(struct sender *s, struct err *err)
 {
-	LIST_FOREACH(it, &s->slots)
-	{
+	LIST_FOREACH (it, &s->slots) {
 		struct slot *slot = LIST_OF(it, struct slot, in);
 		int rc = slot->state == SLOT_ANSWERED ? apply_answer(slot, err) : 0;
 
@@ -554,7 +569,8 @@ static int choose_loaded(struct sender *s, struct line *line, const struct ledge
 	int rc = ledger_request(s->ledger, row->id, &s->body, err);
 
 	if (rc == 0 || !row->token[0])
-		return err_set(err, ERR_INPUT, EBADMSG, "row %" PRId64 " of the ledger waits without a request", row->id);
+		return err_set(err, ERR_INPUT, EBADMSG,
+			"row %" PRId64 " of the ledger waits without a request", row->id);
 	if (rc > 0 && !row->sent)
 		rc = ledger_mark_sent(s->ledger, row->id, err);
 	if (rc < 0)
@@ -601,8 +617,7 @@ static int choose_from_line(struct sender *s, struct line *line, int64_t now_us,
 /* Takes from the lines of a lane in turn. 1, 0, -errno */
 static int choose_from_lane(struct sender *s, struct lane *lane, int64_t now_us, struct err *err)
 {
-	LIST_FOREACH_SAFE(it, &lane->lines)
-	{
+	LIST_FOREACH_SAFE (it, &lane->lines) {
 		struct line *line = LIST_OF(it, struct line, in_lane);
 		int rc = is_free(line, now_us) ? choose_from_line(s, line, now_us, err) : 0;
 
@@ -659,7 +674,8 @@ static int64_t line_time(const struct line *line, int64_t now_us)
 		(line->out > 0 && line->pause.failures > 0) || (lane->out > 0 && lane->pause.failures > 0))
 		return INT64_MAX;
 	at_us = later_of(at_us, later_of(pause_until(&line->pause), pause_until(&lane->pause)));
-	return later_of(at_us, later_of(rate_next_us(&line->rate, now_us), rate_next_us(&lane->rate, now_us)));
+	return later_of(
+		at_us, later_of(rate_next_us(&line->rate, now_us), rate_next_us(&lane->rate, now_us)));
 }
 
 static void set_timer(struct sender *s)
@@ -721,7 +737,8 @@ static struct line *find_line(const struct sender *s, const char *watch, const s
 	return NULL;
 }
 
-static struct line *add_line(struct sender *s, const char *watch, const struct conf_watch *conf, struct lane *lane)
+static struct line *add_line(
+	struct sender *s, const char *watch, const struct conf_watch *conf, struct lane *lane)
 {
 	struct line *line = mem_alloc(sizeof(*line));
 
@@ -802,12 +819,14 @@ static int line_up(const char *watch, const char *host, int64_t rows, void *arg)
 	else
 		lane = lane_to(x->s, host);
 	if (!lane) {
-		log_warning("watch %s: %" PRId64 " files wait for the workspace %s, which is not configured any more", watch,
-			rows, host);
+		log_warning("watch %s: %" PRId64
+			    " files wait for the workspace %s, which is not configured any more",
+			watch, rows, host);
 		return 0;
 	}
 	line = find_line(x->s, watch, lane);
-	if (!line) { /* a watch or workspace of former days: what may be out must be asked for, the rest waits */
+	if (!line) { /* a watch or workspace of former days: what may be out must be asked for, the rest waits
+		      */
 		log_warning("watch %s is not configured for the workspace %s any more: of its %" PRId64
 			    " waiting files only those are sent that may have been sent before",
 			watch, host, rows);
@@ -845,7 +864,8 @@ struct sender *sender_new(const struct sender_options *o, struct err *err)
 	s->by_id = map_new();
 	s->timer = loop_timer_add(o->loop, on_timer, s);
 	buf_init(&s->body, REQUEST_BODY_BYTES);
-	if (add_watches(s, o, err) < 0 || ledger_each_line(o->ledger, line_up, &lining, err) < 0 || clamp_due(s, err) < 0) {
+	if (add_watches(s, o, err) < 0 || ledger_each_line(o->ledger, line_up, &lining, err) < 0 ||
+		clamp_due(s, err) < 0) {
 		sender_free(s);
 		return NULL;
 	}
@@ -859,8 +879,8 @@ void sender_free(struct sender *s)
 		return;
 	for (size_t i = 0; i < s->lanes_n; i++)
 		jobs_free(s->lanes[i]->jobs);
-	LIST_FOREACH_SAFE(it, &s->slots)
-	slot_free(LIST_OF(it, struct slot, in));
+	LIST_FOREACH_SAFE (it, &s->slots)
+		slot_free(LIST_OF(it, struct slot, in));
 	for (size_t i = 0; i < s->lanes_n; i++)
 		free(s->lanes[i]);
 	for (size_t i = 0; i < s->lines_n; i++) {
@@ -969,8 +989,7 @@ static void close_slot(struct sender *s, struct slot *slot)
 
 void sender_committed(struct sender *s)
 {
-	LIST_FOREACH_SAFE(it, &s->slots)
-	{
+	LIST_FOREACH_SAFE (it, &s->slots) {
 		struct slot *slot = LIST_OF(it, struct slot, in);
 
 		if (slot->state == SLOT_ANSWERED)
@@ -983,8 +1002,7 @@ void sender_committed(struct sender *s)
 
 void sender_undo(struct sender *s)
 {
-	LIST_FOREACH_SAFE(it, &s->slots)
-	{
+	LIST_FOREACH_SAFE (it, &s->slots) {
 		struct slot *slot = LIST_OF(it, struct slot, in);
 
 		slot->gone = false;

@@ -28,6 +28,7 @@
 #define KEEPER_LIVED_WELL_US (60 * US_PER_S) /* who lived that long starts again at once */
 #define KEEPER_STOP_WATCHERS_US (3 * US_PER_S)
 #define KEEPER_STOP_DISPATCHER_US (10 * US_PER_S)
+#define KEEPER_SCAN_STARTS 3 /* a scan's dispatcher that is killed so often will not make it */
 #define KEEPER_GIVE_UP_US                                                                                    \
 	(2 * US_PER_S) /* after SIGKILL: a process in an uninterruptible call is left behind */
 
@@ -406,8 +407,9 @@ static void keeper_watch_ended(struct keeper_watch *w, int wait_status)
 /* Did it refuse to work, in a way that another start would not change? */
 static bool keeper_is_refusal(const struct keeper *k, int wait_status)
 {
-	return WIFEXITED(wait_status) &&
-	       (k->options->mode == WIRE_MODE_SCAN || WEXITSTATUS(wait_status) == 78 || !k->ready);
+	if (k->options->mode == WIRE_MODE_SCAN)
+		return WIFEXITED(wait_status) || k->dispatcher.starts >= KEEPER_SCAN_STARTS;
+	return WIFEXITED(wait_status) && (WEXITSTATUS(wait_status) == 78 || !k->ready);
 }
 
 static void keeper_dispatcher_ended(struct keeper *k, int wait_status)
@@ -421,13 +423,20 @@ static void keeper_dispatcher_ended(struct keeper *k, int wait_status)
 		loop_stop(k->loop, 0);
 		return;
 	}
-	if (k->phase == KEEPER_RUNNING && keeper_is_refusal(k, wait_status)) {
-		k->status = WEXITSTATUS(wait_status);
+	process_describe_end(wait_status, text);
+	if (!WIFEXITED(wait_status) && (k->phase != KEEPER_RUNNING || keeper_is_refusal(k, wait_status))) {
+		log_error("the dispatcher %s", text);
+		k->status = 1;
+	}
+	if (k->phase != KEEPER_RUNNING)
+		return; /* its watches are ending, and so are we */
+	if (keeper_is_refusal(k, wait_status)) {
+		if (WIFEXITED(wait_status))
+			k->status = WEXITSTATUS(wait_status);
 		keeper_stop(k);
 		return;
 	}
-	log_error("the dispatcher %s; starting it and all watches again",
-		process_describe_end(wait_status, text));
+	log_error("the dispatcher %s; starting it and all watches again", text);
 	loop_timer_set(k->dispatcher.again, clock_mono_us() + keeper_child_pause(&k->dispatcher));
 }
 

@@ -14,7 +14,7 @@
 
 struct closes_inode_entry {
 	struct list order;
-	uint64_t ino;
+	uint64_t ino, under;
 	int64_t birth_ns;
 };
 
@@ -72,7 +72,15 @@ void closes_free(struct closes *c)
 	free(c);
 }
 
-void closes_add(struct closes *c, const struct closes_inode *i)
+uint64_t closes_under(const void *key, size_t key_len)
+{
+	static const uint64_t any[2] = {0}; /* two names with one number only cost a longer wait */
+	uint64_t under = map_hash_bytes(any, key, key_len);
+
+	return under ? under : 1;
+}
+
+void closes_add(struct closes *c, const struct closes_inode *i, uint64_t under)
 {
 	struct closes_inode_entry *e;
 
@@ -88,17 +96,27 @@ void closes_add(struct closes *c, const struct closes_inode *i)
 		(void)map_put_u64(c->inodes, e->ino, e);
 	}
 	e->birth_ns = i->birth_ns;
+	e->under = under;
 	list_remove(&e->order);
 	list_add_tail(&c->inode_order, &e->order);
 }
 
-bool closes_has(const struct closes *c, const struct closes_inode *i)
+bool closes_has(const struct closes *c, const struct closes_inode *i, uint64_t under)
 {
 	const struct closes_inode_entry *e = i->ino == 0 ? NULL : map_get_u64(c->inodes, i->ino);
 
-	if (!e || e->birth_ns != i->birth_ns)
+	if (!e || e->birth_ns != i->birth_ns || e->under == under)
 		return false;
 	return i->birth_ns != 0 || i->links > 1;
+}
+
+bool closes_created(struct closes *c, const struct closes_inode *i, uint64_t under)
+{
+	struct closes_inode_entry *e = i->ino == 0 ? NULL : map_get_u64(c->inodes, i->ino);
+
+	if (e && e->under == under)
+		closes_drop_inode(c, e);
+	return closes_has(c, i, under);
 }
 
 struct closes_name *closes_name(struct closes *c, const void *key, size_t key_len, bool make)

@@ -26,7 +26,8 @@ struct explain {
 	struct probe_bytes bytes;
 	struct filetype type;
 	enum rules_verdict verdict;
-	bool asked; /* the sniffer has a question */
+	bool missing; /* there is no such file */
+	bool asked;   /* the sniffer has a question */
 	char why[RULES_WHY_BYTES];
 	void (*done)(void *arg);
 	void *arg;
@@ -147,10 +148,12 @@ static bool explain_open(struct explain *x)
 		int code = -x->file_fd;
 
 		x->file_fd = -1;
+		x->missing = code == ENOENT || code == ENOTDIR;
 		explain_step(x, "file", 0, "%s",
-			code == ENOENT	? "there is no such file (yet)"
-			: code == ELOOP ? "it is a symbolic link, or lies behind one: never followed"
-					: strerror(code));
+			code == ENOENT	 ? "there is no such file (yet)"
+			: code == ELOOP	 ? "it is a symbolic link, or lies behind one: never followed"
+			: code == EACCES ? "it cannot be read (Permission denied): it waits until it can be"
+					 : strerror(code));
 		return false;
 	}
 	if (probe_fd(x->file_fd, x->relpath, s->page, &x->st) < 0 || !x->st.is_regular) {
@@ -186,11 +189,11 @@ void explain_path(struct sense *s, int fd, const char *path, void (*done)(void *
 	rules_hash(s->watch, s->ask ? ask_libmagic_version(s->ask) : "", s->rules_hash);
 	if (!explain_find_root(x, path)) {
 		explain_step(x, "watch", 0, "this path is not below a directory of the watch");
-		explain_end(x, "", -1);
+		explain_end(x, "", WIRE_SIZE_NOT_A_FILE);
 		return;
 	}
 	if (!explain_name(x) || !explain_open(x)) {
-		explain_end(x, "", -1);
+		explain_end(x, "", x->missing ? WIRE_SIZE_NOT_THERE : WIRE_SIZE_NOT_A_FILE);
 		return;
 	}
 	explain_step(x, "file", 1, "%lld bytes, changed %s, inode %llu, owner %lld",
@@ -198,7 +201,11 @@ void explain_path(struct sense *s, int fd, const char *path, void (*done)(void *
 		(unsigned long long)x->st.look.ino, (long long)x->st.owner);
 	explain_completeness(x, probe_lease(x->file_fd, s->roots[x->root].lease_trusted));
 	x->verdict = rules_judge_file(s->watch, x->relpath, x->st.look.size, x->why);
-	explain_step(x, "size", x->verdict == RULES_ACCEPT, "%s",
+	explain_step(x,
+		x->verdict == RULES_ACCEPT || x->verdict == RULES_TOO_SMALL || x->verdict == RULES_TOO_LARGE
+			? "size"
+			: "characters",
+		x->verdict == RULES_ACCEPT, "%s",
 		x->verdict == RULES_ACCEPT ? "size and characters of the name are accepted" : x->why);
 	if (x->verdict != RULES_ACCEPT || !s->ask) {
 		if (!s->ask)
@@ -213,7 +220,7 @@ void explain_path(struct sense *s, int fd, const char *path, void (*done)(void *
 		return; /* explain_answer goes on */
 	}
 	explain_step(x, "type", 0, "the file cannot be read: %s", err.text[0] ? err.text : "it changes");
-	explain_end(x, "", -1);
+	explain_end(x, "", WIRE_SIZE_NOT_A_FILE);
 }
 
 void explain_answer(struct sense *s, const struct ask_result *r)

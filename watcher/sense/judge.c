@@ -32,7 +32,7 @@ struct judge {
 	struct probe_bytes bytes;
 	struct buf path, evidence;
 	uint64_t tag;
-	bool io_said;
+	bool io_said, crowd_said;
 };
 
 /* What is reported about current. */
@@ -263,6 +263,19 @@ static void judge_complete(struct judge *j)
 	}
 }
 
+/* Where the table is crowded with files that time alone does not complete, it has no room for those that it
+ * would, and with no events read and nothing listed it would stay so. A writer's close announces itself
+ * again, and every file is found by the next listing. */
+static void judge_leave(struct judge *j)
+{
+	if (!j->crowd_said)
+		log_warning(
+			"very many files are open for writing or cannot be read: some are left to the next "
+			"listing");
+	j->crowd_said = true;
+	judge_drop(j);
+}
+
 /* Opening was refused. */
 static void judge_unopened(struct judge *j, struct unsettled_file *f, int code)
 {
@@ -283,6 +296,10 @@ static void judge_unopened(struct judge *j, struct unsettled_file *f, int code)
 		log_warning("%s: cannot be read (%s): it waits, and is tried again at each listing; let the "
 			    "service's user read it",
 			buf_str(&absolute), strerror(code));
+		if (unsettled_count(j->s->unsettled) > UNSETTLED_MAX / 2) {
+			judge_leave(j);
+			return;
+		}
 		f->unreadable = true;
 		judge_end(j);
 		return;
@@ -296,7 +313,10 @@ static void judge_unopened(struct judge *j, struct unsettled_file *f, int code)
 			strerror(code));
 	}
 	settle_unlooked(&f->settle, &j->s->policy, clock_mono_us());
-	judge_wait_again(j);
+	if (unsettled_is_full(j->s->unsettled))
+		judge_leave(j);
+	else
+		judge_wait_again(j);
 }
 
 static void judge_look(struct judge *j, struct unsettled_file *f)
@@ -307,8 +327,13 @@ static void judge_look(struct judge *j, struct unsettled_file *f)
 	unsettled_unschedule(j->s->unsettled, f);
 	j->busy = true;
 	j->current = f;
+	if (root_fd < 0) {
+		sense_root_unopened(j->s, f->dir->root, -root_fd); /* forgets f */
+		judge_end(j);
+		return;
+	}
 	tree_path_of(f->dir, f->name, &j->path);
-	j->fd = root_fd < 0 ? root_fd : probe_open(root_fd, buf_str(&j->path), j->s->page);
+	j->fd = probe_open(root_fd, buf_str(&j->path), j->s->page);
 	if (j->fd < 0) {
 		int code = -j->fd;
 
@@ -329,6 +354,8 @@ static void judge_look(struct judge *j, struct unsettled_file *f)
 	j->st.look.lease = probe_lease(j->fd, root->lease_trusted);
 	if (settle_look(&f->settle, &j->s->policy, &j->st.look, clock_mono_us()) == SETTLE_COMPLETE)
 		judge_complete(j);
+	else if (unsettled_is_full(j->s->unsettled) && settle_is_stuck(&f->settle, &j->s->policy))
+		judge_leave(j);
 	else
 		judge_wait_again(j);
 }

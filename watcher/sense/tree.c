@@ -15,6 +15,7 @@ struct tree {
 	struct map *by_name; /* key: parent pointer bytes + name */
 	struct list roots;   /* of .sibling */
 	size_t count;
+	uint64_t made; /* so many so far */
 };
 
 static void tree_key(const struct tree_dir *parent, const char *name, struct buf *b)
@@ -42,6 +43,7 @@ static struct tree_dir *tree_make(struct tree *t, struct tree_dir *parent, const
 {
 	struct tree_dir *d = mem_alloc(sizeof(*d));
 
+	d->id = ++t->made;
 	d->parent = parent;
 	d->name = mem_strdup(name);
 	d->wd = TREE_NO_WD;

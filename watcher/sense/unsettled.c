@@ -63,6 +63,7 @@ struct unsettled_file *unsettled_add(struct unsettled *u, struct tree_dir *dir, 
 	unsettled_key(dir, name, &key);
 	before = map_put(u->by_name, key.data, key.len, f);
 	BUG_ON(before);
+	dir->unsettled++;
 	return f;
 }
 
@@ -153,6 +154,7 @@ void unsettled_drop(struct unsettled *u, struct unsettled_file *f)
 	unsettled_unschedule(u, f);
 	unsettled_key(f->dir, f->name, &key);
 	(void)map_remove(u->by_name, key.data, key.len);
+	f->dir->unsettled--;
 	unsettled_release(f);
 }
 
@@ -177,6 +179,8 @@ void unsettled_drop_directory(struct unsettled *u, const struct tree_dir *dir)
 {
 	struct unsettled_below below = {.u = u, .dir = dir};
 
+	if (dir->unsettled == 0)
+		return; /* the usual case, and the whole table is a lot to look through */
 	map_each(u->by_name, unsettled_drop_below, &below);
 }
 

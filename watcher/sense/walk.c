@@ -41,9 +41,10 @@ struct walk {
 	int64_t seq;
 	bool outstanding;
 	bool limit_said;
+	bool denied;   /* something in current may not be looked at */
 	bool stepping; /* a step is deferred */
 	bool stopped;  /* for lack of room in the table or the socket */
-	struct buf path;
+	struct buf path, absolute;
 };
 
 static void walk_step(void *arg);
@@ -57,6 +58,7 @@ struct walk *walk_new(struct sense *s)
 	buf_init(&w->batch, WIRE_CANDIDATES_BYTES);
 	buf_init(&w->sent, WIRE_CANDIDATES_BYTES);
 	buf_init(&w->path, 2 * WIRE_PATH_BYTES);
+	buf_init(&w->absolute, 2 * WIRE_PATH_BYTES);
 	return w;
 }
 
@@ -74,9 +76,12 @@ void walk_free(struct walk *w)
 		return;
 	loop_defer_cancel(w->s->loop, walk_step, w);
 	walk_close_current(w);
+	while (!list_is_empty(&w->queue))
+		list_remove(w->queue.next); /* the directories live longer */
 	buf_done(&w->batch);
 	buf_done(&w->sent);
 	buf_done(&w->path);
+	buf_done(&w->absolute);
 	free(w);
 }
 
@@ -144,6 +149,11 @@ void walk_pass(struct walk *w, const char *why)
 		w->again = why;
 	else
 		walk_begin_pass(w, why);
+}
+
+void walk_cut_short(struct walk *w)
+{
+	w->complete = false;
 }
 
 static void walk_end_pass(struct walk *w)
@@ -233,7 +243,15 @@ void walk_wanted(struct walk *w, const struct wire_wanted *m)
 	walk_kick(w);
 }
 
-static void walk_say_limit(struct walk *w)
+/* The whole path of a directory, for messages; borrowed until the next call. */
+static const char *walk_absolute(struct walk *w, const struct tree_dir *d)
+{
+	tree_path(d, &w->path);
+	sense_absolute(w->s, d->root, buf_str(&w->path), &w->absolute);
+	return buf_str(&w->absolute);
+}
+
+static void walk_say_limit(struct walk *w, const struct tree_dir *d)
 {
 	CLEANUP_BUF struct buf text = BUF_INIT(64);
 	int64_t limit = 0;
@@ -246,7 +264,7 @@ static void walk_say_limit(struct walk *w)
 		if (num_parse_i64(text.data, &limit) < 0)
 			limit = 0;
 	}
-	sense_trouble(w->s, "watch_limit", buf_str(&w->path), (int64_t)tree_count(w->s->tree),
+	sense_trouble(w->s, "watch_limit", walk_absolute(w, d), (int64_t)tree_count(w->s->tree),
 		"no inotify watch left: this directory and others are only seen by the listing every "
 		"`rescan`; raise the "
 		"limit with: sysctl fs.inotify.max_user_watches=%" PRId64,
@@ -263,9 +281,9 @@ static void walk_watch(struct walk *w, struct tree_dir *d, int fd)
 	}
 	tree_set_wd(w->s->tree, d, TREE_NO_WD);
 	if (wd == -ENOSPC)
-		walk_say_limit(w);
+		walk_say_limit(w, d);
 	else
-		sense_trouble(w->s, "degraded", buf_str(&w->path), 0,
+		sense_trouble(w->s, "degraded", walk_absolute(w, d), 0,
 			"cannot watch this directory (%s): it is only seen by the listing every `rescan`",
 			strerror(-wd));
 }
@@ -273,18 +291,21 @@ static void walk_watch(struct walk *w, struct tree_dir *d, int fd)
 static void walk_unopened(struct walk *w, struct tree_dir *d, int code)
 {
 	bool gone = code == ENOENT || code == ENOTDIR || code == ELOOP || code == EXDEV;
+	bool denied = code == EACCES || code == EPERM;
 
 	if (gone && d->parent) {
 		sense_drop_directory(w->s, d);
 		return;
 	}
-	w->complete = false;
-	if (gone) {
+	/* A subdirectory that we may not read is said, and no reason never to be ready. */
+	if (!denied || !d->parent)
+		w->complete = false;
+	if (!d->parent && (gone || denied)) {
 		sense_root_lost(w->s, d->root, strerror(code));
 		return;
 	}
 	if (!d->unreadable)
-		sense_trouble(w->s, code == EACCES ? "unreadable" : "io", buf_str(&w->path), 0,
+		sense_trouble(w->s, denied ? "unreadable" : "io", walk_absolute(w, d), 0,
 			"cannot list this directory (%s); tried again at each listing", strerror(code));
 	d->unreadable = true;
 }
@@ -299,7 +320,7 @@ static void walk_open_next(struct walk *w)
 	tree_path(d, &w->path);
 	root_fd = sense_root_fd(w->s, d->root);
 	if (root_fd < 0) {
-		walk_unopened(w, d, -root_fd);
+		sense_root_unopened(w->s, d->root, -root_fd);
 		return;
 	}
 	wire_page_enter(w->s->page, "open", buf_str(&w->path));
@@ -309,7 +330,6 @@ static void walk_open_next(struct walk *w)
 		walk_unopened(w, d, -fd);
 		return;
 	}
-	d->unreadable = false;
 	walk_watch(w, d, fd);
 	w->dir = fdopendir(fd);
 	if (!w->dir) {
@@ -320,6 +340,7 @@ static void walk_open_next(struct walk *w)
 		return;
 	}
 	w->current = d;
+	w->denied = false;
 	w->directories++;
 	w->serial++;
 	d->met = w->serial;
@@ -344,6 +365,7 @@ static void walk_close_done(struct walk *w)
 	struct tree_dir *d = w->current;
 
 	walk_close_current(w);
+	d->unreadable = w->denied;
 	walk_drop_unmet(w, d, d->met);
 }
 
@@ -362,12 +384,37 @@ static void walk_subdirectory(struct walk *w, const char *name)
 		walk_directory(w, child);
 }
 
+/* Looks at w->path, a name of the current directory. False: nothing can be told of it, or it is gone again.
+ */
+static bool walk_probe(struct walk *w, struct probe_stat *ret)
+{
+	size_t root = w->current->root;
+	int root_fd = sense_root_fd(w->s, root), rc;
+
+	if (root_fd < 0) {
+		sense_root_unopened(w->s, root, -root_fd); /* closes the current directory */
+		return false;
+	}
+	rc = probe_name(root_fd, buf_str(&w->path), w->s->page, ret);
+	if (rc == -EACCES || rc == -EPERM) {
+		if (!w->denied && !w->current->unreadable)
+			sense_trouble(w->s, "unreadable", buf_str(&w->path), 0,
+				"cannot look at this file (%s: may its directory be searched?); it and "
+				"others "
+				"there are tried again at each listing",
+				strerror(-rc));
+		w->denied = true;
+	} else if (rc < 0 && rc != -ENOENT && rc != -ENOTDIR) {
+		w->complete = false;
+	}
+	return rc == 0;
+}
+
 static void walk_file(struct walk *w, const char *name)
 {
 	struct unsettled_file *f;
 	struct wire_candidate c;
 	struct probe_stat st;
-	int root_fd;
 
 	tree_path_of(w->current, name, &w->path);
 	if (w->path.len >= WIRE_PATH_BYTES ||
@@ -380,9 +427,8 @@ static void walk_file(struct walk *w, const char *name)
 			judge_schedule(w->s->judge, f);
 		return;
 	}
-	root_fd = sense_root_fd(w->s, w->current->root);
-	if (root_fd < 0 || probe_name(root_fd, buf_str(&w->path), w->s->page, &st) < 0 || !st.is_regular)
-		return; /* gone again, or nothing for us */
+	if (!walk_probe(w, &st) || !st.is_regular)
+		return;
 	c = (struct wire_candidate){.relpath = buf_str(&w->path),
 		.size = st.look.size,
 		.mtime_ns = st.look.mtime_ns,
@@ -395,7 +441,6 @@ static void walk_file(struct walk *w, const char *name)
 static void walk_entry(struct walk *w, const struct dirent *e)
 {
 	struct probe_stat st;
-	int root_fd;
 
 	if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
 		return;
@@ -405,8 +450,7 @@ static void walk_entry(struct walk *w, const struct dirent *e)
 		walk_file(w, e->d_name);
 	} else if (e->d_type == DT_UNKNOWN) {
 		tree_path_of(w->current, e->d_name, &w->path);
-		root_fd = sense_root_fd(w->s, w->current->root);
-		if (root_fd < 0 || probe_name(root_fd, buf_str(&w->path), w->s->page, &st) < 0)
+		if (!walk_probe(w, &st))
 			return;
 		if (st.is_directory)
 			walk_subdirectory(w, e->d_name);

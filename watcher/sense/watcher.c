@@ -44,9 +44,13 @@ struct watcher {
 	int64_t root_retry_us;
 	bool started;	/* the first pass has been asked for */
 	bool done_said; /* scan: counts with done = 1 are out */
-	/* Files that came by CREATE alone, newest last: one of them may be the other half of a link + unlink
-	 * rename. */
-	struct unsettled_file *recent_links[WATCHER_RECENT_LINKS];
+	uint64_t notes; /* events so far */
+	/* Files that came by CREATE alone, newest last, each with the number of that event: one of them may
+	 * be the other half of a link + unlink rename. */
+	struct watcher_link {
+		struct unsettled_file *file;
+		uint64_t note;
+	} recent_links[WATCHER_RECENT_LINKS];
 	size_t next_link;
 	struct buf path;
 	struct wire_message in;
@@ -58,15 +62,20 @@ struct watcher {
 int sense_root_fd(struct sense *s, size_t root)
 {
 	struct sense_root *r = &s->roots[root];
+	struct stat st;
 	int fd;
 
 	if (r->fd >= 0)
 		return r->fd;
 	wire_page_enter(s->page, "open", r->path);
-	fd = open(r->path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	fd = open(r->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOCTTY);
 	wire_page_leave(s->page);
 	if (fd < 0)
 		return -errno;
+	if (r->dir && (fstat(fd, &st) < 0 || st.st_dev != r->dev || st.st_ino != r->ino)) {
+		close(fd);
+		return -ESTALE;
+	}
 	r->fd = fd;
 	return fd;
 }
@@ -100,12 +109,26 @@ void sense_trouble(struct sense *s, const char *kind, const char *path, int64_t 
 		log_warning("%s: %s", path, detail);
 }
 
+static void watcher_key(const struct tree_dir *dir, const char *name, struct buf *b)
+{
+	(void)buf_add(b, &dir->id, sizeof(dir->id));
+	(void)buf_adds(b, name);
+}
+
+static uint64_t watcher_under(const struct tree_dir *dir, const char *name)
+{
+	CLEANUP_BUF struct buf key = BUF_INIT(WIRE_PATH_BYTES);
+
+	watcher_key(dir, name, &key);
+	return closes_under(key.data, key.len);
+}
+
 static void watcher_remember_closed(struct unsettled_file *f, void *arg)
 {
 	struct sense *s = arg;
 
 	if (f->settle.closed)
-		closes_add(s->closes, &f->inode);
+		closes_add(s->closes, &f->inode, watcher_under(f->dir, f->name));
 }
 
 static void watcher_directory_gone(struct tree_dir *d, int wd, void *arg)
@@ -129,6 +152,11 @@ static void watcher_retry_roots(struct watcher *w)
 		loop_timer_set(w->root_timer, clock_mono_us() + w->root_retry_us);
 }
 
+void sense_root_unopened(struct sense *s, size_t root, int code)
+{
+	sense_root_lost(s, root, code == ESTALE ? "another directory has taken its place" : strerror(code));
+}
+
 void sense_root_lost(struct sense *s, size_t root, const char *why)
 {
 	struct watcher *w = LIST_OF(s, struct watcher, s);
@@ -139,6 +167,7 @@ void sense_root_lost(struct sense *s, size_t root, const char *why)
 		r->dir = NULL;
 	}
 	fs_close(&r->fd);
+	walk_cut_short(s->walk);
 	if (!r->said_lost)
 		sense_trouble(s, "lost", r->path, 0,
 			"%s; nothing is forgotten, and it is looked for again every few seconds", why);
@@ -243,17 +272,10 @@ static void watcher_on_root_timer(struct loop_timer *t, void *arg)
 static void watcher_check_roots(struct watcher *w)
 {
 	for (size_t i = 0; i < w->s.roots_n; i++) {
-		struct sense_root *r = &w->s.roots[i];
-		struct stat st;
-		int fd;
+		int fd = w->s.roots[i].dir ? sense_root_fd(&w->s, i) : 0;
 
-		if (!r->dir)
-			continue;
-		fd = sense_root_fd(&w->s, i);
 		if (fd < 0)
-			sense_root_lost(&w->s, i, strerror(-fd));
-		else if (fstat(fd, &st) < 0 || st.st_dev != r->dev || st.st_ino != r->ino)
-			sense_root_lost(&w->s, i, "another directory has taken its place");
+			sense_root_unopened(&w->s, i, -fd);
 	}
 }
 
@@ -289,13 +311,11 @@ static void watcher_event_probe(struct watcher_event *e)
 		e->st = (struct probe_stat){0};
 }
 
-/* Temporary names are known by directory and name. */
 static struct closes_name *watcher_temporary(struct watcher_event *e, bool make)
 {
 	CLEANUP_BUF struct buf key = BUF_INIT(WIRE_PATH_BYTES);
 
-	(void)buf_add(&key, &e->dir, sizeof(struct tree_dir *));
-	(void)buf_adds(&key, e->note->name);
+	watcher_key(e->dir, e->note->name, &key);
 	return closes_name(e->w->s.closes, key.data, key.len, make);
 }
 
@@ -303,8 +323,7 @@ static void watcher_temporary_forget(struct watcher_event *e)
 {
 	CLEANUP_BUF struct buf key = BUF_INIT(WIRE_PATH_BYTES);
 
-	(void)buf_add(&key, &e->dir, sizeof(struct tree_dir *));
-	(void)buf_adds(&key, e->note->name);
+	watcher_key(e->dir, e->note->name, &key);
 	closes_name_forget(e->w->s.closes, key.data, key.len);
 }
 
@@ -330,21 +349,23 @@ static struct unsettled_file *watcher_hint(struct watcher_event *e, enum settle_
 	if (e->exists)
 		f->inode = e->st.inode;
 	f->began = hint == SETTLE_CREATED || hint == SETTLE_MOVED_OPEN;
+	f->note = e->w->notes;
 	judge_schedule(s->judge, f);
 	return f;
 }
 
-/* A name whose writer closed it has gone, and nobody could ask for its inode in time. If a name just came by
- * CREATE alone, the two are the halves of OpenSSH's rename (link, then unlink). */
-static void watcher_carry_to_link(struct watcher *w)
+/* A name whose writer closed it (with that event) has gone, and nobody could ask for its inode in time. If
+ * after the close a name came by CREATE alone, the two are the halves of OpenSSH's rename (link, then
+ * unlink). What was created before is somebody else's file, and may still be written. */
+static void watcher_carry_to_link(struct watcher *w, uint64_t closed_note)
 {
 	for (size_t i = 0; i < WATCHER_RECENT_LINKS; i++) {
 		size_t at = (w->next_link + WATCHER_RECENT_LINKS - 1 - i) % WATCHER_RECENT_LINKS;
-		struct unsettled_file *f = w->recent_links[at];
+		struct unsettled_file *f = w->recent_links[at].file;
 
-		w->recent_links[at] = NULL;
-		if (!f || f->settle.closed)
+		if (!f || f->settle.closed || w->recent_links[at].note < closed_note)
 			continue;
+		w->recent_links[at].file = NULL;
 		settle_note(&f->settle, &w->s.policy, SETTLE_CARRIED, clock_mono_us());
 		f->began = false;
 		judge_schedule(w->s.judge, f);
@@ -356,25 +377,27 @@ static void watcher_created(struct watcher_event *e)
 {
 	struct watcher *w = e->w;
 	struct unsettled_file *f;
-	enum settle_hint hint;
+	bool closed;
 
 	watcher_event_probe(e);
 	if (e->exists && !e->st.is_regular)
 		return;
+	closed = closes_created(w->s.closes, &e->st.inode, watcher_under(e->dir, e->note->name));
 	if (!e->looked_at) {
-		watcher_temporary(e, true)->inode = e->st.inode;
+		*watcher_temporary(e, true) =
+			(struct closes_name){.inode = e->st.inode, .closed = closed, .note = w->notes};
 		return;
 	}
-	hint = closes_has(w->s.closes, &e->st.inode) ? SETTLE_CARRIED : SETTLE_CREATED;
-	f = watcher_hint(e, hint);
-	if (hint == SETTLE_CREATED) {
-		w->recent_links[w->next_link] = f;
+	f = watcher_hint(e, closed ? SETTLE_CARRIED : SETTLE_CREATED);
+	if (!closed) {
+		w->recent_links[w->next_link] = (struct watcher_link){.file = f, .note = w->notes};
 		w->next_link = (w->next_link + 1) % WATCHER_RECENT_LINKS;
 	}
 }
 
 static void watcher_closed(struct watcher_event *e)
 {
+	uint64_t under = watcher_under(e->dir, e->note->name);
 	struct closes_name *n;
 
 	watcher_event_probe(e);
@@ -383,12 +406,13 @@ static void watcher_closed(struct watcher_event *e)
 	} else {
 		n = watcher_temporary(e, true);
 		n->closed = true;
+		n->note = e->w->notes;
 		if (e->exists)
 			n->inode = e->st.inode;
-		closes_add(e->w->s.closes, &n->inode);
+		closes_add(e->w->s.closes, &n->inode, under);
 		return;
 	}
-	closes_add(e->w->s.closes, &e->st.inode);
+	closes_add(e->w->s.closes, &e->st.inode, under);
 }
 
 static void watcher_moved_from(struct watcher_event *e)
@@ -396,14 +420,15 @@ static void watcher_moved_from(struct watcher_event *e)
 	struct closes_move m = {.cookie = e->note->cookie};
 	struct unsettled_file *f = e->looked_at ? watcher_find(e) : NULL;
 	const struct closes_name *n = e->looked_at ? NULL : watcher_temporary(e, false);
+	bool closed;
 
 	watcher_event_probe(e);
 	if (e->looked_at && e->exists && e->st.is_regular) {
-		/* The name means something again already (renameat2 with RENAME_EXCHANGE: no further event
-		 * comes for it). */
-		if (!f)
-			(void)watcher_hint(e,
-				closes_has(e->w->s.closes, &e->st.inode) ? SETTLE_CARRIED : SETTLE_MOVED_IN);
+		/* The name means something else already. Exchanged (renameat2 with RENAME_EXCHANGE): no
+		 * further event comes for it; created anew: it is being written. What was seen of the old one
+		 * counts for neither. */
+		closed = closes_has(e->w->s.closes, &e->st.inode, watcher_under(e->dir, e->note->name));
+		(void)watcher_hint(e, closed ? SETTLE_CARRIED : SETTLE_CREATED);
 		closes_moved_from(e->w->s.closes, &m);
 		return;
 	}
@@ -431,7 +456,8 @@ static void watcher_moved_to(struct watcher_event *e)
 	watcher_event_probe(e);
 	if (e->exists && !e->st.is_regular)
 		return;
-	if ((known && m.closed) || closes_has(e->w->s.closes, &e->st.inode))
+	if ((known && m.closed) ||
+		closes_has(e->w->s.closes, &e->st.inode, watcher_under(e->dir, e->note->name)))
 		hint = SETTLE_CARRIED;
 	else if (known && m.open)
 		hint = SETTLE_MOVED_OPEN;
@@ -442,6 +468,7 @@ static void watcher_moved_to(struct watcher_event *e)
 	n = watcher_temporary(e, true);
 	n->inode = e->exists ? e->st.inode : m.inode;
 	n->closed = hint == SETTLE_CARRIED;
+	n->note = e->w->notes;
 }
 
 static void watcher_deleted(struct watcher_event *e)
@@ -449,13 +476,14 @@ static void watcher_deleted(struct watcher_event *e)
 	struct unsettled_file *f = e->looked_at ? watcher_find(e) : NULL;
 	const struct closes_name *n = e->looked_at ? NULL : watcher_temporary(e, false);
 	bool orphan = (f && f->settle.closed && f->inode.ino == 0) || (n && n->closed && n->inode.ino == 0);
+	uint64_t note = f ? f->note : n ? n->note : 0;
 
 	if (f)
 		unsettled_drop(e->w->s.unsettled, f);
 	if (n)
 		watcher_temporary_forget(e);
 	if (orphan)
-		watcher_carry_to_link(e->w);
+		watcher_carry_to_link(e->w, note);
 }
 
 static void watcher_on_file(struct watcher *w, struct tree_dir *dir, const struct inotify_note *note)
@@ -516,7 +544,12 @@ static void watcher_on_self(struct watcher *w, struct tree_dir *dir, enum inotif
 	} else if (!dir->parent) {
 		sense_root_lost(&w->s, dir->root, "it was deleted, renamed or unmounted");
 	} else {
+		/* Its name may mean something again: what was hidden by an unmounted file system, or this
+		 * same directory, moved here and watched before the kernel had told of the move. */
+		struct tree_dir *parent = dir->parent;
+
 		sense_drop_directory(&w->s, dir);
+		walk_directory(w->s.walk, parent);
 	}
 }
 
@@ -524,23 +557,28 @@ static void watcher_overflow(struct watcher *w)
 {
 	sense_trouble(&w->s, "overflow", w->s.roots[0].path, (int64_t)tree_count(w->s.tree),
 		"the kernel's event queue was full and events were lost; listing everything");
+	walk_cut_short(w->s.walk);
 	walk_pass(w->s.walk, "overflow");
 }
 
 static void watcher_on_note(const struct inotify_note *note, void *arg)
 {
 	struct watcher *w = arg;
-	struct tree_dir *d, *next;
+	struct tree_dir *d;
 
+	w->notes++;
 	if (note->kind == INOTIFY_OVERFLOW) {
 		watcher_overflow(w);
 		return;
 	}
-	for (d = tree_by_wd(w->s.tree, note->wd); d; d = next) {
-		next = d->same;
-		if (note->kind == INOTIFY_SELF_GONE || note->kind == INOTIFY_IGNORED)
+	if (note->kind == INOTIFY_SELF_GONE || note->kind == INOTIFY_IGNORED) {
+		/* Each leaves the chain, and may take others of it along. */
+		while ((d = tree_by_wd(w->s.tree, note->wd)))
 			watcher_on_self(w, d, note->kind);
-		else if (note->is_directory)
+		return;
+	}
+	for (d = tree_by_wd(w->s.tree, note->wd); d; d = d->same) {
+		if (note->is_directory)
 			watcher_on_subdirectory(w, d, note);
 		else
 			watcher_on_file(w, d, note);
@@ -565,8 +603,8 @@ static void watcher_on_drop(struct unsettled_file *f, void *arg)
 	struct watcher *w = arg;
 
 	for (size_t i = 0; i < WATCHER_RECENT_LINKS; i++)
-		if (w->recent_links[i] == f)
-			w->recent_links[i] = NULL;
+		if (w->recent_links[i].file == f)
+			w->recent_links[i].file = NULL;
 	watcher_remember_closed(f, &w->s);
 	judge_forget(w->s.judge, f);
 }
@@ -602,6 +640,7 @@ static void watcher_on_message(void *arg, struct wire_message *m)
 }
 
 struct watcher_left {
+	const struct settle_policy *policy;
 	int64_t open, unreadable, waiting;
 };
 
@@ -611,7 +650,7 @@ static void watcher_count_one(struct unsettled_file *f, void *arg)
 
 	if (f->unreadable)
 		left->unreadable++;
-	else if (f->settle.open_since_us != 0)
+	else if (settle_is_stuck(&f->settle, left->policy))
 		left->open++;
 	else
 		left->waiting++;
@@ -620,7 +659,7 @@ static void watcher_count_one(struct unsettled_file *f, void *arg)
 /* scan: nothing is left that will become complete by waiting. */
 static void watcher_say_done(struct watcher *w)
 {
-	struct watcher_left left = {0};
+	struct watcher_left left = {.policy = &w->s.policy};
 	struct wire_counts m = {.done = 1, .directories = (int64_t)tree_count(w->s.tree)};
 
 	if (w->done_said || !w->started || judge_is_busy(w->s.judge) || outlet_is_blocked(w->s.outlet))
@@ -632,7 +671,9 @@ static void watcher_say_done(struct watcher *w)
 		return;
 	m.unsettled = left.open + left.unreadable;
 	if (left.open > 0)
-		log_warning("%" PRId64 " files are open for writing and are left alone", left.open);
+		log_warning("%" PRId64 " files are open for writing, or nobody saw them closed, and are left "
+			    "alone",
+			left.open);
 	if (left.unreadable > 0)
 		log_warning("%" PRId64 " files cannot be read and are left alone", left.unreadable);
 	outlet_send(w->s.outlet, WIRE_COUNTS, &m);
