@@ -23,6 +23,10 @@ struct auth;
 struct auth *auth_new(const struct conf_workspace *conf, const char *credentials_directory, struct err *err);
 void auth_free(struct auth *a); /* takes NULL */
 
+/* For `check`: are the files of the credential there, with a good mode? Nothing is read; the owner is not
+ * judged, since another user may be asking than the one who will run the service. 0 or -errno with *err. A
+ * credential of systemd is taken as good. */
+int auth_look_at_files(const struct conf_workspace *conf, struct err *err) MUST_CHECK;
 /* Reads the credential again, after a refusal or when the files may have changed. *ret_changed: it is another
  * one now. On failure the old one stays. */
 int auth_refresh(struct auth *a, bool *ret_changed, struct err *err) MUST_CHECK;

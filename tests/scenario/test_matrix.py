@@ -497,6 +497,36 @@ def directory_renamed(r):
 
 
 @row()
+def directories_exchanged(r):
+    for name in ("one", "two"):
+        (r.dir / name / "deep").mkdir(parents=True)
+        put(r.at(f"{name}/{name}.csv"), text(name))
+        r.ran(f"{name}/{name}.csv")
+    harness.rename_flags(r.at("one"), r.at("two"), RENAME_EXCHANGE)
+    put(r.at("one/new.csv"), text("new"))
+    put(r.at("two/deep/new.csv"), text("new"))
+    for name in ("one/new.csv", "two/deep/new.csv", "one/two.csv", "two/one.csv"):
+        r.ran(name)
+    return {"one/one.csv": [text("one")], "two/two.csv": [text("two")], "one/two.csv": [text("two")],
+            "two/one.csv": [text("one")], "one/new.csv": [text("new")], "two/deep/new.csv": [text("new")]}
+
+
+@row()
+def file_and_directory_exchanged(r):
+    (r.dir / "x").mkdir()
+    put(r.at("x/in.csv"), text("in"))
+    put(r.at("y"), text("file"))
+    r.ran("x/in.csv")
+    r.ran("y")
+    harness.rename_flags(r.at("x"), r.at("y"), RENAME_EXCHANGE)
+    put(r.at("y/new.csv"), text("new"))
+    for name in ("x", "y/in.csv", "y/new.csv"):
+        r.ran(name)
+    return {"x/in.csv": [text("in")], "y": [text("file")], "x": [text("file")], "y/in.csv": [text("in")],
+            "y/new.csv": [text("new")]}
+
+
+@row()
 def directory_renamed_while_a_file_in_it_is_open(r):
     (r.dir / "old").mkdir()
     held = HeldOpen(r.at("old/a.csv"))

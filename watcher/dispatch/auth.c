@@ -78,17 +78,26 @@ static int find_place(const struct auth *a, const char *value, struct place *ret
 	return 0;
 }
 
-static int check_file(const struct place *p, const struct stat *st, struct err *err)
+static int check_mode(const struct place *p, const struct stat *st, struct err *err)
 {
 	if (!S_ISREG(st->st_mode))
 		return err_set(err, ERR_CONF, EINVAL, "%s is not a regular file", p->path);
+	if (st->st_mode & p->forbidden)
+		return err_set(err, ERR_CONF, EPERM, "%s is open to others (mode %04o); run: chmod 600 %s",
+			p->path, (unsigned)st->st_mode & 07777, p->path);
+	return 0;
+}
+
+static int check_file(const struct place *p, const struct stat *st, struct err *err)
+{
+	int rc = check_mode(p, st, err);
+
+	if (rc < 0)
+		return rc;
 	if (st->st_uid != 0 && st->st_uid != geteuid() && st->st_uid != UID_OVERFLOW)
 		return err_set(err, ERR_CONF, EPERM,
 			"%s belongs to user %u, who could change it; run: chown %u %s", p->path,
 			(unsigned)st->st_uid, (unsigned)geteuid(), p->path);
-	if (st->st_mode & p->forbidden)
-		return err_set(err, ERR_CONF, EPERM, "%s is open to others (mode %04o); run: chmod 600 %s",
-			p->path, (unsigned)st->st_mode & 07777, p->path);
 	return 0;
 }
 
@@ -179,6 +188,20 @@ static const struct auth_kind *find_kind(int auth)
 }
 
 /* ---- public ---- */
+
+int auth_look_at_files(const struct conf_workspace *conf, struct err *err)
+{
+	const struct place p = {conf->token_file, FILE_FORBIDDEN};
+	struct stat st;
+
+	if (p.path == NULL || text_starts_with(p.path, CREDENTIAL_PREFIX))
+		return 0;
+	if (stat(p.path, &st) < 0)
+		return conf_errno(err, errno, p.path);
+	if (st.st_size == 0)
+		return err_set(err, ERR_CONF, EINVAL, "%s is empty", p.path);
+	return check_mode(&p, &st, err);
+}
 
 struct auth *auth_new(const struct conf_workspace *conf, const char *credentials_directory, struct err *err)
 {

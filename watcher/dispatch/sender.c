@@ -737,8 +737,7 @@ static struct line *find_line(const struct sender *s, const char *watch, const s
 	return NULL;
 }
 
-static struct line *add_line(
-	struct sender *s, const char *watch, const struct conf_watch *conf, struct lane *lane)
+static void add_line(struct sender *s, const char *watch, const struct conf_watch *conf, struct lane *lane)
 {
 	struct line *line = mem_alloc(sizeof(*line));
 
@@ -752,7 +751,6 @@ static struct line *add_line(
 	list_add_tail(&lane->lines, &line->in_lane);
 	s->lines = mem_resize(s->lines, s->lines_n + 1, sizeof(struct line *));
 	s->lines[s->lines_n++] = line;
-	return line;
 }
 
 static bool is_chosen_watch(const struct sender_options *o, const char *watch)
@@ -773,7 +771,7 @@ static int add_watches(struct sender *s, const struct sender_options *o, struct 
 			if (rc < 0)
 				return rc;
 		}
-		(void)add_line(s, w->name, w, lane_of(s, w->workspace));
+		add_line(s, w->name, w, lane_of(s, w->workspace));
 	}
 	return 0;
 }
@@ -825,12 +823,11 @@ static int line_up(const char *watch, const char *host, int64_t rows, void *arg)
 		return 0;
 	}
 	line = find_line(x->s, watch, lane);
-	if (!line) { /* a watch or workspace of former days: what may be out must be asked for, the rest waits
-		      */
+	if (!line) { /* of former days: what may be out must be asked for, the rest waits */
 		log_warning("watch %s is not configured for the workspace %s any more: of its %" PRId64
 			    " waiting files only those are sent that may have been sent before",
 			watch, host, rows);
-		line = add_line(x->s, watch, NULL, lane);
+		add_line(x->s, watch, NULL, lane);
 		return 0;
 	}
 	line->pending = rows;
