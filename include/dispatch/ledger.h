@@ -226,4 +226,23 @@ int ledger_close_baseline(struct ledger *l, const char *watch, int64_t root_id, 
 int ledger_count(struct ledger *l, enum ledger_state state, int64_t *ret,
 	struct err *err) MUST_CHECK; /* LEDGER_PENDING is quick, others read the table */
 
+/* ---- a changed configuration ---- */
+
+/* Pending rows that are not marked sent, with id > after, by id. Returns how many (at most n) or -errno. */
+int ledger_unsent(struct ledger *l, int64_t after, int64_t *ids, int n, struct err *err) MUST_CHECK;
+
+struct ledger_renewal {
+	const char *workspace, *host;
+	int64_t job_id;
+	const char *uri, *token;
+	const void *request;
+	size_t request_len;
+};
+
+/* Another request for such a row. -EEXIST: the token is taken. */
+int ledger_renew(struct ledger *l, int64_t id, const struct ledger_renewal *r, struct err *err) MUST_CHECK;
+/* Is this the hash given to ledger_set_configuration() last? */
+int ledger_configuration_is(struct ledger *l, const char *hash, bool *ret, struct err *err) MUST_CHECK;
+int ledger_set_configuration(struct ledger *l, const char *hash, struct err *err) MUST_CHECK;
+
 #endif

@@ -283,14 +283,15 @@ class Service:
     service, events, workspace      {key: value} of these sections; a value None leaves the key out
     user        the uid the program runs as (through setpriv); 0: as we are
     lease       with user: whether it gets CAP_LEASE
+    prefix      words in front of the program: what starts it
     **keys      for the first watch
     """
 
     def __init__(self, folder, *, watches=None, service=None, events=None, workspace=None, user=0, lease=True,
-                 api=None, environment=None, **keys):
+                 prefix=(), api=None, environment=None, **keys):
         self.program = find_program()
         self.folder = Path(folder)
-        self.user, self.lease = user, lease
+        self.user, self.lease, self.prefix = user, lease, list(prefix)
         self.environment = environment or {}
         self.watches = {name: dict(own) for name, own in (watches or {"drop": {}}).items()}
         next(iter(self.watches.values())).update(keys)
@@ -367,7 +368,7 @@ class Service:
     # --- processes
 
     def _command(self, *arguments):
-        command = [self.program, *map(str, arguments)]
+        command = [*self.prefix, self.program, *map(str, arguments)]
         if not self.user:
             return command
         drop = ["setpriv", "--reuid", str(self.user), "--regid", str(self.user), "--clear-groups"]

@@ -172,7 +172,7 @@ class Actor(threading.Thread):
     def move_tree_out(self):
         os.rename(self.service.drop / self.dice.choice("abc"), self.away())
 
-    ACTS_ALL = ([write_in_place, move_in, link_in, sftp, rename_from_hidden] * 3 + [open_one, close_one] * 3
+    ACTS = ([write_in_place, move_in, link_in, sftp, rename_from_hidden] * 3 + [open_one, close_one] * 3
             + [rename, exchange, move_out, unlink, touch, open_and_close, move_open_one, make_folder, make_folder]
             + [rename_folder, exchange_folders, move_tree_in, move_tree_out])
 

@@ -513,17 +513,17 @@ def directories_exchanged(r):
 
 @row()
 def file_and_directory_exchanged(r):
-    (r.dir / "x").mkdir()
-    put(r.at("x/in.csv"), text("in"))
-    put(r.at("y"), text("file"))
-    r.ran("x/in.csv")
-    r.ran("y")
-    harness.rename_flags(r.at("x"), r.at("y"), RENAME_EXCHANGE)
-    put(r.at("y/new.csv"), text("new"))
-    for name in ("x", "y/in.csv", "y/new.csv"):
+    (r.dir / "x.csv").mkdir()
+    put(r.at("x.csv/in.csv"), text("in"))
+    put(r.at("y.csv"), text("file"))
+    r.ran("x.csv/in.csv")
+    r.ran("y.csv")
+    harness.rename_flags(r.at("x.csv"), r.at("y.csv"), RENAME_EXCHANGE)
+    put(r.at("y.csv/new.csv"), text("new"))
+    for name in ("x.csv", "y.csv/in.csv", "y.csv/new.csv"):
         r.ran(name)
-    return {"x/in.csv": [text("in")], "y": [text("file")], "x": [text("file")], "y/in.csv": [text("in")],
-            "y/new.csv": [text("new")]}
+    return {"x.csv/in.csv": [text("in")], "y.csv": [text("file")], "x.csv": [text("file")],
+            "y.csv/in.csv": [text("in")], "y.csv/new.csv": [text("new")]}
 
 
 @row()

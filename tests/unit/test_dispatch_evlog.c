@@ -406,6 +406,31 @@ static void test_rotates_by_size(void **state)
 	evlog_free(e);
 }
 
+/* Old files sort in the order they were made, whatever was removed meanwhile and whatever the clock does. */
+static void test_names_never_go_back(void **state)
+{
+	struct place *p = *state;
+	struct evlog *e;
+
+	p->conf.max_size_bytes = 4;
+	p->conf.keep_size_bytes = 8;
+	e = open_log(p);
+	for (int i = 0; i < 6; i++) {
+		append(e, "abc\n", NOW);
+		work(e, NOW);
+	}
+	expect_names(p, NAME " " NAME ".20241004T010000Z-3 " NAME ".20241004T010000Z-4");
+	append(e, "def\n", NOW - DAY_US);
+	expect_bytes(p, NAME ".20241004T010000Z-5", "abc\n");
+	evlog_free(e);
+	e = open_log(p);
+	append(e, "ghi\n", NOW - DAY_US);
+	expect_bytes(p, NAME ".20241004T010000Z-6", "def\n");
+	append(e, "jkl\n", NOW + US_PER_S);
+	expect_bytes(p, NAME ".20241004T010001Z", "ghi\n");
+	evlog_free(e);
+}
+
 static void test_rotates_at_midnight(void **state)
 {
 	struct place *p = *state;
@@ -705,6 +730,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_last_line, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_last_line_of_an_old_file, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_rotates_by_size, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_names_never_go_back, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_rotates_at_midnight, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_foreign_rotation_meets_ours, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_compresses, set_up, tear_down),

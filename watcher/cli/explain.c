@@ -19,9 +19,8 @@
 #include "base/mem.h"
 #include "base/sock.h"
 #include "base/text.h"
-#include "core/pathmap.h"
 #include "core/request.h"
-#include "core/token.h"
+#include "core/start.h"
 #include "cli/history.h"
 #include "keep/keeper.h"
 #include "keep/process.h"
@@ -147,45 +146,26 @@ static int explain_ask(struct explain_watch *e, struct err *err)
 }
 
 /* The request with everything that is sent but the credential. */
-static void explain_request(struct explain_watch *e, const struct template_facts *facts)
+static void explain_request(struct explain_watch *e, const struct buf *body)
 {
-	CLEANUP_BUF struct buf body = BUF_INIT(REQUEST_BODY_BYTES),
-			       text = BUF_INIT(REQUEST_BODY_BYTES + 4096);
+	CLEANUP_BUF struct buf text = BUF_INIT(REQUEST_BODY_BYTES + 4096);
 	const struct conf_workspace *ws = e->watch->workspace;
-	const char *reason = "";
-	struct err err = ERR_INIT;
 
-	if (request_build(e->watch, facts, &body, &reason, &err) < 0) {
-		(void)buf_addf(
-			&text, "cannot be made: %s (it would become a dead letter: %s)", err.text, reason);
-		explain_step(e, "request", 0, buf_str(&text));
-		e->starts = false;
-		return;
-	}
 	if (e->json) {
 		json_begin_object(e->json, NULL);
 		json_add_string(e->json, "step", "request");
 		json_add_bool(e->json, "passes", true);
 		(void)buf_addf(&text, "%s/api/%s/jobs/run-now", ws->host, ws->api_version);
 		json_add_string(e->json, "url", buf_str(&text));
-		json_add_raw(e->json, "body", body.data, body.len);
+		json_add_raw(e->json, "body", body->data, body->len);
 		json_end_object(e->json);
 		return;
 	}
 	(void)buf_addf(&text, "POST %s/api/%s/jobs/run-now\nAuthorization: Bearer ****\n%s", ws->host,
-		ws->api_version, buf_str(&body));
+		ws->api_version, buf_str(body));
 	explain_step(e, "request", 1, buf_str(&text));
 }
 
-static const char *explain_parent(const char *path, struct buf *b)
-{
-	const char *slash = strrchr(path, '/');
-
-	(void)buf_add(b, path, slash == path ? 1 : (size_t)(slash - path));
-	return buf_str(b);
-}
-
-/* What a file would be sent as. For one that is not there yet, size and time are taken as 0 and said so. */
 /* What the ledger knows. */
 static void explain_history(struct explain_watch *e, const struct wire_file *f)
 {
@@ -199,45 +179,46 @@ static void explain_history(struct explain_watch *e, const struct wire_file *f)
 
 static void explain_outcome(struct explain_watch *e, const struct wire_file *f)
 {
-	CLEANUP_BUF struct buf uri = BUF_INIT(64 * 1024), dir = BUF_INIT(64 * 1024),
-			       dir_uri = BUF_INIT(64 * 1024), text = BUF_INIT(4096);
-	const struct conf_watch *w = e->watch;
-	char token[TOKEN_BYTES], mtime[CLOCK_TEXT_BYTES];
-	bool exists = f->size >= 0, mapped;
-	int64_t size = exists ? f->size : 0, mtime_ns = exists ? f->mtime_ns : 0;
+	CLEANUP_BUF struct buf text = BUF_INIT(4096);
+	bool exists = f->size >= 0, known = e->history.kind == HISTORY_SAME;
+	const struct start_facts facts = {
+		.watch = e->watch,
+		.path = e->path,
+		.relpath = f->relpath,
+		.size = exists ? f->size : 0,
+		.mtime_ns = exists ? f->mtime_ns : 0,
+		.mime = f->mime,
+		.generation = known ? e->history.generation : 1,
+		.now_us = clock_wall_us(),
+	};
+	char mtime[CLOCK_TEXT_BYTES];
+	const char *reason = "";
+	struct err err = ERR_INIT;
+	struct start s;
+	int rc;
 
-	mapped = pathmap_apply(w, e->path, &uri);
-	(void)pathmap_apply(w, explain_parent(e->path, &dir), &dir_uri);
-	explain_step(e, "path_map", mapped ? 1 : 2,
-		mapped ? buf_str(&uri) : "no path_map matches: the job gets the local path");
-	token_make(w->workspace->host_token, w->job_id, size, mtime_ns, 1, buf_str(&uri),
-		(enum conf_version)w->version, token);
-	(void)buf_addf(&text, "size %" PRId64 ", mtime %s%s%s", size, clock_format_ns(mtime_ns, mtime),
-		f->ends[0] ? ", ends " : "", f->ends);
+	start_init(&s);
+	rc = start_make(&facts, &s, &reason, &err);
+	explain_step(e, "path_map", s.mapped ? 1 : 2,
+		s.mapped ? buf_str(&s.uri) : "no path_map matches: the job gets the local path");
+	(void)buf_addf(&text, "size %" PRId64 ", mtime %s%s%s", facts.size,
+		clock_format_ns(facts.mtime_ns, mtime), f->ends[0] ? ", ends " : "", f->ends);
 	explain_step(e, "version", 2,
 		exists ? buf_str(&text)
 		       : "none: the file is not there; size 0 and time 0 stand for it below");
 	buf_reset(&text);
-	if (e->history.kind == HISTORY_SAME && e->history.token[0])
-		memcpy(token, e->history.token, sizeof(token));
-	(void)buf_addf(&text, "%s (generation %" PRId64 ")", token,
-		e->history.kind == HISTORY_SAME ? e->history.generation : 1);
+	(void)buf_addf(&text, "%s (generation %" PRId64 ")", s.token, facts.generation);
 	explain_step(e, "token", 2, buf_str(&text));
-	const struct template_facts facts = {
-		.path = e->path,
-		.uri = buf_str(&uri),
-		.relpath = f->relpath,
-		.dir_uri = buf_str(&dir_uri),
-		.size = size,
-		.mtime_ns = mtime_ns,
-		.type = f->mime,
-		.watch = w->name,
-		.host = w->workspace->host_token,
-		.job_id = w->job_id,
-		.token = token,
-		.now_us = clock_wall_us(),
-	};
-	explain_request(e, &facts);
+	buf_reset(&text);
+	if (rc == 0) {
+		explain_request(e, &s.body);
+	} else {
+		(void)buf_addf(
+			&text, "cannot be made: %s (it would become a dead letter: %s)", err.text, reason);
+		explain_step(e, "request", 0, buf_str(&text));
+		e->starts = false;
+	}
+	start_done(&s);
 }
 
 static void explain_known(const struct explain_watch *e, struct buf *b)

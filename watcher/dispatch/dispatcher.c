@@ -36,6 +36,7 @@
 #include "dispatch/ledger.h"
 #include "dispatch/link.h"
 #include "dispatch/outbox.h"
+#include "dispatch/renew.h"
 #include "dispatch/scribe.h"
 #include "dispatch/sender.h"
 
@@ -813,6 +814,18 @@ static void on_wake(struct loop_timer *t, void *arg)
 
 /* ---- life ---- */
 
+/* Files that were accepted under another configuration, and cannot have been sent yet. */
+static int renew(struct dispatcher *d, struct err *err)
+{
+	int64_t renewed;
+	int rc = renew_waiting(d->conf, d->ledger, d->hash, &renewed, err);
+
+	if (rc == 0 && renewed > 0)
+		log_info("the configuration was changed: %" PRId64 " waiting requests were made anew",
+			renewed);
+	return rc;
+}
+
 static int start_sender(struct dispatcher *d, struct err *err)
 {
 	struct sender_options o = {
@@ -845,6 +858,8 @@ static int set_up(struct dispatcher *d, struct err *err)
 		return -err->code;
 	d->wake = loop_timer_add(d->loop, on_wake, d);
 	rc = d->dry ? open_dry_state(d, err) : open_state(d, err);
+	if (rc == 0 && !d->dry)
+		rc = renew(d, err);
 	if (rc == 0 && !d->dry)
 		rc = start_sender(d, err);
 	if (rc < 0)

@@ -33,8 +33,7 @@
 
 #define TAIL_MAX_BYTES (4 * 1024 * 1024) /* where a line must begin, or it is no event log */
 #define TAIL_STEP_BYTES (64 * 1024)
-#define SAME_SECOND_MAX 9999 /* rotations within one second */
-#define STAMP_CHARS 16	     /* 20260102T030405Z */
+#define STAMP_CHARS 16 /* 20260102T030405Z */
 #define OLD_FILES_MAX 100000
 
 #ifndef RENAME_NOREPLACE
@@ -48,9 +47,10 @@ struct evlog {
 	const char *name; /* in conf->file */
 	int fd;		  /* -1: closed */
 	int64_t size;
-	int64_t torn;	 /* bytes behind the last line feed */
-	int64_t born_us; /* time of the first line; 0: there is none */
-	bool work;	 /* old files want looking after */
+	int64_t torn;		 /* bytes behind the last line feed */
+	int64_t born_us;	 /* time of the first line; 0: there is none */
+	int64_t last_us, last_n; /* stamp and number of the youngest old file so far */
+	bool work;		 /* old files want looking after */
 	struct gzip_job *job;
 	char *job_plain, *job_hidden, *job_done; /* paths */
 };
@@ -515,31 +515,41 @@ static int rename_new(const char *from, const char *to)
 	return rename(from, to) < 0 ? -errno : 0;
 }
 
-static bool is_taken(const char *plain)
+/* The name of the next old file sorts behind all there are, and behind all that were made and removed again:
+ * also within one second, and when the clock was set back. */
+static int next_old_name(struct evlog *e, int64_t now_us, struct err *err)
 {
-	CLEANUP_FREE char *gz = mem_printf("%s.gz", plain);
-	struct stat st;
+	CLEANUP_OLD_FILES struct old_files old = {.n = 0};
+	int rc = list_old(e, false, &old, err);
 
-	return lstat(plain, &st) == 0 || lstat(gz, &st) == 0;
+	if (rc < 0)
+		return rc;
+	if (old.n > 0 &&
+		(old.items[old.n - 1].at_us > e->last_us ||
+			(old.items[old.n - 1].at_us == e->last_us && old.items[old.n - 1].n > e->last_n))) {
+		e->last_us = old.items[old.n - 1].at_us;
+		e->last_n = old.items[old.n - 1].n;
+	}
+	now_us -= now_us % US_PER_S;
+	e->last_n = now_us > e->last_us ? 0 : e->last_n + 1;
+	if (now_us > e->last_us)
+		e->last_us = now_us;
+	return 0;
 }
 
-static int rename_log(struct evlog *e, int64_t now_us)
+static int rename_log(struct evlog *e, int64_t now_us, struct err *err)
 {
+	CLEANUP_FREE char *to = NULL;
 	char stamp[CLOCK_TEXT_BYTES];
+	int rc = next_old_name(e, now_us, err);
 
-	clock_format_compact(now_us, stamp);
-	for (int n = 0; n <= SAME_SECOND_MAX; n++) {
-		CLEANUP_FREE char *to = n == 0 ? mem_printf("%s.%s", e->conf->file, stamp)
-					       : mem_printf("%s.%s-%d", e->conf->file, stamp, n);
-		int rc;
-
-		if (is_taken(to))
-			continue;
-		rc = rename_new(e->conf->file, to);
-		if (rc != -EEXIST)
-			return rc;
-	}
-	return -EEXIST;
+	if (rc < 0)
+		return rc;
+	clock_format_compact(e->last_us, stamp);
+	to = e->last_n == 0 ? mem_printf("%s.%s", e->conf->file, stamp)
+			    : mem_printf("%s.%s-%" PRId64, e->conf->file, stamp, e->last_n);
+	rc = rename_new(e->conf->file, to);
+	return rc < 0 ? err_errno(err, -rc, "cannot rotate the event log %s to %s", e->conf->file, to) : 0;
 }
 
 /* Is our descriptor still what stands under the name? */
@@ -566,10 +576,10 @@ static int open_new(struct evlog *e, int64_t now_us, struct err *err)
 static int rotate(struct evlog *e, int64_t now_us, struct err *err)
 {
 	if (is_ours(e)) {
-		int rc = rename_log(e, now_us);
+		int rc = rename_log(e, now_us, err);
 
 		if (rc < 0)
-			return err_errno(err, -rc, "cannot rotate the event log %s", e->conf->file);
+			return rc;
 		e->work = true;
 	}
 	evlog_close(e); /* else somebody has renamed it already */

@@ -59,6 +59,7 @@ static const char schema_sql[] =
 	"CREATE TABLE baseline (watch TEXT NOT NULL, root INTEGER NOT NULL, fs_type TEXT NOT NULL, mode TEXT "
 	"NOT NULL,"
 	" closed INTEGER NOT NULL, PRIMARY KEY (watch, root, fs_type)) WITHOUT ROWID;"
+	"CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;"
 	/* for people with sqlite3(1) */
 	"CREATE VIEW files AS SELECT v.id, v.watch, CAST(r.path AS TEXT) || '/' || CAST(v.relpath AS TEXT) "
 	"AS path,"
@@ -100,6 +101,10 @@ enum query {
 	Q_BASELINE_CLOSE,
 	Q_COUNT,
 	Q_COUNT_PENDING,
+	Q_UNSENT,
+	Q_RENEW,
+	Q_META,
+	Q_META_SET,
 	QUERIES,
 };
 
@@ -165,6 +170,13 @@ static const char *const query_sql[QUERIES] = {
 			     "(?1, ?2, ?3, ?4, ?5)",
 	[Q_COUNT] = "SELECT count(*) FROM version WHERE state = ?1",
 	[Q_COUNT_PENDING] = "SELECT count(*) FROM version WHERE state = 'pending'",
+	[Q_UNSENT] = "SELECT id FROM version WHERE state = 'pending' AND sent = 0 AND id > ?1 ORDER BY id "
+		     "LIMIT ?2",
+	[Q_RENEW] = "UPDATE version SET workspace = ?2, host = ?3, job_id = ?4, uri = ?5, token = ?6, "
+		    "request = ?7,"
+		    " next_attempt = 0 WHERE id = ?1 AND state = 'pending' AND sent = 0",
+	[Q_META] = "SELECT count(*) FROM meta WHERE name = ?1 AND value = ?2",
+	[Q_META_SET] = "INSERT OR REPLACE INTO meta (name, value) VALUES (?1, ?2)",
 };
 
 static const char *const state_names[LEDGER_STATES] = {
@@ -1229,4 +1241,58 @@ int ledger_count(struct ledger *l, enum ledger_state state, int64_t *ret, struct
 		bind_text(l, s, 1, ledger_state_name(state));
 	rc = get_one(l, s, 0, ret, err);
 	return rc < 0 ? rc : 0;
+}
+
+int ledger_unsent(struct ledger *l, int64_t after, int64_t *ids, int n, struct err *err)
+{
+	sqlite3_stmt *s = use(l, Q_UNSENT);
+
+	bind_i64(l, s, 1, after);
+	bind_i64(l, s, 2, n);
+	return get_ids(l, s, ids, n, err);
+}
+
+int ledger_renew(struct ledger *l, int64_t id, const struct ledger_renewal *r, struct err *err)
+{
+	sqlite3_stmt *s;
+	int rc = begin(l, err);
+
+	if (rc < 0)
+		return rc;
+	s = use(l, Q_RENEW);
+	bind_i64(l, s, 1, id);
+	bind_text(l, s, 2, r->workspace);
+	bind_text(l, s, 3, r->host);
+	bind_i64(l, s, 4, r->job_id);
+	bind_bytes(l, s, 5, r->uri, strlen(r->uri));
+	bind_text(l, s, 6, r->token);
+	bind_bytes(l, s, 7, r->request, r->request_len);
+	return change_one(l, s, err);
+}
+
+int ledger_configuration_is(struct ledger *l, const char *hash, bool *ret, struct err *err)
+{
+	sqlite3_stmt *s = use(l, Q_META);
+	int64_t n;
+	int rc;
+
+	bind_text(l, s, 1, "configuration");
+	bind_text(l, s, 2, hash);
+	rc = get_one(l, s, 0, &n, err);
+	if (rc >= 0)
+		*ret = rc > 0 && n > 0;
+	return rc < 0 ? rc : 0;
+}
+
+int ledger_set_configuration(struct ledger *l, const char *hash, struct err *err)
+{
+	sqlite3_stmt *s;
+	int rc = begin(l, err);
+
+	if (rc < 0)
+		return rc;
+	s = use(l, Q_META_SET);
+	bind_text(l, s, 1, "configuration");
+	bind_text(l, s, 2, hash);
+	return change(l, s, err);
 }

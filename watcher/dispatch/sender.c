@@ -80,6 +80,7 @@ struct slot { /* a row on its way */
 	struct line *line;
 	int64_t id;
 	bool was_sent; /* before: an earlier attempt may have made a run */
+	bool old_job;  /* it asks for another job than the watch does now: says nothing about that one */
 	char *body;
 	size_t len;
 	int64_t out_us; /* monotonic */
@@ -231,7 +232,7 @@ static void learn(struct slot *slot)
 	}
 	if (slot->http_status > 0 && pause_end(&lane->pause))
 		log_info("workspace %s answers again", lane_name(lane));
-	if (kind == OUTCOME_JOB) {
+	if (kind == OUTCOME_JOB && !slot->old_job) {
 		pause_longer(&line->pause, slot);
 		tell_line(line, slot);
 		line_restart(line);
@@ -269,6 +270,7 @@ static void slot_new(struct sender *s, struct line *line, const struct ledger_ro
 	slot->line = line;
 	slot->id = row->id;
 	slot->was_sent = row->sent;
+	slot->old_job = line->conf && line->conf->job_id != row->job_id;
 	slot->body = mem_dup(buf_str(&s->body), s->body.len);
 	slot->len = s->body.len;
 	list_add_tail(&s->slots, &slot->in);
@@ -385,7 +387,7 @@ static int64_t next_try_us(const struct slot *slot, const struct ledger_row *row
 
 	if (slot->outcome.kind == OUTCOME_UNREACHABLE || slot->outcome.kind == OUTCOME_CREDENTIAL)
 		return line->lane->pause.until_us;
-	if (slot->outcome.kind == OUTCOME_JOB)
+	if (slot->outcome.kind == OUTCOME_JOB && !slot->old_job)
 		return line->pause.until_us;
 	return slot->answered_us + backoff_delay_us(row->attempts < 100 ? (unsigned)row->attempts : 100,
 					   slot->retry_after_us, random_bits());

@@ -400,6 +400,9 @@ static void keeper_watch_ended(struct keeper_watch *w, int wait_status)
 		return; /* started with the dispatcher */
 	if (wire_send(k->dispatcher.fd, WIRE_DETACH, &m, NULL, 0) < 0)
 		log_debug("the dispatcher does not listen any more");
+	/* With 0 it ends when the dispatcher has let it go; in a scan that is the end. */
+	if (k->options->mode == WIRE_MODE_SCAN && WIFEXITED(wait_status) && WEXITSTATUS(wait_status) == 0)
+		return;
 	keeper_watch_again(w);
 	log_warning("watch %s %s; starting it again", w->conf->name, text);
 }

@@ -40,7 +40,7 @@ struct walk {
 	size_t batch_n, batch_root, sent_root;
 	int64_t seq;
 	bool outstanding;
-	bool limit_said;
+	bool limit_said, too_long_said;
 	bool denied;   /* something in current may not be looked at */
 	bool stepping; /* a step is deferred */
 	bool stopped;  /* for lack of room in the table or the socket */
@@ -369,13 +369,30 @@ static void walk_close_done(struct walk *w)
 	walk_drop_unmet(w, d, d->met);
 }
 
+/* Is w->path, a name of the current directory, too long for any system call? */
+static bool walk_is_too_long(struct walk *w)
+{
+	CLEANUP_BUF struct buf dir = BUF_INIT(2 * WIRE_PATH_BYTES);
+
+	if (!w->path.failed && w->path.len < WIRE_PATH_BYTES)
+		return false;
+	tree_path(w->current, &dir);
+	if (!w->too_long_said)
+		sense_trouble(w->s, "degraded", buf_str(&dir), 0,
+			"a path below this directory is longer than %d bytes: it, and others like it, are "
+			"never looked at",
+			WIRE_PATH_BYTES - 1);
+	w->too_long_said = true;
+	return true;
+}
+
 static void walk_subdirectory(struct walk *w, const char *name)
 {
 	struct tree_dir *child;
 	bool is_new;
 
 	tree_path_of(w->current, name, &w->path);
-	if (!w->s->watch->recursive || w->path.failed || w->path.len >= WIRE_PATH_BYTES ||
+	if (!w->s->watch->recursive || walk_is_too_long(w) ||
 		!rules_enter_directory(w->s->watch, buf_str(&w->path), NULL))
 		return;
 	child = tree_add(w->s->tree, w->current, name, &is_new);
@@ -417,8 +434,7 @@ static void walk_file(struct walk *w, const char *name)
 	struct probe_stat st;
 
 	tree_path_of(w->current, name, &w->path);
-	if (w->path.len >= WIRE_PATH_BYTES ||
-		rules_judge_name(w->s->watch, buf_str(&w->path), NULL) != RULES_LOOK)
+	if (walk_is_too_long(w) || rules_judge_name(w->s->watch, buf_str(&w->path), NULL) != RULES_LOOK)
 		return;
 	w->files++;
 	f = unsettled_find(w->s->unsettled, w->current, name);

@@ -1,0 +1,126 @@
+"""Where the system gives no more: a full state disk, too few inotify watches, too few descriptors. Nothing is lost, it
+is said, and it goes on by itself when there is room."""
+
+import contextlib
+import os
+import subprocess
+
+import pytest
+
+from harness import put, text, wait_for
+
+
+@pytest.fixture
+def mounts():
+    """A function that mounts a small file system on a folder; afterwards it is unmounted."""
+    made = []
+
+    def mount(folder, size):
+        done = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size},mode=755", "none", folder], check=False,
+                              stderr=subprocess.PIPE)
+        if done.returncode != 0:
+            pytest.skip(f"cannot mount: {done.stderr.decode().strip()}")
+        made.append(folder)
+    yield mount
+    for folder in reversed(made):
+        subprocess.run(["umount", "-l", folder], check=False)
+
+
+def fill(folder):
+    with contextlib.suppress(OSError), open(folder / "filler", "wb", buffering=0) as file:
+        while True:
+            file.write(bytes(4096))
+
+
+@pytest.mark.parametrize("restart", [False, True], ids=["running", "restarted"])
+def test_state_disk_full(service, mounts, restart):
+    s = service()
+    mounts(s.state, "8m")
+    s.start()
+    paths = [s.put(f"before-{n}.csv") for n in range(5)]
+    s.wait_event("run.started", 5)
+    fill(s.state)
+    paths += [s.put(f"full-{n}.csv") for n in range(200)]
+    wait_for(lambda: "ledger" in s.err(), "a word about the ledger")
+    if restart:
+        s.kill_keeper()
+        (s.state / "filler").unlink()
+        s.start()
+    else:
+        (s.state / "filler").unlink()
+    s.wait_runs(205)
+    s.barrier()
+    s.stop()
+    s.check_runs(dict.fromkeys(paths, 1))
+    s.check_started(repeated=restart)
+
+
+def test_no_descriptors_left(service):
+    """Twenty at most for each process, with a tree that is wider than that."""
+    s = service(prefix=["prlimit", "--nofile=40:40", "--"], types="@csv").start()
+    folders = [s.drop / f"{n}" for n in range(100)]
+    for folder in folders:
+        folder.mkdir()
+        put(folder / "a.csv", text("a"))
+    for folder in folders:
+        s.wait_run(folder / "a.csv")
+    s.barrier()
+    s.stop()
+    s.check_runs({folder / "a.csv": 1 for folder in folders})
+
+
+def test_too_few_inotify_watches(service):
+    """Directories without one are seen by the listing only, and the words say which limit to raise."""
+    limit = ["unshare", "-Ur", "sh", "-c", 'echo 20 >/proc/sys/user/max_inotify_watches && exec "$@"', "sh"]
+    if subprocess.run([*limit, "true"], check=False, stderr=subprocess.DEVNULL).returncode != 0:
+        pytest.skip("no user namespaces here")
+    s = service(prefix=limit, rescan="1s").start()
+    folders = [s.drop / f"{n}" for n in range(50)]
+    for folder in folders:
+        folder.mkdir()
+        put(folder / "early.csv", text("early"))
+    for folder in folders:
+        s.wait_run(folder / "early.csv")
+        put(folder / "late.csv", text("late"))
+    for folder in folders:
+        s.wait_run(folder / "late.csv")
+    event = s.wait_event("watch.degraded")[0]
+    assert "sysctl fs.inotify.max_user_watches=" in event["detail"]
+    assert len(s.events("watch.degraded")) == 1
+    s.stop()
+    s.check_runs({folder / name: 1 for folder in folders for name in ("early.csv", "late.csv")})
+
+
+def test_no_inotify_instance(service):
+    """Without any the service cannot watch; it says so and tries again."""
+    limit = ["unshare", "-Ur", "sh", "-c", 'echo 0 >/proc/sys/user/max_inotify_instances && exec "$@"', "sh"]
+    if subprocess.run([*limit, "true"], check=False, stderr=subprocess.DEVNULL).returncode != 0:
+        pytest.skip("no user namespaces here")
+    s = service(prefix=limit)
+    s.start(wait=False)
+    wait_for(lambda: "inotify" in s.err(), s.err)
+    wait_for(lambda: s.err().count("starting it again") >= 2, s.err)
+    s.stop()
+
+
+def test_unreadable_files_and_folders_wait(service):
+    """As an ordinary user: tried again at each listing, never rejected; others are not kept from their runs."""
+    s = service(user=65534, rescan="1s").start()
+    private = s.drop / "private"
+    private.mkdir(mode=0o700)
+    put(private / "in.csv", text("in"))
+    secret = s.drop / "secret.csv"
+    os.close(os.open(secret, os.O_WRONLY | os.O_CREAT, 0o600))
+    put(secret, text("secret"))
+    open_to_all = s.put("open.csv")
+    s.wait_run(open_to_all)
+    wait_for(lambda: str(secret) in s.err() and "cannot be read" in s.err(), s.err)
+    wait_for(lambda: "private: cannot list this directory" in s.err(), s.err)
+    assert s.runs_of(secret) == []
+    os.chmod(secret, 0o644)
+    os.chmod(private, 0o755)
+    s.wait_run(secret)
+    s.wait_run(private / "in.csv")
+    s.stop()
+    s.check_runs({open_to_all: 1, secret: 1, private / "in.csv": 1})
+    assert s.events("file.rejected") == [] and s.events("start.failed") == []

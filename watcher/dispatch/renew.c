@@ -1,0 +1,125 @@
+/*
+ * renew: in pages of rows, each page one transaction, and the hash of the configuration last: who is killed
+ * in the middle begins again, and what was renewed already is found to be equal.
+ */
+#include "dispatch/renew.h"
+
+#include <inttypes.h>
+#include <string.h>
+#include "base/clock.h"
+#include "base/fs.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "core/request.h"
+#include "core/start.h"
+
+#define RENEW_PAGE 256
+
+/* May the token be used for this row? */
+static int renew_is_free(struct ledger *l, const struct ledger_row *row, const char *token, struct err *err)
+{
+	struct ledger_owner owner;
+	int rc = strcmp(row->token, token) == 0 ? 0 : ledger_find_token(l, token, row->relpath, &owner, err);
+
+	return rc < 0 ? rc : rc == 0;
+}
+
+static bool renew_is_equal(
+	struct ledger *l, const struct ledger_row *row, const struct start *s, struct buf *body)
+{
+	struct err err = ERR_INIT;
+
+	return strcmp(row->token, s->token) == 0 && ledger_request(l, row->id, body, &err) > 0 &&
+	       body->len == s->body.len && memcmp(buf_str(body), buf_str(&s->body), body->len) == 0;
+}
+
+/* 1: renewed, 0: stays as it is, -errno */
+static int renew_row(const struct conf *conf, struct ledger *l, const struct ledger_row *row, struct start *s,
+	struct buf *body, struct err *err)
+{
+	const struct conf_watch *w = conf_watch_find(conf, row->watch);
+	CLEANUP_FREE char *path = fs_join(row->root, row->relpath);
+	struct start_facts facts = {
+		.watch = w,
+		.path = path,
+		.relpath = row->relpath,
+		.size = row->version.size,
+		.mtime_ns = row->version.mtime_ns,
+		.mime = row->mime,
+		.generation = row->generation,
+		.now_us = clock_wall_us(),
+	};
+	struct ledger_renewal renewal;
+	struct err why = ERR_INIT;
+	const char *reason;
+	int rc;
+
+	if (!w || !w->workspace || w->job_id <= 0)
+		return 0;
+	if (start_make(&facts, s, &reason, &why) < 0 || renew_is_equal(l, row, s, body))
+		return 0; /* cannot be made by the new configuration: the old request stays */
+	rc = renew_is_free(l, row, s->token, err);
+	if (rc <= 0)
+		return rc;
+	renewal = (struct ledger_renewal){
+		.workspace = w->workspace->name,
+		.host = w->workspace->host_token,
+		.job_id = w->job_id,
+		.uri = buf_str(&s->uri),
+		.token = s->token,
+		.request = s->body.data,
+		.request_len = s->body.len,
+	};
+	rc = ledger_renew(l, row->id, &renewal, err);
+	return rc < 0 ? rc : 1;
+}
+
+static int renew_page(const struct conf *conf, struct ledger *l, const int64_t *ids, int n, int64_t *renewed,
+	struct err *err)
+{
+	CLEANUP_BUF struct buf body = BUF_INIT(REQUEST_BODY_BYTES);
+	struct start s;
+	int rc = 0;
+
+	start_init(&s);
+	for (int i = 0; i < n && rc >= 0; i++) {
+		struct ledger_row row;
+
+		rc = ledger_row(l, ids[i], &row, err);
+		if (rc == -EBADMSG) {
+			log_error("%s; it is left as it is", err->text);
+			rc = 0;
+		} else if (rc > 0) {
+			rc = renew_row(conf, l, &row, &s, &body, err);
+			ledger_row_done(&row);
+			*renewed += rc > 0;
+		}
+	}
+	start_done(&s);
+	return rc < 0 ? rc : ledger_commit(l, err);
+}
+
+int renew_waiting(const struct conf *conf, struct ledger *l, const char *configuration_hash,
+	int64_t *ret_renewed, struct err *err)
+{
+	int64_t ids[RENEW_PAGE], after = 0, renewed = 0;
+	bool same;
+	int n, rc = ledger_configuration_is(l, configuration_hash, &same, err);
+
+	*ret_renewed = 0;
+	if (rc < 0 || same)
+		return rc;
+	while ((n = ledger_unsent(l, after, ids, RENEW_PAGE, err)) > 0) {
+		after = ids[n - 1];
+		rc = renew_page(conf, l, ids, n, &renewed, err);
+		if (rc < 0)
+			break;
+	}
+	if (n < 0 || rc < 0)
+		return n < 0 ? n : rc;
+	rc = ledger_set_configuration(l, configuration_hash, err);
+	if (rc == 0)
+		rc = ledger_commit(l, err);
+	*ret_renewed = renewed;
+	return rc;
+}
