@@ -47,8 +47,8 @@ enum rules_name rules_judge_name(const struct conf_watch *w, const char *relpath
  * where nothing below could match `include`. A directory made for markers (`.done/${name}`) is entered
  * whatever the other rules say of it; what is in it is judged like any file. */
 bool rules_enter_directory(const struct conf_watch *w, const char *relpath, char why[RULES_WHY_BYTES]);
-/* Companions that hold back a final name while they exist (NAME.aria2, NAME.filepart, NAME.part, …): the
- * suffixes, ends with NULL. */
+/* What the files are called (NAME and this) that downloaders keep beside a final name which they are still
+ * writing: ".aria2", …; ends with NULL. */
 const char *const *rules_companion_suffixes(void);
 
 /* What turns a file away although its name is looked at. */

@@ -1,4 +1,4 @@
-"""A changed configuration: what waits under a mistaken one is started under the mended one; what may be out stays as it is."""
+"""A changed configuration: what waits under a mistaken one is started under the mended one; what may be out stays."""
 
 from harness import JOB, text, wait_for
 from jobsapi import Job, JobsApi

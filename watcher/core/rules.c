@@ -143,8 +143,7 @@ static const char *const shipped_patterns[] = {
 		NULL,
 };
 
-static const char *const companions[] = {
-	".aria2", ".filepart", ".part", ".partial", ".lftp-pget-status", NULL};
+static const char *const companions[] = {".aria2", ".lftp-pget-status", NULL};
 
 static const char *shipped_match(const char *name, bool is_directory)
 {

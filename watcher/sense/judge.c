@@ -21,6 +21,7 @@
 #include "sense/walk.h"
 
 #define JUDGE_FILES_A_ROUND 32
+#define JUDGE_COMPANION_US US_PER_S /* between looks while a companion is there */
 
 struct judge {
 	struct sense *s;
@@ -244,12 +245,37 @@ void judge_answer(struct judge *j, const struct ask_result *a)
 	judge_rearm(j);
 }
 
+/* Downloaders that write under the final name, closing it now and then, have a file beside it until they are
+ * through. */
+static bool judge_has_companion(struct judge *j)
+{
+	int root_fd = sense_root_fd(j->s, j->current->dir->root);
+	size_t len = j->path.len;
+	bool found = false;
+
+	for (const char *const *suffix = rules_companion_suffixes(); *suffix && !found && root_fd >= 0;
+		suffix++) {
+		struct probe_stat st;
+
+		(void)buf_adds(&j->path, *suffix);
+		found = probe_name(root_fd, buf_str(&j->path), j->s->page, &st) == 0;
+		buf_truncate(&j->path, len);
+	}
+	return found;
+}
+
 /* The file is complete: what do the rules say? */
 static void judge_complete(struct judge *j)
 {
 	const struct conf_watch *watch = j->s->watch;
 	struct judge_report r = {.verdict = RULES_ACCEPT};
 	struct err err = ERR_INIT;
+
+	if (judge_has_companion(j)) {
+		j->current->settle.due_us = clock_mono_us() + JUDGE_COMPANION_US;
+		judge_wait_again(j);
+		return;
+	}
 
 	r.verdict = rules_judge_file(watch, buf_str(&j->path), j->st.look.size, r.why);
 	if (r.verdict != RULES_ACCEPT || !j->s->ask) {
