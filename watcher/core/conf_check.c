@@ -95,13 +95,21 @@ static int check_value(const struct conf_key *k, const char *value, struct err *
 	return glob_check(value, err);
 }
 
-/* "*.csv *.json": two patterns that a comma was forgotten between, and so one that matches nothing. */
-static void warn_of_blanks(
+/* Patterns that can be meant in another way only: "*.csv *.json" without the comma, "*.{csv,json}" of a
+ * shell. They match nothing. */
+static void warn_of_patterns(
 	const struct conf_key *k, const struct conf_entry *e, const char *value, struct conf_mistakes *m)
 {
-	if (k->type == CONF_TYPE_PATTERN && (strstr(value, " *") || strstr(value, " !")))
+	if (k->type != CONF_TYPE_PATTERN)
+		return;
+	if (strstr(value, " *") || strstr(value, " !"))
 		conf_mistake_add(m, true, e->file, e->line,
 			"%s: \"%s\" is one pattern with a blank in it; several are separated by commas",
+			e->key, value);
+	if (strpbrk(value, "{}") && strcmp(e->key, "ignore") != 0)
+		conf_mistake_add(m, true, e->file, e->line,
+			"%s: \"%s\": braces mean nothing in a pattern but themselves; give several patterns, "
+			"separated by commas",
 			e->key, value);
 }
 
@@ -114,7 +122,7 @@ static void check_values(const struct conf_key *k, const struct conf_entry *e, s
 	for (size_t i = 0; i < values.n; i++) {
 		struct err err = ERR_INIT;
 
-		warn_of_blanks(k, e, values.items[i], m);
+		warn_of_patterns(k, e, values.items[i], m);
 		if (check_value(k, values.items[i], &err) < 0) {
 			conf_err_name_key(&err, e->key);
 			conf_mistake_add(m, false, e->file, e->line, "%s", err.text);
