@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 #include "base/fs.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -53,9 +54,13 @@ static int passed_fd(int fd)
  * told. */
 static void set_up_process(void)
 {
-	for (int fd = 0; fd <= 2; fd++)
-		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd)
-			break; /* no /dev/null: nothing to be done about it */
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= 2);
+	if (fd > 2)
+		close(fd);
 	(void)signal(SIGCHLD, SIG_DFL);
 }
 

@@ -205,7 +205,8 @@ int ledger_set_failed(struct ledger *l, const struct ledger_row *r, const char *
 
 int ledger_outbox_add(
 	struct ledger *l, const char *event_id, const char *line, size_t len, struct err *err) MUST_CHECK;
-/* The first line behind seq `after`, into line (replaced). 1, 0, -errno */
+/* The first line behind seq `after`, into line (replaced). 1, 0, -errno; with -EBADMSG *ret_seq is set too if
+ * it is just this line that is damaged. */
 int ledger_outbox_next(
 	struct ledger *l, int64_t after, int64_t *ret_seq, struct buf *line, struct err *err) MUST_CHECK;
 /* The seq of exactly this line. 1, 0, -errno. Reads the whole outbox. */

@@ -552,10 +552,13 @@ class Service:
         wrong = {p: (counts.get(p, 0), wanted.get(p, 0)) for p in {*counts, *wanted}
                  if counts.get(p, 0) != wanted.get(p, 0)}
         assert not wrong, f"runs (found, expected): {wrong}"
+        held = {}
+        for one in seen:
+            held.setdefault(one.path, []).append(one.content)
         for path, contents in expected.items():
             if isinstance(contents, int):
                 continue
-            found = [s.content for s in seen if s.path == str(path)]
+            found = held.get(str(path), [])
             assert found == list(contents), f"{path}: at its runs the file held {[describe(c) for c in found]}, " \
                 f"not {[describe(c) for c in contents]}"
 

@@ -518,7 +518,7 @@ def test_explain_shows_the_request_that_is_sent(service):
     ("a.csv", b"\x7fELF" + bytes(100), {"types": "@csv"}, "type"),
     ("a.csv", b"x", {"exclude": "*.csv"}, "name"),
     ("a.csv", b"x", {"include": "*.json"}, "name"),
-    ("a{{.csv", b"x", {}, "size"),
+    ("a{{.csv", b"x", {}, "characters"),
 ])
 def test_explain_says_why_not(service, name, data, keys, step):
     s = service(**keys)

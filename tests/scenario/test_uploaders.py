@@ -389,8 +389,8 @@ def download(r, *command):
 
 @tool("aria2c", settings=["settle"])
 def aria2(r):
-    """The final name from the start, at its full size, NAME.aria2 beside it. The name is closed once before the companion
-    is there: not for settle = 0."""
+    """The final name from the start, at its full size, NAME.aria2 beside it. The name is closed once before the
+    companion is there: not for settle = 0."""
     return download(r, "aria2c", "-q", "--no-conf", "--file-allocation=prealloc", "-s1")
 
 

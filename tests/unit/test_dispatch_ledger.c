@@ -435,13 +435,14 @@ static void run_sql(const struct place *p, const char *sql)
 				      "c = sqlite3.connect(sys.argv[1])\n"
 				      "c.executescript(sys.argv[2])\n"
 				      "c.close()\n";
+	const char *python = getenv("PYTHON") ? getenv("PYTHON") : "/usr/bin/python3";
 	CLEANUP_FREE char *path = fs_join(p->directory, LEDGER_FILE);
 	pid_t pid = fork();
 	int status = -1;
 
 	assert_true(pid >= 0);
 	if (pid == 0) {
-		execlp("python3", "python3", "-c", program, path, sql, (char *)NULL);
+		execl(python, python, "-c", program, path, sql, (char *)NULL);
 		_exit(127);
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);

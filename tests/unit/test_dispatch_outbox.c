@@ -150,6 +150,14 @@ static void expect_lines(const struct place *p, int64_t n)
 	assert_int_equal(i, n);
 }
 
+static void expect_bytes(const struct place *p, const char *expected)
+{
+	CLEANUP_BUF struct buf b = BUF_INIT(10000);
+
+	assert_int_equal(fs_read_file(p->file, 10000, &b, NULL), 0);
+	assert_string_equal(buf_str(&b), expected);
+}
+
 static void run_for(struct place *p, int64_t us)
 {
 	int64_t until_us = clock_mono_us() + us;
@@ -301,6 +309,40 @@ static void test_crash_within_a_line(void **state)
 	expect_lines(p, 6);
 }
 
+/* A line that is no line any more is left out; what follows is not. */
+static void test_damaged_line(void **state)
+{
+	struct place *p = *state;
+	CLEANUP_FREE char *db = fs_join(p->directory, "ledger.db");
+	static const char program[] =
+		"import sqlite3, sys\n"
+		"c = sqlite3.connect(sys.argv[1])\n"
+		"c.execute('UPDATE outbox SET line = ? WHERE seq = 2', (b'\\0A',))\n"
+		"c.execute('UPDATE outbox SET line = ? WHERE seq = 4', (b'two\\nlines\\n',))\n"
+		"c.commit()\n";
+	const char *python = getenv("PYTHON") ? getenv("PYTHON") : "/usr/bin/python3";
+	int status;
+	pid_t pid;
+
+	add(p, 4);
+	commit(p);
+	pid = fork();
+	if (pid == 0) {
+		execl(python, python, "-c", program, db, (char *)NULL);
+		_exit(127);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	outbox_flush(p->outbox);
+	assert_false(outbox_is_failing(p->outbox));
+	p->added = 1;
+	expect_bytes(p, "{\"line\":1}\n{\"line\":3}\n");
+	round_with(p, 1);
+	expect_bytes(p, "{\"line\":1}\n{\"line\":3}\n{\"line\":2}\n");
+	round_with(p, 0);
+	assert_int_equal(left(p), 0); /* the damaged ones went with it */
+}
+
 /* ---- a crash at every system call ---- */
 
 #define ROUNDS 4
@@ -358,24 +400,16 @@ static bool live_until_call(struct place *p, int n)
 	return false;
 }
 
-/* Whatever was committed is in the log once, in order: from the ledger's commit to the log's fdatasync and
- * back. */
-static void test_crash_at_every_call(void **state)
+static void crash_at_every_call(struct place *p)
 {
-	struct place *p = *state;
 	CLEANUP_FREE char *db = fs_join(p->directory, "ledger.db");
 	CLEANUP_FREE char *wal = fs_join(p->directory, "ledger.db-wal");
 	CLEANUP_FREE char *shm = fs_join(p->directory, "ledger.db-shm");
-	const char *preload = getenv("LD_PRELOAD");
 	bool ended = false;
 	int call = 1;
 
-	if (preload && strstr(preload, "vgpreload"))
-		skip(); /* valgrind's own calls would be counted */
-	end(p);
-	p->quick = true; /* a killed process loses nothing that it has written */
-	for (; !ended && call < 20000;
-		call += 2) { /* after the return of one call is before the entry of the next */
+	/* after the return of one call is before the entry of the next */
+	for (; !ended && call < 20000; call += 2) {
 		(void)unlink(db);
 		(void)unlink(wal);
 		(void)unlink(shm);
@@ -386,6 +420,20 @@ static void test_crash_at_every_call(void **state)
 	}
 	assert_true(ended);
 	assert_true(call > 300);
+}
+
+/* Whatever was committed is in the log once, in order: from the ledger's commit to the log's fdatasync and
+ * back. */
+static void test_crash_at_every_call(void **state)
+{
+	struct place *p = *state;
+	const char *preload = getenv("LD_PRELOAD");
+
+	if (preload && strstr(preload, "vgpreload"))
+		skip(); /* valgrind's own calls would be counted */
+	end(p);
+	p->quick = true; /* a killed process loses nothing that it has written */
+	crash_at_every_call(p);
 }
 
 int main(void)
@@ -399,6 +447,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_crash_after_writing, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_crash_after_writing_and_rotating, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_crash_within_a_line, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_damaged_line, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_crash_at_every_call, set_up, tear_down),
 	};
 

@@ -25,7 +25,7 @@ static int history_look(struct ledger *l, const struct conf_watch *w, const char
 	const struct version *now, struct history *ret, struct buf *text, struct err *err)
 {
 	struct ledger_key key = {.watch = w->name, .relpath = relpath};
-	struct ledger_known known;
+	struct ledger_known known = {.id = 0};
 	struct ledger_row row;
 	enum version_relation relation = VERSION_NEW;
 	int rc = ledger_root(l, root, false, &key.root_id, err);

@@ -356,23 +356,24 @@ static struct ledger_new row_of(const struct file *f, int64_t now_us)
 /* ---- dead letters ---- */
 
 /* Makes the row a dead letter: inserts it, with its event. */
-static int insert_failed(struct intake *in, struct file *f, struct ledger_new *row, const char *reason,
+static int insert_failed(struct intake *in, struct file *f, const struct ledger_new *as, const char *reason,
 	const char *detail, int64_t now_us, struct intake_result *ret, struct err *err)
 {
+	struct ledger_new row = *as;
 	struct event_file ef = event_file_of(f);
 	struct event_failure x = {.reason = reason, .error_code = "", .message = detail};
 	char path[PATH_SHOWN], words[WORDS_BYTES];
 	int64_t id;
 	int rc;
 
-	row->state = LEDGER_FAILED;
-	row->reason = reason;
-	row->detail = detail;
-	row->failures = 1;
-	rc = ledger_insert(in->ledger, row, &id, err);
+	row.state = LEDGER_FAILED;
+	row.reason = reason;
+	row.detail = detail;
+	row.failures = 1;
+	rc = ledger_insert(in->ledger, &row, &id, err);
 	if (rc == 0)
 		rc = scribe_start(
-			in->scribe, EVENT_START_FAILED, f->watch->name, row->token, 1, &ef, &x, now_us, err);
+			in->scribe, EVENT_START_FAILED, f->watch->name, row.token, 1, &ef, &x, now_us, err);
 	if (rc < 0)
 		return rc;
 	ret->failed = true;

@@ -1172,13 +1172,13 @@ int ledger_outbox_next(struct ledger *l, int64_t after, int64_t *ret_seq, struct
 		return rc;
 	seq = get_i64(&c, 0, 1);
 	p = get_bytes(&c, 1, LEDGER_LINE_BYTES, &n);
-	if (n == 0 || p[n - 1] != '\n')
+	if (n == 0 || memchr(p, '\n', n) != p + n - 1)
 		refuse(&c, 1);
 	buf_reset(line);
 	if (buf_add(line, p, n) < 0)
 		refuse(&c, 1);
 	rc = finish(l, &c, err);
-	if (rc > 0)
+	if (seq > after)
 		*ret_seq = seq;
 	return rc;
 }

@@ -43,6 +43,7 @@ struct outbox {
 	int64_t written;  /* in the log, up to this seq */
 	int64_t removing; /* taken out in the transaction that is open */
 	int64_t removed;  /* taken out for good */
+	int64_t damaged;  /* the last line that was left out */
 	bool doubt;	  /* what is in the log must be looked up */
 	bool more;	  /* the last flush stopped before the end */
 	bool tidy;	  /* written lines have waited long enough to be taken out */
@@ -114,6 +115,25 @@ static void work_later(struct outbox *o)
 
 /* ---- opening ---- */
 
+/* The next line behind `after` into o->line. One that is damaged is left out: the others must not wait for
+ * it. */
+static int next_line(struct outbox *o, int64_t after, int64_t *ret_seq, struct err *err)
+{
+	for (;;) {
+		int64_t seq = after;
+		int rc = ledger_outbox_next(o->ledger, after, &seq, &o->line, err);
+
+		if (rc > 0)
+			*ret_seq = seq;
+		if (rc != -EBADMSG || seq == after)
+			return rc;
+		if (seq > o->damaged)
+			log_error("%s; this event is left out", err->text);
+		o->damaged = seq > o->damaged ? seq : o->damaged;
+		after = seq;
+	}
+}
+
 /* What of the outbox is in the log already? */
 static int find_written(struct outbox *o, struct err *err)
 {
@@ -131,7 +151,7 @@ static int repair(struct outbox *o, struct err *err)
 {
 	int64_t seq = 0;
 	bool completed;
-	int rc = ledger_outbox_next(o->ledger, o->written, &seq, &o->line, err);
+	int rc = next_line(o, o->written, &seq, err);
 
 	if (rc == 0)
 		buf_reset(&o->line);
@@ -176,7 +196,7 @@ static int fill_batch(struct outbox *o, struct err *err)
 	buf_reset(&b->bytes);
 	b->n = 0;
 	while (b->n < BATCH_LINES && b->bytes.len < BATCH_BYTES) {
-		rc = ledger_outbox_next(o->ledger, seq, &seq, &o->line, err);
+		rc = next_line(o, seq, &seq, err);
 		if (rc <= 0)
 			break;
 		if (buf_add(&b->bytes, buf_str(&o->line), o->line.len) < 0)
