@@ -64,6 +64,12 @@ static void set_up_process(void)
 	(void)signal(SIGCHLD, SIG_DFL);
 }
 
+static bool is_process(const char *name)
+{
+	return strcmp(name, "bw-dispatch") == 0 || strcmp(name, "bw-watch") == 0 ||
+	       strcmp(name, "bw-sniff") == 0;
+}
+
 /* The keeper's children: sockets and page are at fixed numbers (keep/process.h). */
 static int run_process(const char *name, int argc, char **argv)
 {
@@ -95,7 +101,7 @@ int main(int argc, char **argv)
 	const char *name = argc > 0 ? fs_basename(argv[0]) : "";
 
 	set_up_process();
-	if (text_starts_with(name, "bw-"))
+	if (is_process(name))
 		return run_process(name, argc, argv);
 	log_init("brickwatch", LOG_LEVEL_INFO, cli_is_journal());
 	if (argc < 2) {

@@ -31,6 +31,8 @@ int probe_open(int root_fd, const char *relpath, struct wire_page *page);
  * Source: fcntl(2). trusted: does this file system know of every writer (else a granted lease says nothing).
  */
 enum settle_lease probe_lease(int fd, bool trusted);
+/* May this process ask for leases on files of other users (CAP_LEASE, capabilities(7))? */
+bool probe_may_lease(void);
 /* Hex SHA-256 over the first and last 64 KiB (all of it, once, when it is smaller). 0 or -errno; -ESTALE when
  * it became shorter meanwhile. */
 int probe_ends(int fd, int64_t size, const char *path, struct wire_page *page,

@@ -7,8 +7,10 @@
 #include <fnmatch.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/fs.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -167,6 +169,17 @@ static int events_all(struct events *e, const char *file)
 	return e->damaged ? CLI_FAILED : CLI_DONE;
 }
 
+/* Paths stand in the log as they are watched: absolute. Patterns are taken as they are. The program ends
+ * soon: what is made here is not freed. */
+static char *events_operand(char *operand)
+{
+	CLEANUP_FREE char *here = operand[0] == '/' || strpbrk(operand, "*?[") ? NULL : getcwd(NULL, 0);
+	CLEANUP_FREE char *joined = here ? fs_join(here, operand) : NULL;
+	char *path;
+
+	return joined && fs_normalise(joined, &path, NULL) == 0 ? path : operand;
+}
+
 static int events_run(const struct cli_verb *verb, int argc, char **argv)
 {
 	static const struct option own[] = {{"since", required_argument, NULL, EVENTS_SINCE},
@@ -184,6 +197,8 @@ static int events_run(const struct cli_verb *verb, int argc, char **argv)
 		return rc;
 	e.paths = argv + rest;
 	e.paths_n = (size_t)(argc - rest);
+	for (size_t i = 0; i < e.paths_n; i++)
+		e.paths[i] = events_operand(e.paths[i]);
 	e.json = common.json;
 	rc = cli_load(common.config, false, &conf);
 	if (rc != 0)

@@ -116,7 +116,15 @@ struct dispatcher {
 
 static int exit_status_of(const struct err *err)
 {
-	return err->class == ERR_CONF ? EXIT_CONFIGURATION : EXIT_FAILED;
+	return err->class == ERR_CONF || err->code == EUCLEAN ? EXIT_CONFIGURATION : EXIT_FAILED;
+}
+
+static void tell_damage(const struct dispatcher *d, const struct err *err)
+{
+	log_error("%s; the ledger is damaged, ending. Restore it, or move ledger.db* in %s away: then every "
+		  "file counts as new, unless "
+		  "`existing = skip` is set for the first start",
+		err->text, d->conf->service.state_directory);
 }
 
 /* ---- the configuration ---- */
@@ -774,11 +782,24 @@ static bool has_work(const struct dispatcher *d)
 	       (d->outbox && outbox_wants_commit(d->outbox));
 }
 
+/* Nothing can be recorded, and what is read may be wrong: going on would lose or double runs. */
+static void give_up(struct dispatcher *d, const struct err *err)
+{
+	tell_damage(d, err);
+	undo(d);
+	end(d, EXIT_CONFIGURATION);
+}
+
 static void work(struct dispatcher *d)
 {
 	struct err err = ERR_INIT;
+	int rc = apply(d, &err);
 
-	if (apply(d, &err) < 0) {
+	if (rc == -EUCLEAN) {
+		give_up(d, &err);
+		return;
+	}
+	if (rc < 0) {
 		fail_round(d, &err);
 		return;
 	}
@@ -945,7 +966,10 @@ int dispatcher_main(int keeper_fd, int page_fd)
 	}
 	rc = run(d, &err);
 	if (rc < 0) {
-		log_error("%s", err.text);
+		if (err.code == EUCLEAN)
+			tell_damage(d, &err);
+		else
+			log_error("%s", err.text);
 		rc = exit_status_of(&err);
 	}
 	tear_down(d);

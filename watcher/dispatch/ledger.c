@@ -220,7 +220,7 @@ static int errno_of(int rc)
 		return ENOENT;
 	case SQLITE_CORRUPT:
 	case SQLITE_NOTADB:
-		return EBADMSG;
+		return EUCLEAN;
 	case SQLITE_CONSTRAINT:
 		return EEXIST;
 	case SQLITE_TOOBIG:
@@ -235,7 +235,7 @@ static int fail(struct ledger *l, int rc, struct err *err)
 	int code = errno_of(rc);
 	int extended = l->db ? sqlite3_extended_errcode(l->db) : rc;
 
-	return err_set(err, code == EBADMSG ? ERR_INPUT : ERR_SYSTEM, code, "ledger %s: %s (SQLite %d)",
+	return err_set(err, code == EUCLEAN ? ERR_INPUT : ERR_SYSTEM, code, "ledger %s: %s (SQLite %d)",
 		l->path, l->db ? sqlite3_errmsg(l->db) : sqlite3_errstr(rc), extended);
 }
 
@@ -571,7 +571,7 @@ static int set_up(struct ledger *l, const char *pragmas, bool may_create, struct
 /* A file that SQLite cannot read stays so however often it is tried. */
 static int tell_damage(int rc, struct err *err)
 {
-	if (rc == -EBADMSG && err && err->class == ERR_INPUT) {
+	if ((rc == -EBADMSG || rc == -EUCLEAN) && err && err->class == ERR_INPUT) {
 		err->class = ERR_CONF;
 		(void)err_prefix(err, "the ledger is damaged and must be set aside");
 	}

@@ -4,7 +4,9 @@
 #include "sense/probe.h"
 
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 #include "base/clock.h"
 #include "base/fs.h"
@@ -78,6 +80,15 @@ enum settle_lease probe_lease(int fd, bool trusted)
 		return trusted ? SETTLE_LEASE_FREE : SETTLE_LEASE_UNKNOWN;
 	}
 	return errno == EAGAIN ? SETTLE_LEASE_OPEN : SETTLE_LEASE_UNKNOWN;
+}
+
+bool probe_may_lease(void)
+{
+	struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
+
+	return syscall(SYS_capget, &head, data) == 0 &&
+	       (data[CAP_LEASE / 32].effective & (1u << (CAP_LEASE % 32))) != 0;
 }
 
 /* Reads exactly n bytes at `at`. 0, -ESTALE when the file ends before, -errno. */

@@ -42,7 +42,8 @@ struct watcher {
 	struct loop_io *keeper_io;
 	struct loop_timer *root_timer, *rescan_timer;
 	int64_t root_retry_us;
-	bool started;	/* the first pass has been asked for */
+	bool started; /* the first pass has been asked for */
+	bool waiting_said;
 	bool done_said; /* scan: counts with done = 1 are out */
 	uint64_t notes; /* events so far */
 	/* Files that came by CREATE alone, newest last, each with the number of that event: one of them may
@@ -180,7 +181,13 @@ void sense_root_lost(struct sense *s, size_t root, const char *why)
 static void watcher_say_hello(struct watcher *w)
 {
 	CLEANUP_BUF struct buf names = BUF_INIT(256);
-	struct wire_hello m = {.method = "inotify", .inodes_stable = 1, .pid = getpid(), .limits = ""};
+	struct wire_hello m = {.method = "inotify",
+		.inodes_stable = 1,
+		.pid = getpid(),
+		.limits = probe_may_lease() ? ""
+					    : "without CAP_LEASE it cannot be asked whether another user's "
+					      "file is still open: "
+					      "what is renamed or linked in from elsewhere waits longer"};
 
 	for (size_t i = 0; i < w->s.roots_n; i++) {
 		const struct sense_root *r = &w->s.roots[i];
@@ -661,12 +668,22 @@ static void watcher_say_done(struct watcher *w)
 {
 	struct watcher_left left = {.policy = &w->s.policy};
 	struct wire_counts m = {.done = 1, .directories = (int64_t)tree_count(w->s.tree)};
+	const struct unsettled_file *first;
+	char span[CLOCK_TEXT_BYTES];
 
 	if (w->done_said || !w->started || judge_is_busy(w->s.judge) || outlet_is_blocked(w->s.outlet))
 		return;
 	if (!walk_is_idle(w->s.walk))
 		return;
+	first = unsettled_first(w->s.unsettled);
+	if (first && first->settle.due_us <= loop_now_us(w->s.loop))
+		return; /* not worth counting while there is something to do */
 	unsettled_each(w->s.unsettled, watcher_count_one, &left);
+	if (left.waiting > 0 && !w->waiting_said)
+		log_info("%" PRId64
+			 " files must be unchanged for %s first (nobody saw their writers close them)",
+			left.waiting, clock_format_span(w->s.policy.quiet_us, span));
+	w->waiting_said = true;
 	if (left.waiting > 0)
 		return;
 	m.unsettled = left.open + left.unreadable;
