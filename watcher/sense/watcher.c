@@ -525,6 +525,16 @@ static void watcher_on_file(struct watcher *w, struct tree_dir *dir, const struc
 	}
 }
 
+/* After a directory was moved away: does its name (w->path) mean one again already? With RENAME_EXCHANGE no
+ * further event comes for it. */
+static bool watcher_is_directory_again(struct watcher *w, const struct tree_dir *dir, enum inotify_kind kind)
+{
+	int fd = kind == INOTIFY_MOVED_FROM && !w->path.failed ? sense_root_fd(&w->s, dir->root) : -1;
+	struct probe_stat st;
+
+	return fd >= 0 && probe_name(fd, buf_str(&w->path), w->s.page, &st) == 0 && st.is_directory;
+}
+
 static void watcher_on_subdirectory(struct watcher *w, struct tree_dir *dir, const struct inotify_note *note)
 {
 	struct tree_dir *child = tree_child(w->s.tree, dir, note->name);
@@ -532,9 +542,10 @@ static void watcher_on_subdirectory(struct watcher *w, struct tree_dir *dir, con
 
 	if (child)
 		sense_drop_directory(&w->s, child);
-	if (note->kind != INOTIFY_CREATED && note->kind != INOTIFY_MOVED_TO)
-		return;
 	tree_path_of(dir, note->name, &w->path);
+	if (note->kind != INOTIFY_CREATED && note->kind != INOTIFY_MOVED_TO &&
+		!watcher_is_directory_again(w, dir, note->kind))
+		return;
 	if (!w->s.watch->recursive || w->path.failed || w->path.len >= WIRE_PATH_BYTES ||
 		!rules_enter_directory(w->s.watch, buf_str(&w->path), NULL))
 		return;
