@@ -239,6 +239,7 @@ static void write_json_single(const struct printer *p, const struct conf_key *k,
 
 	if (entry_values(p, k, e, &values) < 0)
 		return;
+	BUG_ON(values.n == 0); /* conf_set() takes no empty value */
 	json_begin_object(p->w, e->key);
 	write_json_value(p, k, "value", values.items[0]);
 	write_json_origin(p, "origin", e);
