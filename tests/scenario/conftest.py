@@ -9,6 +9,13 @@ def pytest_configure(config):
     config.addinivalue_line("markers", "slow: takes more than five seconds (run by default)")
 
 
+def pytest_sessionstart(session):
+    try:
+        harness.find_program()
+    except RuntimeError as missing:
+        pytest.exit(str(missing), returncode=2)
+
+
 class Makers:
     """Makes services, and ends them."""
 

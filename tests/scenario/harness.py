@@ -28,6 +28,8 @@ import time
 from collections import Counter
 from pathlib import Path
 
+import pytest
+
 TOP = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(TOP / "tests" / "jobsapi"))
 
@@ -289,6 +291,8 @@ class Service:
 
     def __init__(self, folder, *, watches=None, service=None, events=None, workspace=None, user=0, lease=True,
                  prefix=(), api=None, environment=None, **keys):
+        if user and os.geteuid() != 0:
+            pytest.skip("needs root to become somebody else")
         self.program = find_program()
         self.folder = Path(folder)
         self.user, self.lease, self.prefix = user, lease, list(prefix)

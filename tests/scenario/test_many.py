@@ -120,3 +120,23 @@ def test_two_folders_in_one_watch(service, folder):
     s.stop()
     s.check_runs({folder / "drop" / "a.csv": [text("drop")], folder / "second" / "a.csv": [text("second")]})
     s.check_started()
+
+
+def test_two_watches_on_one_folder(service, folder):
+    """Two jobs for the same files, and one that takes only a part of them."""
+    s = service(watches={"drop": {"job_id": 1}, "second": {"job_id": 2, "directory": f"{folder}/drop"},
+                         "part": {"job_id": 3, "directory": f"{folder}/drop/part"}})
+    for watch in ("second", "part"):
+        s.watches[watch]["path_map"] = f"{folder}/drop => /Volumes/main/landing/drop"
+    s.write_configuration()
+    for job_id in (1, 2, 3):
+        s.api.add_job(job_id, ["path"])
+    (s.drop / "part").mkdir()
+    s.start()
+    put(s.drop / "part" / "a.csv", text("a"))
+    put(s.drop / "b.csv", text("b"))
+    s.wait_runs(5)
+    s.stop()
+    found = sorted((run.job_id, os.path.basename(run.parameters["path"])) for run in s.api.runs)
+    assert found == [(1, "a.csv"), (1, "b.csv"), (2, "a.csv"), (2, "b.csv"), (3, "a.csv")]
+    s.check_started()

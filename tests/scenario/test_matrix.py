@@ -622,6 +622,36 @@ def test_folder_itself_made_again(service, gone):
     s.check_started()
 
 
+def test_folder_above_renamed_and_made_again(service):
+    """No event tells that; the safety listing looks whether the path still means the same folder."""
+    s = service(rescan="1s")
+    (s.folder / "above" / "drop").mkdir(parents=True)
+    s.watches["drop"].update(directory=s.folder / "above" / "drop", path_map=f"{s.folder} => {harness.REMOTE}")
+    s.write_configuration()
+    s.start()
+    first = str(s.folder / "above" / "drop" / "a.csv")
+    put(first, text("one"))
+    s.wait_run(first)
+    os.rename(s.folder / "above", s.folder / "away")
+    (s.folder / "above" / "drop").mkdir(parents=True)
+    put(first, text("two, in the new one"))
+    s.wait_run(first, 2)
+    put(s.folder / "away" / "drop" / "b.csv", text("not watched any more"))
+    s.stop()
+    s.check_runs({first: [text("one"), text("two, in the new one")]})
+
+
+def test_folder_given_by_a_symbolic_link(service):
+    """The link in the configuration is the administrator's word; those in the folder are not followed."""
+    s = service()
+    os.rename(s.drop, s.outside / "real")
+    s.drop.symlink_to(s.outside / "real")
+    s.start()
+    path = s.put("a.csv")
+    s.wait_run(path)
+    s.check_runs({path: 1})
+
+
 def test_not_recursive(service):
     s = service(recursive="no").start()
     (s.drop / "sub").mkdir()
