@@ -420,9 +420,9 @@ def test_a_type_nobody_asks_for_is_not_looked_at(service):
     s = service()
     path = s.put("a.csv")
     s.start()
-    s.wait_run(path)
+    started = s.wait_event("run.started", path=path)
     assert s.pids("bw-sniff") == []
-    assert "mime" not in s.events("run.started", path=path)[0]
+    assert "mime" not in started[0]
 
 
 # --- a file that libmagic does not come to an end with ----------------------------------------------------------------
