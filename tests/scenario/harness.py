@@ -140,6 +140,16 @@ def put_by_rename(path, data, outside):
     os.rename(temporary, path)
 
 
+def read_regular(path):
+    """What the file holds; None when there is none, or something that would block."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return None
+    with open(fd, "rb") as file:
+        return file.read() if stat.S_ISREG(os.fstat(fd).st_mode) else None
+
+
 def rename_flags(source, target, flags):
     """renameat2(2) in the working folder."""
     if libc.renameat2(-100, os.fsencode(source), -100, os.fsencode(target), flags) != 0:
@@ -215,11 +225,11 @@ def parse_lines(data, origin):
 
 class Follower:
     """Reads a growing log from its beginning, over rotations, as a shipper does: the open file until it has been
-    replaced and is at its end, then the new one."""
+    replaced and is at its end, then the new one. Several threads may ask."""
 
     def __init__(self, path):
         self.path, self.file, self.rest = str(path), None, b""
-        self.events = []
+        self.events, self.lock = [], threading.Lock()
 
     def _take(self):
         data = self.rest + self.file.read()
@@ -241,9 +251,12 @@ class Follower:
 
     def read(self):
         """All events so far."""
-        while True:
-            if self.file is None and not self._open():
-                return self.events
+        with self.lock:
+            self._read()
+            return list(self.events)
+
+    def _read(self):
+        while self.file is not None or self._open():
             try:
                 named = os.stat(self.path)
             except FileNotFoundError:
@@ -251,7 +264,7 @@ class Follower:
             self._take()
             own = os.fstat(self.file.fileno())
             if named is None or (named.st_dev, named.st_ino) == (own.st_dev, own.st_ino):
-                return self.events
+                return
             self._take()
             assert not self.rest, f"a rotated file ends in a torn line: {self.rest[:200]!r}"
             self.file.close()
@@ -362,11 +375,7 @@ class Service:
         parameters = run.parameters
         uri = parameters.get("path", "") if isinstance(parameters, dict) else (parameters or [""])[0]
         path = self.path_of(uri)
-        try:
-            with open(path, "rb") as file:
-                content = file.read()
-        except OSError:
-            content = None
+        content = read_regular(path)
         self.seen.append(Seen(run, path, content, time.monotonic()))
 
     # --- processes

@@ -46,6 +46,14 @@ def all_lines(s):
     return lines
 
 
+def count_started(s):
+    """Lines run.started in all files; -1 when one was just being compressed."""
+    try:
+        return sum(read(path).count(b"run.started") for path in [*rotated(s), s.log])
+    except FileNotFoundError:
+        return -1
+
+
 def check_log(s, paths):
     """One run.started for each of these, no line twice, in the order of time."""
     events = [json.loads(line) for line in all_lines(s)]
@@ -380,11 +388,13 @@ def test_no_room_for_the_log(small_disk, how, restart):
     assert s.log.read_bytes().count(b"run.started") < 20
     disk_back(s, how)
     paths += drop(s, 5, "after")
+
     def count():
         try:
             return sum(read(p).count(b"run.started") for p in [*rotated(s), s.log])
         except FileNotFoundError:  # compressed between listing and reading
             return -1
+
     wait_for(lambda: count() >= len(paths), "all lines")
     s.stop()
     check_log(s, paths)
