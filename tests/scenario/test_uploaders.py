@@ -1,9 +1,11 @@
 """What real tools leave behind in a drop folder: one run for the final name, none for the names in between."""
 
+import contextlib
 import functools
 import gzip
 import http.server
 import os
+import pwd
 import shutil
 import socketserver
 import subprocess
@@ -36,8 +38,11 @@ def tool(*programs, settings=()):
 
 def missing(name):
     wanted = {p: shutil.which(p) for p in NEEDS[name]}
-    if "sftp" in wanted and not sftp_server():
-        wanted["sftp-server"] = None
+    if "sftp" in wanted:
+        wanted["sftp-server"] = sftp_server()
+        with contextlib.suppress(KeyError):
+            wanted["a name for our uid"] = pwd.getpwuid(os.geteuid())
+        wanted.setdefault("a name for our uid")
     return [p for p, found in wanted.items() if not found]
 
 
@@ -470,7 +475,7 @@ for absent in BOOK.missing:
 @pytest.mark.parametrize("setting, name", CASES, ids=[f"{s}-{n}" for s, n in CASES])
 def test_tool(module_service, setting, name):
     if name in BOOK.missing:
-        pytest.skip(f"not installed: {' '.join(BOOK.missing[name])}")
+        pytest.skip(f"not here: {', '.join(BOOK.missing[name])}")
     BOOK.play(setting, module_service).check(name)
 
 
