@@ -11,8 +11,8 @@ _HOMES = re.compile(r"(?<![\w.}])(?:/home/(?!USER\b|NAME\b)[A-Za-z0-9_]+|/root/|
 
 
 def own_places(top):
-    """The folder of the checkout and those around it. One directly under / may have any word for a name (/check, /doc), so it
-    does not count; and ./a/b is no absolute path."""
+    """The folder of the checkout and those around it. One directly under / may have any word for a name (/check, /doc),
+    so it does not count; and ./a/b is no absolute path."""
     places = []
     folder = os.path.realpath(top)
     while folder not in _ORDINARY and folder.count("/") > 1:
