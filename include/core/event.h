@@ -24,16 +24,27 @@
 
 enum event_type {
 	EVENT_RUN_STARTED = 0,
+	EVENT_RUN_SKIPPED,
 	EVENT_START_FAILED,
 	EVENT_START_RETRYING,
 	EVENT_FILE_REJECTED,
 	EVENT_FILE_WAITING,
 	EVENT_FILE_VANISHED,
+	EVENT_FILE_SUPERSEDED,
 	EVENT_WATCH_READY,
 	EVENT_WATCH_LOST,
 	EVENT_WATCH_OVERFLOW,
 	EVENT_WATCH_DEGRADED,
+	EVENT_WATCH_HELD,
+	EVENT_WATCH_PAUSED,
+	EVENT_WATCH_RESUMED,
+	EVENT_WORKSPACE_SUSPENDED,
+	EVENT_WORKSPACE_RESUMED,
+	EVENT_JOB_SUSPENDED,
+	EVENT_JOB_RESUMED,
+	EVENT_OPERATOR_ACTION,
 	EVENT_SERVICE_STARTED,
+	EVENT_SERVICE_RELOADED,
 	EVENT_SERVICE_STOPPED,
 };
 
@@ -82,6 +93,20 @@ struct event_watch {
 	int64_t directories, files, unsettled, took_ms;
 };
 
+struct event_place { /* workspace.*, job.* */
+	const char *workspace;
+	int64_t job_id; /* 0: left out */
+	const char *detail;
+};
+
+struct event_action { /* operator.action */
+	const char *verb;
+	const char *arguments; /* as given: selectors and paths in words, "" none */
+	const char *user;      /* who asked: name, or its number */
+	const char *reason;    /* "" none: null */
+	int64_t count;	       /* files it changed; below 0: left out */
+};
+
 struct event_service {
 	const char *version;
 	const char *configuration; /* its hash */
@@ -107,9 +132,17 @@ int event_start(struct buf *b, enum event_type type, const struct event_head *h,
 	const struct event_failure *x, struct err *err) MUST_CHECK;
 int event_file_rejected(struct buf *b, const struct event_head *h, const struct event_file *f,
 	const char *rule, const char *detail, struct err *err) MUST_CHECK;
-/* type: EVENT_FILE_WAITING or EVENT_FILE_VANISHED. since_us: wall clock */
+/* type: EVENT_FILE_WAITING, EVENT_FILE_VANISHED or EVENT_FILE_SUPERSEDED. since_us: wall clock */
 int event_file_waiting(struct buf *b, enum event_type type, const struct event_head *h,
 	const struct event_file *f, const char *waiting_for, int64_t since_us, struct err *err) MUST_CHECK;
+/* r: the run that was skipped; reason: in Databricks' words */
+int event_run_skipped(struct buf *b, const struct event_head *h, const struct event_file *f,
+	const struct event_run *r, const char *reason, struct err *err) MUST_CHECK;
+/* type: EVENT_WORKSPACE_… or EVENT_JOB_… */
+int event_place(struct buf *b, enum event_type type, const struct event_head *h, const struct event_place *x,
+	struct err *err) MUST_CHECK;
+int event_action(
+	struct buf *b, const struct event_head *h, const struct event_action *x, struct err *err) MUST_CHECK;
 /* type: EVENT_WATCH_… */
 int event_watch(struct buf *b, enum event_type type, const struct event_head *h, const struct event_watch *w,
 	struct err *err) MUST_CHECK;

@@ -34,8 +34,12 @@ enum wire_type {
 	WIRE_ATTACH, /* keeper -> dispatcher: a watcher was started; its socket and its state page come along
 		      */
 	WIRE_DETACH, /* keeper -> dispatcher: a watcher is gone */
+	WIRE_RELOADED, /* keeper -> dispatcher: what became of a reload. Done: CONFIGURE …, CONFIGURED follow
+			*/
 	/* dispatcher -> keeper */
-	WIRE_STATE, /* readiness and a status line */
+	WIRE_STATE,   /* readiness and a status line */
+	WIRE_RELOAD,  /* read the configuration again */
+	WIRE_RESTART, /* start this watcher anew */
 	/* watcher -> dispatcher */
 	WIRE_HELLO,
 	WIRE_CANDIDATES,
@@ -45,10 +49,21 @@ enum wire_type {
 	WIRE_SCANNED,
 	WIRE_TROUBLE,
 	WIRE_COUNTS,
-	/* dispatcher -> watcher */
+	WIRE_CONFIRMED, /* the answer to `confirm` */
+	WIRE_UNSETTLED, /* one page of files that are not complete yet */
+	/* dispatcher -> watcher; one of each may be open at a time */
 	WIRE_WANTED,
 	WIRE_RESCAN,
-	/* command line -> watcher, and back */
+	WIRE_CONFIRM, /* are these files still what they were? */
+	WIRE_COUNT,
+	WIRE_LIST,
+	/* command line -> dispatcher, over the control socket, and back */
+	WIRE_COMMAND,
+	WIRE_OPERAND, /* one path (or, for adopt, one line of an event log) of the command before it */
+	WIRE_GO,      /* that was the last of them */
+	WIRE_RECORD,  /* one JSON object of the answer */
+	WIRE_DONE,    /* the end of the answer */
+	/* command line -> watcher (through the dispatcher when the service runs), and back */
 	WIRE_EXPLAIN,
 	WIRE_EXPLAINED,	     /* one step of the answer */
 	WIRE_EXPLAINED_FILE, /* the last: the file as it would be reported */
@@ -93,6 +108,15 @@ struct wire_detach {
 struct wire_state {
 	int64_t ready; /* 1: everything that must be up is up */
 	const char *status;
+};
+
+struct wire_reloaded {
+	int64_t status;	  /* 0: a new configuration follows; 78: refused, the running one stays; 1: failed */
+	const char *text; /* the mistakes, a line each, or "" */
+};
+
+struct wire_restart {
+	const char *name;
 };
 
 struct wire_hello {
@@ -169,6 +193,72 @@ struct wire_wanted {
 	size_t bits_len;
 };
 
+/* `confirm`: items are put with wire_knowns_add and read with wire_knowns_next. */
+struct wire_confirm {
+	int64_t serial;
+	const char *root;
+	const void *items;
+	size_t items_len;
+};
+
+#define WIRE_KNOWNS_MAX 64 /* in one `confirm` */
+struct wire_known {	   /* a version as the ledger has it */
+	const char *relpath;
+	int64_t size, mtime_ns, ino;
+	const char *ends; /* hex or "" */
+};
+
+enum wire_verdict {	     /* one byte each in `confirmed` */
+	WIRE_SAME = '=',     /* still this version */
+	WIRE_REPLACED = '!', /* another one has its name; it is judged like a new file */
+	WIRE_GONE = '-',
+	WIRE_UNSURE = '?', /* it cannot be told now: permission, I/O error, its folder is missing */
+};
+
+struct wire_confirmed {
+	int64_t serial;
+	const void *verdicts;
+	size_t verdicts_len;
+};
+
+struct wire_list {
+	int64_t serial;
+	int64_t offset; /* skip so many */
+};
+
+struct wire_unsettled {
+	int64_t serial;
+	int64_t total;
+	const void *items; /* JSON objects, a line each */
+	size_t items_len;  /* 0: that was all */
+};
+
+/* What a command is about: selectors as in interface.md, "" or 0 for none. */
+struct wire_command {
+	int64_t protocol; /* WIRE_CONTROL_VERSION */
+	const char *verb;
+	const char *watch, *state, *glob;
+	int64_t since_us, until_us; /* wall clock */
+	const char *reason;
+	int64_t yes; /* do it, do not only say what would be done */
+};
+#define WIRE_CONTROL_VERSION 1
+
+struct wire_operand {
+	const void *bytes;
+	size_t bytes_len;
+};
+
+struct wire_record {
+	const void *json;
+	size_t json_len;
+};
+
+struct wire_done {
+	int64_t status;	  /* exit status for the command line */
+	const char *text; /* a sentence for people, or "" */
+};
+
 struct wire_explain {
 	const char *path;
 };
@@ -207,6 +297,8 @@ struct wire_message {
 		struct wire_attach attach;
 		struct wire_detach detach;
 		struct wire_state state;
+		struct wire_reloaded reloaded;
+		struct wire_restart restart;
 		struct wire_hello hello;
 		struct wire_file file;
 		struct wire_waiting waiting;
@@ -215,6 +307,14 @@ struct wire_message {
 		struct wire_counts counts;
 		struct wire_candidates candidates;
 		struct wire_wanted wanted;
+		struct wire_confirm confirm;
+		struct wire_confirmed confirmed;
+		struct wire_list list;
+		struct wire_unsettled unsettled;
+		struct wire_command command;
+		struct wire_operand operand;
+		struct wire_record record;
+		struct wire_done done;
 		struct wire_explain explain;
 		struct wire_explained explained;
 		struct wire_ask ask;
@@ -246,6 +346,10 @@ void wire_message_close(struct wire_message *m);
 int wire_candidates_add(struct buf *items, const struct wire_candidate *c) MUST_CHECK;
 /* Steps through m->items; *pos starts at 0. 1: an item, 0: end, -EBADMSG. */
 int wire_candidates_next(const struct wire_candidates *m, size_t *pos, struct wire_candidate *ret) MUST_CHECK;
+
+/* The same for the items of `confirm`. */
+int wire_knowns_add(struct buf *items, const struct wire_known *k) MUST_CHECK;
+int wire_knowns_next(const struct wire_confirm *m, size_t *pos, struct wire_known *ret) MUST_CHECK;
 
 /*
  * The state page: what a process is doing right now, in memory shared with whoever watches over it. The owner

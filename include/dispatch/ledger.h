@@ -242,8 +242,14 @@ struct ledger_renewal {
 
 /* Another request for such a row. -EEXIST: the token is taken. */
 int ledger_renew(struct ledger *l, int64_t id, const struct ledger_renewal *r, struct err *err) MUST_CHECK;
-/* Is this the hash given to ledger_set_configuration() last? */
-int ledger_configuration_is(struct ledger *l, const char *hash, bool *ret, struct err *err) MUST_CHECK;
-int ledger_set_configuration(struct ledger *l, const char *hash, struct err *err) MUST_CHECK;
+
+/* ---- small facts, by name: "configuration" (hash of the last one), "paused:WATCH", … ---- */
+
+#define LEDGER_META_BYTES 4096 /* longest value, with NUL */
+
+/* Into value (replaced). 1, 0 (none), -errno */
+int ledger_meta(struct ledger *l, const char *name, struct buf *value, struct err *err) MUST_CHECK;
+/* value NULL: removes it. */
+int ledger_set_meta(struct ledger *l, const char *name, const char *value, struct err *err) MUST_CHECK;
 
 #endif

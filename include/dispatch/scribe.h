@@ -29,6 +29,9 @@ struct event_file scribe_file_of(const struct ledger_row *r);
 /* All return 0 or -errno (of the ledger). now_us: wall clock. */
 int scribe_run_started(struct scribe *s, const struct ledger_row *r, int64_t attempts, const char *principal,
 	int64_t run_id, int64_t now_us, struct err *err) MUST_CHECK;
+/* The run of row r was skipped (reason: Databricks' words); the next generation follows. */
+int scribe_run_skipped(struct scribe *s, const struct ledger_row *r, const char *principal,
+	const char *reason, int64_t now_us, struct err *err) MUST_CHECK;
 /* type: start.failed or start.retrying. token "": the id is random. ordinal: of this type for this version.
  */
 int scribe_start(struct scribe *s, enum event_type type, const char *watch, const char *token,
@@ -38,8 +41,16 @@ int scribe_rejected(struct scribe *s, const char *watch, const struct event_file
 	const char *detail, int64_t now_us, struct err *err) MUST_CHECK;
 int scribe_waiting(struct scribe *s, enum event_type type, const char *watch, const struct event_file *f,
 	const char *waiting_for, int64_t since_us, int64_t now_us, struct err *err) MUST_CHECK;
+/* type: file.vanished or file.superseded: row r will not be sent. ordinal: as with scribe_start. */
+int scribe_gone(struct scribe *s, enum event_type type, const struct ledger_row *r, int64_t ordinal,
+	const char *waiting_for, int64_t since_us, int64_t now_us, struct err *err) MUST_CHECK;
 int scribe_watch(struct scribe *s, enum event_type type, const char *watch, const struct event_watch *w,
 	int64_t now_us, struct err *err) MUST_CHECK;
+/* watch: NULL for a whole workspace */
+int scribe_place(struct scribe *s, enum event_type type, const char *watch, const struct event_place *x,
+	int64_t now_us, struct err *err) MUST_CHECK;
+int scribe_action(struct scribe *s, const char *watch, const struct event_action *x, int64_t now_us,
+	struct err *err) MUST_CHECK;
 int scribe_service(struct scribe *s, enum event_type type, const struct event_service *x, int64_t now_us,
 	struct err *err) MUST_CHECK;
 

@@ -1,6 +1,6 @@
 /*
  * fuzz_wire: any bytes as a message. What decodes must encode to the same bytes again, its texts must end,
- * and the items of `candidates` must be readable to their end or refused.
+ * and the items of `candidates` and `confirm` must be readable to their end or refused.
  *
  * Input is the datagram, or "hex " and its bytes as hex digits (how the corpus is kept, so that a person can
  * read it).
@@ -49,6 +49,17 @@ static void fuzz_candidates(const struct wire_candidates *m)
 		abort();
 }
 
+static void fuzz_knowns(const struct wire_confirm *m)
+{
+	struct wire_known k;
+	size_t pos = 0, length = 0;
+
+	while (wire_knowns_next(m, &pos, &k) > 0)
+		length += strlen(k.relpath) + strlen(k.ends);
+	if (length > m->items_len || pos > m->items_len)
+		abort();
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static struct wire_message m;
@@ -73,6 +84,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		abort();
 	if (m.type == WIRE_CANDIDATES)
 		fuzz_candidates(&m.as.candidates);
+	if (m.type == WIRE_CONFIRM)
+		fuzz_knowns(&m.as.confirm);
 	buf_done(&again);
 	return 0;
 }

@@ -172,6 +172,49 @@ static void test_service(void **state)
 	assert_non_null(strstr(buf_str(&b), "\"pending\":3,\"started\":4,\"failed\":5,\"rejected\":6}\n"));
 }
 
+static void test_skipped(void **state)
+{
+	CLEANUP_BUF struct buf b = BUF_INIT(EVENT_LINE_BYTES);
+
+	(void)state;
+	assert_int_equal(event_run_skipped(&b, &head, &file, &run, "MAX_CONCURRENT_RUNS_EXCEEDED", NULL), 0);
+	check_line(&b, HEAD("run.skipped") FILE_FIELDS
+		"\"workspace\":\"prod\",\"job_id\":9223372036854775807,\"run_id\":9007199254740993,\"token\":"
+		"\"" TOKEN "\","
+		"\"generation\":2,\"attempts\":3,\"latency_ms\":1000,\"principal\":\"token\","
+		"\"reason\":\"MAX_CONCURRENT_RUNS_EXCEEDED\"}\n");
+}
+
+static void test_place(void **state)
+{
+	CLEANUP_BUF struct buf b = BUF_INIT(EVENT_LINE_BYTES);
+	struct event_place x = {.workspace = "prod", .detail = "name not found"};
+
+	(void)state;
+	assert_int_equal(event_place(&b, EVENT_WORKSPACE_SUSPENDED, &head, &x, NULL), 0);
+	check_line(&b, HEAD("workspace.suspended") "\"workspace\":\"prod\",\"detail\":\"name not found\"}\n");
+	x.job_id = INT64_MAX;
+	assert_int_equal(event_place(&b, EVENT_JOB_RESUMED, &head, &x, NULL), 0);
+	check_line(&b, HEAD("job.resumed") "\"workspace\":\"prod\",\"job_id\":9223372036854775807,"
+					   "\"detail\":\"name not found\"}\n");
+}
+
+static void test_action(void **state)
+{
+	CLEANUP_BUF struct buf b = BUF_INIT(EVENT_LINE_BYTES);
+	struct event_action x = {
+		.verb = "release", .arguments = "--watch orders", .user = "anna", .reason = "", .count = 3};
+
+	(void)state;
+	assert_int_equal(event_action(&b, &head, &x, NULL), 0);
+	check_line(&b, HEAD("operator.action") "\"verb\":\"release\",\"arguments\":\"--watch orders\","
+					       "\"user\":\"anna\",\"reason\":null,\"count\":3}\n");
+	x.reason = "why";
+	x.count = -1;
+	assert_int_equal(event_action(&b, &head, &x, NULL), 0);
+	assert_non_null(strstr(buf_str(&b), "\"user\":\"anna\",\"reason\":\"why\"}\n"));
+}
+
 /* Any byte string as a name: one line, valid JSON, the true bytes beside what can be shown. */
 static void test_hostile_names(void **state)
 {
@@ -260,6 +303,9 @@ int main(void)
 		cmocka_unit_test(test_file),
 		cmocka_unit_test(test_watch),
 		cmocka_unit_test(test_service),
+		cmocka_unit_test(test_skipped),
+		cmocka_unit_test(test_place),
+		cmocka_unit_test(test_action),
 		cmocka_unit_test(test_hostile_names),
 		cmocka_unit_test(test_ceiling),
 		cmocka_unit_test(test_ids),

@@ -145,6 +145,36 @@ static void test_candidates(void **state)
 	buf_done(&items);
 }
 
+static void test_knowns(void **state)
+{
+	struct buf items = BUF_INIT(WIRE_CANDIDATES_BYTES);
+	struct wire_known k = {.relpath = "a/b\xff", .size = 1, .mtime_ns = -2, .ino = 3, .ends = "00ff"};
+	struct wire_confirm m = {.serial = 7, .root = "/r"};
+	size_t pos = 0, n = 0;
+
+	(void)state;
+	while (wire_knowns_add(&items, &k) == 0)
+		n++;
+	assert_true(n > WIRE_KNOWNS_MAX); /* full, and still consistent */
+	m.items = items.data;
+	m.items_len = items.len;
+	test_round(WIRE_CONFIRM, &m);
+	for (size_t i = 0; i < n; i++) {
+		assert_int_equal(wire_knowns_next(&message.as.confirm, &pos, &k), 1);
+		assert_string_equal(k.relpath, "a/b\xff");
+		assert_string_equal(k.ends, "00ff");
+		assert_true(k.size == 1 && k.mtime_ns == -2 && k.ino == 3);
+	}
+	assert_int_equal(wire_knowns_next(&message.as.confirm, &pos, &k), 0);
+	message.as.confirm.items_len -= 1;
+	pos = 0;
+	while (wire_knowns_next(&message.as.confirm, &pos, &k) == 1)
+		n--;
+	assert_int_equal(n, 1);
+	assert_int_equal(wire_knowns_next(&message.as.confirm, &pos, &k), -EBADMSG);
+	buf_done(&items);
+}
+
 static void test_send_with_descriptors(void **state)
 {
 	const struct wire_attach m = {.name = "orders", .pid = 5, .start = 1};
@@ -250,6 +280,7 @@ int main(void)
 		cmocka_unit_test(test_nul_inside_text_is_refused),
 		cmocka_unit_test(test_too_large_is_refused),
 		cmocka_unit_test(test_candidates),
+		cmocka_unit_test(test_knowns),
 		cmocka_unit_test(test_send_with_descriptors),
 		cmocka_unit_test(test_full_socket),
 		cmocka_unit_test(test_garbage_closes_its_descriptors),

@@ -500,11 +500,44 @@ static void test_refuses_newer_schema(void **state)
 	struct ledger *l = open_ledger(p, true);
 
 	ledger_close(l);
-	run_sql(p, "PRAGMA user_version = 2");
+	run_sql(p, "PRAGMA user_version = 3");
 	expect_refusal(p, "newer brickwatch");
-	run_sql(p, "PRAGMA user_version = 1");
+	run_sql(p, "PRAGMA user_version = 2");
 	l = open_ledger(p, true);
 	ledger_close(l);
+}
+
+/* A ledger of schema 1 is brought to the newest, with its rows, and kept as it was; not by those who only
+ * look. */
+static void test_migrates_older_schema(void **state)
+{
+	struct place *p = *state;
+	CLEANUP_FREE char *kept = fs_join(p->directory, "ledger.db.schema-1");
+	struct ledger *l = open_ledger(p, true);
+	struct ledger_new v = new_row(l, "a", TOKEN_A);
+	int64_t id = insert(l, &v);
+	struct ledger_row row;
+	struct err err = ERR_INIT;
+
+	commit(l);
+	ledger_close(l);
+	run_sql(p, "DROP INDEX version_ino; DROP INDEX version_verify; DROP INDEX version_state;"
+		   "ALTER TABLE version DROP COLUMN verify_at; ALTER TABLE version DROP COLUMN unchecked;"
+		   "ALTER TABLE version DROP COLUMN skips; ALTER TABLE version DROP COLUMN missed;"
+		   "PRAGMA user_version = 1");
+	l = NULL;
+	assert_true(ledger_open_read_only(p->directory, &l, &err) < 0);
+	assert_non_null(strstr(err.text, "older brickwatch"));
+	assert_false(is_there(kept));
+	for (int i = 0; i < 2; i++) { /* the second time there is nothing to do */
+		l = open_ledger(p, true);
+		assert_int_equal(ledger_row(l, id, &row, NULL), 1);
+		assert_string_equal(row.token, TOKEN_A);
+		ledger_row_done(&row);
+		ledger_close(l);
+	}
+	assert_true(is_there(kept));
+	assert_int_equal(unlink(kept), 0);
 }
 
 /* Every column of a row, made into something it cannot be: reading says so and goes on. */
@@ -745,6 +778,7 @@ int main(void)
 		cmocka_unit_test(test_baselines),
 		cmocka_unit_test_setup_teardown(test_refuses_foreign_files, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_refuses_newer_schema, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_migrates_older_schema, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_damaged_values, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_damaged_pages, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_read_only, set_up, tear_down),

@@ -18,16 +18,27 @@
 
 static const char *const type_names[] = {
 	[EVENT_RUN_STARTED] = "run.started",
+	[EVENT_RUN_SKIPPED] = "run.skipped",
 	[EVENT_START_FAILED] = "start.failed",
 	[EVENT_START_RETRYING] = "start.retrying",
 	[EVENT_FILE_REJECTED] = "file.rejected",
 	[EVENT_FILE_WAITING] = "file.waiting",
 	[EVENT_FILE_VANISHED] = "file.vanished",
+	[EVENT_FILE_SUPERSEDED] = "file.superseded",
 	[EVENT_WATCH_READY] = "watch.ready",
 	[EVENT_WATCH_LOST] = "watch.lost",
 	[EVENT_WATCH_OVERFLOW] = "watch.overflow",
 	[EVENT_WATCH_DEGRADED] = "watch.degraded",
+	[EVENT_WATCH_HELD] = "watch.held",
+	[EVENT_WATCH_PAUSED] = "watch.paused",
+	[EVENT_WATCH_RESUMED] = "watch.resumed",
+	[EVENT_WORKSPACE_SUSPENDED] = "workspace.suspended",
+	[EVENT_WORKSPACE_RESUMED] = "workspace.resumed",
+	[EVENT_JOB_SUSPENDED] = "job.suspended",
+	[EVENT_JOB_RESUMED] = "job.resumed",
+	[EVENT_OPERATOR_ACTION] = "operator.action",
 	[EVENT_SERVICE_STARTED] = "service.started",
+	[EVENT_SERVICE_RELOADED] = "service.reloaded",
 	[EVENT_SERVICE_STOPPED] = "service.stopped",
 };
 
@@ -199,6 +210,19 @@ int event_start(struct buf *b, enum event_type type, const struct event_head *h,
 	return finish(&w, type, err);
 }
 
+int event_run_skipped(struct buf *b, const struct event_head *h, const struct event_file *f,
+	const struct event_run *r, const char *reason, struct err *err)
+{
+	struct json_writer w = JSON_WRITER(b);
+
+	buf_reset(b);
+	add_head(&w, EVENT_RUN_SKIPPED, h);
+	add_file(&w, f);
+	add_run(&w, r);
+	json_add_string(&w, "reason", reason);
+	return finish(&w, EVENT_RUN_SKIPPED, err);
+}
+
 int event_file_rejected(struct buf *b, const struct event_head *h, const struct event_file *f,
 	const char *rule, const char *detail, struct err *err)
 {
@@ -244,6 +268,35 @@ int event_watch(struct buf *b, enum event_type type, const struct event_head *h,
 		json_add_i64(&w, "took_ms", x->took_ms);
 	}
 	return finish(&w, type, err);
+}
+
+int event_place(struct buf *b, enum event_type type, const struct event_head *h, const struct event_place *x,
+	struct err *err)
+{
+	struct json_writer w = JSON_WRITER(b);
+
+	buf_reset(b);
+	add_head(&w, type, h);
+	json_add_string(&w, "workspace", x->workspace);
+	if (x->job_id > 0)
+		json_add_i64(&w, "job_id", x->job_id);
+	json_add_string(&w, "detail", x->detail);
+	return finish(&w, type, err);
+}
+
+int event_action(struct buf *b, const struct event_head *h, const struct event_action *x, struct err *err)
+{
+	struct json_writer w = JSON_WRITER(b);
+
+	buf_reset(b);
+	add_head(&w, EVENT_OPERATOR_ACTION, h);
+	json_add_string(&w, "verb", x->verb);
+	json_add_string(&w, "arguments", x->arguments);
+	json_add_string(&w, "user", x->user);
+	add_or_null(&w, "reason", x->reason);
+	if (x->count >= 0)
+		json_add_i64(&w, "count", x->count);
+	return finish(&w, EVENT_OPERATOR_ACTION, err);
 }
 
 int event_service(struct buf *b, enum event_type type, const struct event_head *h,

@@ -87,6 +87,23 @@ static const struct wire_field fields_counts[] = {I64(wire_counts, unsettled), I
 static const struct wire_field fields_explain[] = {TEXT(wire_explain, path), END};
 static const struct wire_field fields_explained[] = {
 	TEXT(wire_explained, step), I64(wire_explained, ok), TEXT(wire_explained, text), END};
+static const struct wire_field fields_reloaded[] = {
+	I64(wire_reloaded, status), TEXT(wire_reloaded, text), END};
+static const struct wire_field fields_restart[] = {TEXT(wire_restart, name), END};
+static const struct wire_field fields_confirm[] = {
+	I64(wire_confirm, serial), TEXT(wire_confirm, root), BLOB(wire_confirm, items), END};
+static const struct wire_field fields_confirmed[] = {
+	I64(wire_confirmed, serial), BLOB(wire_confirmed, verdicts), END};
+static const struct wire_field fields_list[] = {I64(wire_list, serial), I64(wire_list, offset), END};
+static const struct wire_field fields_unsettled[] = {
+	I64(wire_unsettled, serial), I64(wire_unsettled, total), BLOB(wire_unsettled, items), END};
+static const struct wire_field fields_command[] = {I64(wire_command, protocol), TEXT(wire_command, verb),
+	TEXT(wire_command, watch), TEXT(wire_command, state), TEXT(wire_command, glob),
+	I64(wire_command, since_us), I64(wire_command, until_us), TEXT(wire_command, reason),
+	I64(wire_command, yes), END};
+static const struct wire_field fields_operand[] = {BLOB(wire_operand, bytes), END};
+static const struct wire_field fields_record[] = {BLOB(wire_record, json), END};
+static const struct wire_field fields_done[] = {I64(wire_done, status), TEXT(wire_done, text), END};
 static const struct wire_field fields_ask[] = {
 	TEXT(wire_ask, name), I64(wire_ask, max_bytes), I64(wire_ask, serial), END};
 static const struct wire_field fields_answer[] = {
@@ -100,7 +117,10 @@ static const struct wire_table wire_tables[] = {
 	[WIRE_REOPEN] = {"reopen", fields_empty},
 	[WIRE_ATTACH] = {"attach", fields_attach},
 	[WIRE_DETACH] = {"detach", fields_detach},
+	[WIRE_RELOADED] = {"reloaded", fields_reloaded},
 	[WIRE_STATE] = {"state", fields_state},
+	[WIRE_RELOAD] = {"reload", fields_empty},
+	[WIRE_RESTART] = {"restart", fields_restart},
 	[WIRE_HELLO] = {"hello", fields_hello},
 	[WIRE_CANDIDATES] = {"candidates", fields_candidates},
 	[WIRE_READY] = {"ready", fields_file},
@@ -109,8 +129,18 @@ static const struct wire_table wire_tables[] = {
 	[WIRE_SCANNED] = {"scanned", fields_scanned},
 	[WIRE_TROUBLE] = {"trouble", fields_trouble},
 	[WIRE_COUNTS] = {"counts", fields_counts},
+	[WIRE_CONFIRMED] = {"confirmed", fields_confirmed},
+	[WIRE_UNSETTLED] = {"unsettled", fields_unsettled},
 	[WIRE_WANTED] = {"wanted", fields_wanted},
 	[WIRE_RESCAN] = {"rescan", fields_empty},
+	[WIRE_CONFIRM] = {"confirm", fields_confirm},
+	[WIRE_COUNT] = {"count", fields_empty},
+	[WIRE_LIST] = {"list", fields_list},
+	[WIRE_COMMAND] = {"command", fields_command},
+	[WIRE_OPERAND] = {"operand", fields_operand},
+	[WIRE_GO] = {"go", fields_empty},
+	[WIRE_RECORD] = {"record", fields_record},
+	[WIRE_DONE] = {"done", fields_done},
 	[WIRE_EXPLAIN] = {"explain", fields_explain},
 	[WIRE_EXPLAINED] = {"explained", fields_explained},
 	[WIRE_EXPLAINED_FILE] = {"explained-file", fields_file},
@@ -328,6 +358,13 @@ void wire_message_close(struct wire_message *m)
 	m->n_fds = 0;
 }
 
+static void wire_put_text(struct buf *items, const char *text, uint32_t len)
+{
+	(void)buf_add(items, &len, sizeof(len));
+	(void)buf_add(items, text, len);
+	(void)buf_addc(items, '\0');
+}
+
 int wire_candidates_add(struct buf *items, const struct wire_candidate *c)
 {
 	uint32_t len = (uint32_t)strnlen(c->relpath, WIRE_PATH_BYTES);
@@ -335,9 +372,7 @@ int wire_candidates_add(struct buf *items, const struct wire_candidate *c)
 
 	if (items->len + room > WIRE_CANDIDATES_BYTES)
 		return -ENOBUFS;
-	(void)buf_add(items, &len, sizeof(len));
-	(void)buf_add(items, c->relpath, len);
-	(void)buf_addc(items, '\0');
+	wire_put_text(items, c->relpath, len);
 	(void)buf_add(items, &c->size, sizeof(int64_t));
 	(void)buf_add(items, &c->mtime_ns, sizeof(int64_t));
 	return buf_add(items, &c->ino, sizeof(int64_t));
@@ -353,6 +388,40 @@ int wire_candidates_next(const struct wire_candidates *m, size_t *pos, struct wi
 	ret->relpath = wire_take_bytes(&c, true, &len);
 	if (!ret->relpath || !wire_take(&c, &ret->size, sizeof(int64_t)) ||
 		!wire_take(&c, &ret->mtime_ns, sizeof(int64_t)) || !wire_take(&c, &ret->ino, sizeof(int64_t)))
+		return -EBADMSG;
+	*pos = m->items_len - c.left;
+	return 1;
+}
+
+int wire_knowns_add(struct buf *items, const struct wire_known *k)
+{
+	uint32_t len = (uint32_t)strnlen(k->relpath, WIRE_PATH_BYTES);
+	uint32_t ends_len = (uint32_t)strnlen(k->ends, WIRE_PATH_BYTES);
+	size_t room = 2 * sizeof(len) + len + ends_len + 2 + 3 * sizeof(int64_t);
+
+	if (items->len + room > WIRE_CANDIDATES_BYTES)
+		return -ENOBUFS;
+	wire_put_text(items, k->relpath, len);
+	(void)buf_add(items, &k->size, sizeof(int64_t));
+	(void)buf_add(items, &k->mtime_ns, sizeof(int64_t));
+	(void)buf_add(items, &k->ino, sizeof(int64_t));
+	wire_put_text(items, k->ends, ends_len);
+	return items->failed ? -ENOBUFS : 0;
+}
+
+int wire_knowns_next(const struct wire_confirm *m, size_t *pos, struct wire_known *ret)
+{
+	struct wire_cursor c = {.p = (const char *)m->items + *pos, .left = m->items_len - *pos};
+	size_t len;
+
+	if (c.left == 0)
+		return 0;
+	ret->relpath = wire_take_bytes(&c, true, &len);
+	if (!ret->relpath || !wire_take(&c, &ret->size, sizeof(int64_t)) ||
+		!wire_take(&c, &ret->mtime_ns, sizeof(int64_t)) || !wire_take(&c, &ret->ino, sizeof(int64_t)))
+		return -EBADMSG;
+	ret->ends = wire_take_bytes(&c, true, &len);
+	if (!ret->ends)
 		return -EBADMSG;
 	*pos = m->items_len - c.left;
 	return 1;

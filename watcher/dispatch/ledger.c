@@ -22,18 +22,23 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "base/fs.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "core/filetype.h"
 #include "core/request.h"
 #include "core/wire.h"
 
 #define LEDGER_APPLICATION_ID 0x62726b77 /* "brkw" */
-#define LEDGER_SCHEMA 1
+#define LEDGER_SCHEMA ((int64_t)ARRAY_SIZE(schema_steps))
 #define LEDGER_BUSY_MS 2000 /* somebody with sqlite3(1) in the file */
+#define SCHEMA_SQL_BYTES (16u * 1024)
 #define LEDGER_LINE_BYTES (1024u * 1024)
 #define LEDGER_URI_BYTES (64u * 1024)
 
-static const char schema_sql[] =
+/* Each step makes one schema out of the one before it; a new ledger takes all of them. A step is never
+ * changed once a program with it was handed out. */
+static const char *const schema_steps[] = {
+	/* 1 */
 	"CREATE TABLE root (id INTEGER PRIMARY KEY, path BLOB NOT NULL UNIQUE);"
 	"CREATE TABLE version ("
 	" id INTEGER PRIMARY KEY,"
@@ -66,7 +71,17 @@ static const char schema_sql[] =
 	" v.state, v.reason, v.run_id, v.attempts, v.size, v.token,"
 	" datetime(v.completed / 1000000, 'unixepoch') AS completed, datetime(v.changed / 1000000, "
 	"'unixepoch') AS changed"
-	" FROM version v JOIN root r ON r.id = v.root;";
+	" FROM version v JOIN root r ON r.id = v.root;",
+	/* 2: runs to be verified, releases without a look at the file, runs that were skipped, listings that
+	 * missed a file; finding a row by inode (moved files); baselines that have begun (closed = 0) */
+	"ALTER TABLE version ADD COLUMN verify_at INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE version ADD COLUMN unchecked INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE version ADD COLUMN skips INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE version ADD COLUMN missed INTEGER NOT NULL DEFAULT 0;"
+	"CREATE INDEX version_ino ON version (ino, size);"
+	"CREATE INDEX version_verify ON version (verify_at) WHERE verify_at > 0;"
+	"CREATE INDEX version_state ON version (state, watch) WHERE state IN ('held', 'failed');",
+};
 
 enum query {
 	Q_BEGIN,
@@ -105,6 +120,7 @@ enum query {
 	Q_RENEW,
 	Q_META,
 	Q_META_SET,
+	Q_META_CLEAR,
 	QUERIES,
 };
 
@@ -175,8 +191,9 @@ static const char *const query_sql[QUERIES] = {
 	[Q_RENEW] = "UPDATE version SET workspace = ?2, host = ?3, job_id = ?4, uri = ?5, token = ?6, "
 		    "request = ?7,"
 		    " next_attempt = 0 WHERE id = ?1 AND state = 'pending' AND sent = 0",
-	[Q_META] = "SELECT count(*) FROM meta WHERE name = ?1 AND value = ?2",
+	[Q_META] = "SELECT value FROM meta WHERE name = ?1",
 	[Q_META_SET] = "INSERT OR REPLACE INTO meta (name, value) VALUES (?1, ?2)",
+	[Q_META_CLEAR] = "DELETE FROM meta WHERE name = ?1",
 };
 
 static const char *const state_names[LEDGER_STATES] = {
@@ -501,16 +518,49 @@ static int get_pragma(struct ledger *l, const char *sql, int64_t *ret, struct er
 	return rc == SQLITE_ROW ? 0 : fail(l, rc, err);
 }
 
-static int create_schema(struct ledger *l, struct err *err)
+/* From schema `from` (0: an empty file) to ours, as one transaction. */
+static int make_schema(struct ledger *l, int64_t from, struct err *err)
 {
-	CLEANUP_FREE char *sql =
-		mem_printf("BEGIN IMMEDIATE; %s PRAGMA application_id = %d; PRAGMA user_version = %d; COMMIT",
-			schema_sql, LEDGER_APPLICATION_ID, LEDGER_SCHEMA);
+	CLEANUP_BUF struct buf sql = BUF_INIT(SCHEMA_SQL_BYTES);
 
-	return exec(l, sql, err);
+	(void)buf_adds(&sql, "BEGIN IMMEDIATE;");
+	for (int64_t i = from; i < LEDGER_SCHEMA; i++)
+		(void)buf_adds(&sql, schema_steps[i]);
+	(void)buf_addf(&sql, "PRAGMA application_id = %d; PRAGMA user_version = %" PRId64 "; COMMIT",
+		LEDGER_APPLICATION_ID, LEDGER_SCHEMA);
+	BUG_ON(sql.failed);
+	return exec(l, buf_str(&sql), err);
 }
 
-/* What this file is: 1 a ledger that fits, 0 empty, -errno. */
+/* A ledger of an older program: it is kept beside, then changed. */
+static int migrate(struct ledger *l, int64_t from, struct err *err)
+{
+	CLEANUP_FREE char *old = mem_printf("%s.schema-%" PRId64, l->path, from);
+	sqlite3_stmt *s = NULL;
+	int rc;
+
+	if (unlink(old) < 0 && errno != ENOENT) /* of a migration that did not come to its end */
+		return err_errno(err, errno, "cannot replace %s", old);
+	rc = sqlite3_prepare_v2(l->db, "VACUUM INTO ?1", -1, &s, NULL);
+	if (rc == SQLITE_OK)
+		rc = sqlite3_bind_text(s, 1, old, -1, SQLITE_STATIC);
+	if (rc == SQLITE_OK)
+		rc = sqlite3_step(s);
+	rc = rc == SQLITE_DONE ? 0 : fail(l, rc, err);
+	(void)sqlite3_finalize(s);
+	if (rc == 0 && chmod(old, 0600) < 0)
+		rc = err_errno(err, errno, "cannot protect %s", old);
+	if (rc < 0)
+		return err_prefix(err, "the ledger of an older version cannot be kept");
+	rc = make_schema(l, from, err);
+	if (rc == 0)
+		log_info("the ledger was brought from schema %" PRId64 " to %" PRId64
+			 "; as it was it is in %s",
+			from, LEDGER_SCHEMA, old);
+	return rc;
+}
+
+/* What this file is: the number of its schema, 0 empty, -errno. */
 static int check_schema(struct ledger *l, struct err *err)
 {
 	int64_t application = 0, version = 0, tables = 0;
@@ -529,12 +579,12 @@ static int check_schema(struct ledger *l, struct err *err)
 	if (version > LEDGER_SCHEMA)
 		return err_set(err, ERR_CONF, EBADMSG,
 			"ledger %s was written by a newer brickwatch (schema %" PRId64
-			", this one knows %d): install that again",
+			", this one knows %" PRId64 "): install that again",
 			l->path, version, LEDGER_SCHEMA);
-	if (version != LEDGER_SCHEMA)
+	if (version < 1)
 		return err_set(err, ERR_CONF, EBADMSG, "ledger %s has the unknown schema %" PRId64, l->path,
 			version);
-	return 1;
+	return (int)version;
 }
 
 static int prepare(struct ledger *l, struct err *err)
@@ -562,9 +612,16 @@ static int set_up(struct ledger *l, const char *pragmas, bool may_create, struct
 		return found;
 	if (found == 0 && !may_create)
 		return err_set(err, ERR_SYSTEM, ENOENT, "ledger %s is empty", l->path);
+	if (found > 0 && found < LEDGER_SCHEMA && !may_create)
+		return err_set(err, ERR_CONF, EBADMSG,
+			"ledger %s was written by an older brickwatch; start the service once, then it can "
+			"be read",
+			l->path);
 	rc = exec(l, pragmas, err);
 	if (rc == 0 && found == 0)
-		rc = create_schema(l, err);
+		rc = make_schema(l, 0, err);
+	else if (rc == 0 && found < LEDGER_SCHEMA)
+		rc = migrate(l, found, err);
 	return rc < 0 ? rc : prepare(l, err);
 }
 
@@ -1270,29 +1327,35 @@ int ledger_renew(struct ledger *l, int64_t id, const struct ledger_renewal *r, s
 	return change_one(l, s, err);
 }
 
-int ledger_configuration_is(struct ledger *l, const char *hash, bool *ret, struct err *err)
+int ledger_meta(struct ledger *l, const char *name, struct buf *value, struct err *err)
 {
 	sqlite3_stmt *s = use(l, Q_META);
-	int64_t n;
+	struct columns c = {.s = s};
+	const char *p;
+	size_t n;
 	int rc;
 
-	bind_text(l, s, 1, "configuration");
-	bind_text(l, s, 2, hash);
-	rc = get_one(l, s, 0, &n, err);
-	if (rc >= 0)
-		*ret = rc > 0 && n > 0;
-	return rc < 0 ? rc : 0;
+	bind_text(l, s, 1, name);
+	rc = step(l, s, err);
+	if (rc <= 0)
+		return rc;
+	p = get_bytes(&c, 0, LEDGER_META_BYTES, &n);
+	buf_reset(value);
+	if (buf_add(value, p, n) < 0)
+		refuse(&c, 0);
+	return finish(l, &c, err);
 }
 
-int ledger_set_configuration(struct ledger *l, const char *hash, struct err *err)
+int ledger_set_meta(struct ledger *l, const char *name, const char *value, struct err *err)
 {
 	sqlite3_stmt *s;
 	int rc = begin(l, err);
 
 	if (rc < 0)
 		return rc;
-	s = use(l, Q_META_SET);
-	bind_text(l, s, 1, "configuration");
-	bind_text(l, s, 2, hash);
+	s = use(l, value ? Q_META_SET : Q_META_CLEAR);
+	bind_text(l, s, 1, name);
+	if (value)
+		bind_text(l, s, 2, value);
 	return change(l, s, err);
 }

@@ -13,6 +13,7 @@
 #include "core/request.h"
 #include "core/start.h"
 
+#define META_CONFIGURATION "configuration" /* hash of the last one */
 #define RENEW_PAGE 256
 
 /* May the token be used for this row? */
@@ -103,12 +104,12 @@ int renew_waiting(const struct conf *conf, struct ledger *l, const char *configu
 	int64_t *ret_renewed, struct err *err)
 {
 	int64_t ids[RENEW_PAGE], after = 0, renewed = 0;
-	bool same;
-	int n, rc = ledger_configuration_is(l, configuration_hash, &same, err);
+	CLEANUP_BUF struct buf last = BUF_INIT(LEDGER_META_BYTES);
+	int n, rc = ledger_meta(l, META_CONFIGURATION, &last, err);
 
 	*ret_renewed = 0;
-	if (rc < 0 || same)
-		return rc;
+	if (rc < 0 || (rc > 0 && strcmp(buf_str(&last), configuration_hash) == 0))
+		return rc < 0 ? rc : 0;
 	while ((n = ledger_unsent(l, after, ids, RENEW_PAGE, err)) > 0) {
 		after = ids[n - 1];
 		rc = renew_page(conf, l, ids, n, &renewed, err);
@@ -117,7 +118,7 @@ int renew_waiting(const struct conf *conf, struct ledger *l, const char *configu
 	}
 	if (n < 0 || rc < 0)
 		return n < 0 ? n : rc;
-	rc = ledger_set_configuration(l, configuration_hash, err);
+	rc = ledger_set_meta(l, META_CONFIGURATION, configuration_hash, err);
 	if (rc == 0)
 		rc = ledger_commit(l, err);
 	*ret_renewed = renewed;

@@ -69,12 +69,10 @@ struct event_file scribe_file_of(const struct ledger_row *r)
 	};
 }
 
-int scribe_run_started(struct scribe *s, const struct ledger_row *r, int64_t attempts, const char *principal,
-	int64_t run_id, int64_t now_us, struct err *err)
+static struct event_run run_of(
+	const struct ledger_row *r, int64_t attempts, const char *principal, int64_t run_id, int64_t now_us)
 {
-	struct event_head h;
-	struct event_file f = scribe_file_of(r);
-	struct event_run run = {
+	return (struct event_run){
 		.workspace = r->workspace[0] ? r->workspace : r->host,
 		.job_id = r->job_id,
 		.run_id = run_id,
@@ -85,11 +83,32 @@ int scribe_run_started(struct scribe *s, const struct ledger_row *r, int64_t att
 		.principal = principal,
 		.previous_run_id = r->previous_run_id,
 	};
+}
+
+int scribe_run_started(struct scribe *s, const struct ledger_row *r, int64_t attempts, const char *principal,
+	int64_t run_id, int64_t now_us, struct err *err)
+{
+	struct event_head h;
+	struct event_file f = scribe_file_of(r);
+	struct event_run run = run_of(r, attempts, principal, run_id, now_us);
 
 	if (s->silent)
 		return 0;
 	h = token_head(s, r->token, EVENT_RUN_STARTED, 1, r->watch, now_us);
 	return put(s, event_run_started(&s->line, &h, &f, &run, err), err);
+}
+
+int scribe_run_skipped(struct scribe *s, const struct ledger_row *r, const char *principal,
+	const char *reason, int64_t now_us, struct err *err)
+{
+	struct event_head h;
+	struct event_file f = scribe_file_of(r);
+	struct event_run run = run_of(r, r->attempts, principal, r->run_id, now_us);
+
+	if (s->silent)
+		return 0;
+	h = token_head(s, r->token, EVENT_RUN_SKIPPED, 1, r->watch, now_us);
+	return put(s, event_run_skipped(&s->line, &h, &f, &run, reason, err), err);
 }
 
 int scribe_start(struct scribe *s, enum event_type type, const char *watch, const char *token,
@@ -126,6 +145,19 @@ int scribe_waiting(struct scribe *s, enum event_type type, const char *watch, co
 	return put(s, event_file_waiting(&s->line, type, &h, f, waiting_for, since_us, err), err);
 }
 
+int scribe_gone(struct scribe *s, enum event_type type, const struct ledger_row *r, int64_t ordinal,
+	const char *waiting_for, int64_t since_us, int64_t now_us, struct err *err)
+{
+	struct event_head h;
+	struct event_file f = scribe_file_of(r);
+
+	if (s->silent)
+		return 0;
+	h = r->token[0] ? token_head(s, r->token, type, ordinal, r->watch, now_us)
+			: random_head(s, r->watch, now_us);
+	return put(s, event_file_waiting(&s->line, type, &h, &f, waiting_for, since_us, err), err);
+}
+
 int scribe_watch(struct scribe *s, enum event_type type, const char *watch, const struct event_watch *w,
 	int64_t now_us, struct err *err)
 {
@@ -135,6 +167,28 @@ int scribe_watch(struct scribe *s, enum event_type type, const char *watch, cons
 		return 0;
 	h = random_head(s, watch, now_us);
 	return put(s, event_watch(&s->line, type, &h, w, err), err);
+}
+
+int scribe_place(struct scribe *s, enum event_type type, const char *watch, const struct event_place *x,
+	int64_t now_us, struct err *err)
+{
+	struct event_head h;
+
+	if (s->silent)
+		return 0;
+	h = random_head(s, watch, now_us);
+	return put(s, event_place(&s->line, type, &h, x, err), err);
+}
+
+int scribe_action(
+	struct scribe *s, const char *watch, const struct event_action *x, int64_t now_us, struct err *err)
+{
+	struct event_head h;
+
+	if (s->silent)
+		return 0;
+	h = random_head(s, watch, now_us);
+	return put(s, event_action(&s->line, &h, x, err), err);
 }
 
 int scribe_service(struct scribe *s, enum event_type type, const struct event_service *x, int64_t now_us,
