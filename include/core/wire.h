@@ -210,7 +210,8 @@ struct wire_known {	   /* a version as the ledger has it */
 
 enum wire_verdict {	     /* one byte each in `confirmed` */
 	WIRE_SAME = '=',     /* still this version */
-	WIRE_REPLACED = '!', /* another one has its name; it is judged like a new file */
+	WIRE_SWAPPED = '~',  /* the same size, time and ends in another inode (where inodes are stable) */
+	WIRE_REPLACED = '!', /* another version has its name; that is judged like a new file */
 	WIRE_GONE = '-',
 	WIRE_UNSURE = '?', /* it cannot be told now: permission, I/O error, its folder is missing */
 };

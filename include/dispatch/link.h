@@ -1,6 +1,6 @@
 /*
- * link: the dispatcher's end of a watcher's socket. Reads messages, and keeps the one answer that may be due
- * until the socket takes it; so the dispatcher never waits for a watcher.
+ * link: the dispatcher's end of a watcher's socket. Reads messages, and keeps what is to be sent, at most one
+ * message of each type, until the socket takes it; so the dispatcher never waits for a watcher.
  */
 #ifndef DISPATCH_LINK_H
 #define DISPATCH_LINK_H
@@ -27,7 +27,8 @@ void link_free(struct link *
 void link_set_reading(struct link *l, bool on);
 /* Reads what is there already; may call fn for the end. */
 void link_read(struct link *l);
-/* Sends `wanted`, now or as soon as there is room. -EBUSY: the last answer has not gone out yet. */
-int link_answer(struct link *l, int64_t seq, const void *bits, size_t len) MUST_CHECK;
+/* Sends a message, now or as soon as there is room. -EBUSY: the last one of this type has not gone out yet;
+ * -errno as wire_encode. A watcher that is gone is no error here: that is noticed by reading. */
+int link_send(struct link *l, enum wire_type type, const void *msg) MUST_CHECK;
 
 #endif

@@ -19,6 +19,8 @@ void walk_directory(struct walk *w, struct tree_dir *d);
 void walk_pass(struct walk *w, const char *why);
 /* The dispatcher's answer to `candidates`. */
 void walk_wanted(struct walk *w, const struct wire_wanted *m);
+/* A file of that root that the ledger does not have in this version: it becomes unsettled, unless it is. */
+void walk_found(struct walk *w, size_t root, const struct wire_candidate *c);
 /* d is about to be freed. */
 void walk_forget(struct walk *w, const struct tree_dir *d);
 /* Something was lost: the pass under way, if any, will not be reported complete. */

@@ -146,11 +146,18 @@ static int receive(struct bench *b)
 	return wire_recv(b->watcher, &b->out, NULL);
 }
 
+static int answer(struct bench *b, int64_t seq, const void *bits, size_t len)
+{
+	const struct wire_wanted m = {.seq = seq, .bits = bits, .bits_len = len};
+
+	return link_send(b->link, WIRE_WANTED, &m);
+}
+
 static void test_answers(void **state)
 {
 	struct bench *b = *state;
 
-	assert_int_equal(link_answer(b->link, 7, "\x05\x01", 2), 0);
+	assert_int_equal(answer(b, 7, "\x05\x01", 2), 0);
 	assert_int_equal(receive(b), 1);
 	assert_int_equal(b->out.type, WIRE_WANTED);
 	assert_int_equal(b->out.as.wanted.seq, 7);
@@ -158,7 +165,7 @@ static void test_answers(void **state)
 	assert_memory_equal(b->out.as.wanted.bits, "\x05\x01", 2);
 	/* to nobody */
 	fs_close(&b->watcher);
-	assert_int_equal(link_answer(b->link, 8, "", 0), 0);
+	assert_int_equal(answer(b, 8, "", 0), 0);
 	round_of(b);
 	assert_int_equal(b->ends, 1);
 }
@@ -169,11 +176,11 @@ static void test_full_socket(void **state)
 	struct bench *b = *state;
 	int answers = 0, rc;
 
-	while ((rc = link_answer(b->link, answers, "x", 1)) == 0)
+	while ((rc = answer(b, answers, "x", 1)) == 0)
 		assert_true(++answers < 100000);
 	assert_int_equal(rc, -EBUSY);
 	round_of(b);
-	assert_int_equal(link_answer(b->link, 0, "x", 1), -EBUSY);
+	assert_int_equal(answer(b, 0, "x", 1), -EBUSY);
 	for (int i = 0; i < answers; i++) {
 		rc = receive(b);
 		if (rc == -EAGAIN) { /* the last one comes when there is room */
@@ -184,7 +191,33 @@ static void test_full_socket(void **state)
 		assert_int_equal(b->out.as.wanted.seq, i);
 	}
 	assert_int_equal(receive(b), -EAGAIN);
-	assert_int_equal(link_answer(b->link, 0, "x", 1), 0);
+	assert_int_equal(answer(b, 0, "x", 1), 0);
+}
+
+/* Messages of other types have slots of their own, and go out in the order in which they were given. */
+static void test_a_slot_for_each_type(void **state)
+{
+	struct bench *b = *state;
+	struct wire_empty empty = {0};
+	int answers = 0;
+
+	while (answer(b, answers, "x", 1) == 0)
+		answers++;
+	for (int i = 0; i < answers; i++) { /* the last one waits in its slot */
+		if (i == answers - 2) {
+			assert_int_equal(link_send(b->link, WIRE_RESCAN, &empty), 0);
+			assert_int_equal(link_send(b->link, WIRE_COUNT, &empty), 0);
+		}
+		if (i < answers - 1)
+			assert_int_equal(receive(b), 1);
+	}
+	round_of(b);
+	assert_int_equal(receive(b), 1);
+	assert_int_equal(b->out.type, WIRE_WANTED);
+	assert_int_equal(receive(b), 1);
+	assert_int_equal(b->out.type, WIRE_RESCAN);
+	assert_int_equal(receive(b), 1);
+	assert_int_equal(b->out.type, WIRE_COUNT);
 }
 
 int main(void)
@@ -196,6 +229,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_foreign_descriptors_are_closed, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_answers, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_full_socket, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_a_slot_for_each_type, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

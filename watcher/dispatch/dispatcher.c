@@ -631,8 +631,12 @@ static void act_on_watcher(struct fact *f)
 		w->lost = false;
 	if (r->counted)
 		w->is_done = r->is_done;
-	if (r->wanted && w->link)
-		rc = link_answer(w->link, r->seq, buf_str(&r->bits), r->bits.len);
+	if (r->wanted && w->link) {
+		const struct wire_wanted m = {
+			.seq = r->seq, .bits = buf_str(&r->bits), .bits_len = r->bits.len};
+
+		rc = link_send(w->link, WIRE_WANTED, &m);
+	}
 	if (rc == -EBUSY && !f->fault)
 		f->fault = mem_printf("watch %s asked again before it was answered", w->peer.watch->name);
 	if (!f->fault || !w->link)

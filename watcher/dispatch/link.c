@@ -1,6 +1,6 @@
 /*
- * link: a watcher asks one question at a time (`candidates`), so one slot for the answer is enough. Other
- * messages need none.
+ * link: of each type of message at most one may be open (an answer to the one question of a watcher, or a
+ * question to it), so one slot for each is enough. Slots go out in the order in which they were filled.
  */
 #include "dispatch/link.h"
 
@@ -10,6 +10,13 @@
 #include "base/mem.h"
 
 #define MESSAGES_PER_ROUND 64 /* then others have their turn */
+#define SLOTS 8		      /* types of messages that a dispatcher sends, and some more */
+
+struct slot { /* a message that waits for room; used while its turn is above 0 */
+	enum wire_type type;
+	uint64_t turn;
+	struct buf bytes;
+};
 
 struct link {
 	int fd;
@@ -18,27 +25,37 @@ struct link {
 	link_fn fn;
 	void *arg;
 	bool reading;
-	bool owing; /* the slot is full */
-	int64_t seq;
-	size_t bits_len;
-	uint8_t bits[WIRE_CANDIDATES_MAX / 8];
+	uint64_t turns;
+	struct slot slots[SLOTS];
 };
+
+/* The slot whose turn it is, or NULL. */
+static struct slot *next_slot(struct link *l)
+{
+	struct slot *next = NULL;
+
+	for (size_t i = 0; i < SLOTS; i++)
+		if (l->slots[i].turn > 0 && (!next || l->slots[i].turn < next->turn))
+			next = &l->slots[i];
+	return next;
+}
 
 static void set_events(struct link *l)
 {
-	(void)loop_io_set(l->io, (l->reading ? LOOP_IN : 0) | (l->owing ? LOOP_OUT : 0));
+	(void)loop_io_set(l->io, (l->reading ? LOOP_IN : 0) | (next_slot(l) ? LOOP_OUT : 0));
 }
 
-/* 0, -EAGAIN, -errno */
-static int send_owed(struct link *l)
+static void send_owed(struct link *l)
 {
-	struct wire_wanted m = {.seq = l->seq, .bits = l->bits, .bits_len = l->bits_len};
-	int rc = wire_send(l->fd, WIRE_WANTED, &m, NULL, 0);
+	struct slot *slot;
 
-	if (rc != -EAGAIN)
-		l->owing = false; /* a watcher that is gone is noticed by reading */
+	while ((slot = next_slot(l))) {
+		if (sock_send(l->fd, buf_str(&slot->bytes), slot->bytes.len, NULL, 0) == -EAGAIN)
+			break;
+		slot->turn = 0; /* a watcher that is gone is noticed by reading */
+		buf_reset(&slot->bytes);
+	}
 	set_events(l);
-	return rc;
 }
 
 static void read_some(struct link *l, int max)
@@ -65,8 +82,8 @@ static void on_io(struct loop_io *io, uint32_t events, void *arg)
 	struct link *l = arg;
 
 	(void)io;
-	if (events & LOOP_OUT && l->owing)
-		(void)send_owed(l);
+	if (events & LOOP_OUT)
+		send_owed(l);
 	if (events & (LOOP_IN | LOOP_HUP | LOOP_ERR) && l->reading)
 		read_some(l, MESSAGES_PER_ROUND);
 }
@@ -81,6 +98,8 @@ struct link *link_new(
 	l->fn = fn;
 	l->arg = arg;
 	l->reading = true;
+	for (size_t i = 0; i < SLOTS; i++)
+		buf_init(&l->slots[i].bytes, WIRE_MESSAGE_BYTES);
 	l->io = loop_io_add(loop, fd, LOOP_IN, on_io, l, err);
 	if (l->io)
 		return l;
@@ -93,6 +112,8 @@ void link_free(struct link *l)
 	if (!l)
 		return;
 	loop_io_remove(l->io);
+	for (size_t i = 0; i < SLOTS; i++)
+		buf_done(&l->slots[i].bytes);
 	fs_close(&l->fd);
 	free(l);
 }
@@ -108,17 +129,33 @@ void link_read(struct link *l)
 	read_some(l, MESSAGES_PER_ROUND);
 }
 
-int link_answer(struct link *l, int64_t seq, const void *bits, size_t len)
+/* The slot for this type, empty or full. */
+static struct slot *slot_for(struct link *l, enum wire_type type)
 {
+	struct slot *empty = NULL;
+
+	for (size_t i = 0; i < SLOTS; i++) {
+		if (l->slots[i].turn > 0 && l->slots[i].type == type)
+			return &l->slots[i];
+		if (l->slots[i].turn == 0)
+			empty = &l->slots[i];
+	}
+	BUG_ON(!empty); /* there are fewer types */
+	return empty;
+}
+
+int link_send(struct link *l, enum wire_type type, const void *msg)
+{
+	struct slot *slot = slot_for(l, type);
 	int rc;
 
-	BUG_ON(len > sizeof(l->bits));
-	if (l->owing)
+	if (slot->turn > 0)
 		return -EBUSY;
-	l->owing = true;
-	l->seq = seq;
-	l->bits_len = len;
-	memcpy(l->bits, bits, len);
-	rc = send_owed(l);
-	return rc == -EAGAIN || rc == -EPIPE || rc == -ECONNRESET ? 0 : rc;
+	rc = wire_encode(type, msg, &slot->bytes);
+	if (rc < 0)
+		return rc;
+	slot->type = type;
+	slot->turn = ++l->turns;
+	send_owed(l);
+	return 0;
 }

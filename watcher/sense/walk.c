@@ -206,13 +206,14 @@ static bool walk_flush(struct walk *w)
 	return true;
 }
 
-/* A file that the ledger does not know in this version. */
-static void walk_take(struct walk *w, struct tree_dir *root, const struct wire_candidate *c)
+void walk_found(struct walk *w, size_t root, const struct wire_candidate *c)
 {
 	const char *slash = strrchr(c->relpath, '/');
 	const char *name = slash ? slash + 1 : c->relpath;
+	struct tree_dir *top = w->s->roots[root].dir;
 	struct tree_dir *d =
-		tree_resolve(w->s->tree, root, c->relpath, slash ? (size_t)(slash - c->relpath) : 0);
+		top ? tree_resolve(w->s->tree, top, c->relpath, slash ? (size_t)(slash - c->relpath) : 0)
+		    : NULL;
 	struct settle_look look = {.size = c->size, .mtime_ns = c->mtime_ns, .ino = (uint64_t)c->ino};
 	struct unsettled_file *f;
 
@@ -229,7 +230,6 @@ static void walk_take(struct walk *w, struct tree_dir *root, const struct wire_c
 void walk_wanted(struct walk *w, const struct wire_wanted *m)
 {
 	struct wire_candidates sent = {.items = w->sent.data, .items_len = w->sent.len};
-	struct tree_dir *root = w->s->roots[w->sent_root].dir;
 	const uint8_t *bits = m->bits;
 	struct wire_candidate c;
 	size_t pos = 0;
@@ -237,9 +237,9 @@ void walk_wanted(struct walk *w, const struct wire_wanted *m)
 	if (!w->outstanding || m->seq != w->seq)
 		return;
 	w->outstanding = false;
-	for (size_t i = 0; root && wire_candidates_next(&sent, &pos, &c) > 0; i++)
+	for (size_t i = 0; wire_candidates_next(&sent, &pos, &c) > 0; i++)
 		if (i / 8 < m->bits_len && bits[i / 8] & (1u << i % 8))
-			walk_take(w, root, &c);
+			walk_found(w, w->sent_root, &c);
 	walk_kick(w);
 }
 

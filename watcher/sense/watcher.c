@@ -29,6 +29,7 @@
 #include "sense/explain.h"
 #include "sense/judge.h"
 #include "sense/probe.h"
+#include "sense/recheck.h"
 #include "sense/walk.h"
 
 #define WATCHER_CONFIGURE_MS 30000
@@ -652,6 +653,8 @@ static void watcher_on_message(void *arg, struct wire_message *m)
 	} else if (m->type == WIRE_RESCAN) {
 		watcher_check_roots(w);
 		walk_pass(w->s.walk, "rescan");
+	} else if (m->type == WIRE_CONFIRM) {
+		recheck_answer(&w->s, &m->as.confirm);
 	} else {
 		log_error("unexpected message \"%s\" from the dispatcher; ignored", wire_type_name(m->type));
 	}
