@@ -37,6 +37,7 @@ struct intake_result {
 	int64_t seq;
 	struct buf bits;
 	bool accepted, rejected, failed; /* a row was made: pending, rejected, dead letter */
+	int64_t gone;			 /* pending rows that left the line of this watch: superseded */
 	bool announced;			 /* the watch's first complete listing */
 	bool lost;			 /* its folder is gone */
 	bool counted;			 /* WIRE_COUNTS */

@@ -26,7 +26,8 @@
 
 #define LEDGER_FILE "ledger.db"
 #define LEDGER_RULES_HASH_BYTES 17
-#define LEDGER_WORD_BYTES 64 /* reason, workspace name, … with NUL */
+#define LEDGER_RULES_LOOK "look" /* instead of a hash: a glance is not enough, look at the row */
+#define LEDGER_WORD_BYTES 64	 /* reason, workspace name, … with NUL */
 
 struct ledger;
 
@@ -79,7 +80,8 @@ int ledger_root(struct ledger *l, const char *root, bool create, int64_t *ret_id
 /* The newest row of a key, as far as it usually needs to be known about a listed file. */
 struct ledger_glance {
 	int64_t id, size, mtime_ns;		  /* mtime as last seen */
-	char rules_hash[LEDGER_RULES_HASH_BYTES]; /* "" but for rejected ones (and those that once were) */
+	char rules_hash[LEDGER_RULES_HASH_BYTES]; /* "" but for rejected ones (and those that once were), and
+						     LEDGER_RULES_LOOK */
 };
 
 /* 1, 0 (no such key), -errno. Half the cost of ledger_newest. */
@@ -106,6 +108,8 @@ struct ledger_owner {
 	int64_t id, root_id;
 	char watch[LEDGER_WORD_BYTES];
 	bool same_relpath; /* as the one asked with */
+	bool unused;	   /* a version that is gone or replaced, and was never sent: no run has this token */
+	int64_t revived;
 };
 
 /* Who has this token. 1, 0, -errno */
@@ -129,6 +133,7 @@ struct ledger_new {
 	size_t request_len;
 	int64_t previous_run_id; /* 0 none */
 	int64_t failures;	 /* start.failed events that were written for it so far */
+	int64_t revived;	 /* as in struct ledger_row */
 	int64_t now_us;
 };
 
@@ -136,9 +141,17 @@ struct ledger_new {
 int ledger_insert(struct ledger *l, const struct ledger_new *v, int64_t *ret_id, struct err *err) MUST_CHECK;
 /* A version found again under another mtime or inode, by a listing. */
 int ledger_set_seen(struct ledger *l, int64_t id, int64_t mtime_ns, uint64_t ino, struct err *err) MUST_CHECK;
-/* Another state for a row that is not pending, or was judged anew. */
+/* Another state for a row. Vanished and superseded ones get LEDGER_RULES_LOOK instead of rules_hash. */
 int ledger_set_state(struct ledger *l, int64_t id, enum ledger_state state, const char *reason,
 	const char *detail, const char *rules_hash, int64_t now_us, struct err *err) MUST_CHECK;
+/* Takes the token from a row that has no use for it (struct ledger_owner.unused). */
+int ledger_clear_token(struct ledger *l, int64_t id, struct err *err) MUST_CHECK;
+/* Pending rows of a key that are not marked sent, oldest first. Returns how many (at most n) or -errno. */
+int ledger_unsent_of(
+	struct ledger *l, const struct ledger_key *key, int64_t *ids, int n, struct err *err) MUST_CHECK;
+/* A vanished or superseded row was found again: pending, with its old token and request. 1; 0: it is no such
+ * row, or has no request; -errno */
+int ledger_revive(struct ledger *l, int64_t id, int64_t now_us, struct err *err) MUST_CHECK;
 /* All rows of a key go over to another watch (it was renamed). */
 int ledger_move_key(
 	struct ledger *l, const struct ledger_key *key, const char *to_watch, struct err *err) MUST_CHECK;
@@ -158,6 +171,7 @@ struct ledger_row {
 	int64_t attempts, first_failed_us, last_failed_us, next_attempt_us;
 	int64_t tried_us; /* how long it was tried in all, without the time we were down or suspended */
 	int64_t retryings, failures; /* events of that type so far */
+	int64_t revived;	     /* how often it was superseded or gone, and found again */
 };
 
 void ledger_row_done(struct ledger_row *r);

@@ -45,6 +45,8 @@ void sender_free(
 
 /* A pending row was committed for this watch. */
 void sender_accepted(struct sender *s, const char *watch);
+/* So many pending rows of this watch are not pending any more. */
+void sender_gone(struct sender *s, const char *watch, int64_t n);
 /* Is there anything for sender_apply() to do now? If not, the loop is woken when there is. */
 bool sender_has_work(struct sender *s);
 /* Writes the answers that came and chooses what goes out next. 0 or -errno (of the ledger). */

@@ -303,14 +303,130 @@ static void test_new_version(void **state)
 	f.ino = 8;
 	ready(b, &f);
 	newest_row(b, "a", &r);
-	assert_int_equal(r.generation, 3);
+	assert_int_equal(r.generation, 2); /* the one before it was never sent: no run can have its token */
 	ledger_row_done(&r);
 	/* where inodes tell nothing, it is the same */
 	b->peer.inodes_stable = false;
 	f.ino = 9;
 	ready(b, &f);
 	assert_false(b->result.accepted);
-	assert_int_equal(count(b, LEDGER_PENDING), 3);
+	assert_int_equal(count(b, LEDGER_PENDING), 1);
+	assert_int_equal(count(b, LEDGER_SUPERSEDED), 2);
+}
+
+static void newest_sent(struct bench *b, const char *relpath)
+{
+	struct ledger_known known;
+
+	newest(b, relpath, &known);
+	assert_int_equal(ledger_mark_sent(b->ledger, known.id, NULL), 0);
+	assert_int_equal(ledger_commit(b->ledger, NULL), 0);
+}
+
+/* What waits and was never sent gives way to a newer version; what may have been sent does not. */
+static void test_superseded(void **state)
+{
+	struct bench *b = *state;
+	struct wire_file f = file_of("a");
+	struct ledger_known first;
+	struct ledger_row r;
+
+	ready(b, &f);
+	newest(b, "a", &first);
+	newest_sent(b, "a");
+	f.size = 11;
+	ready(b, &f);
+	assert_int_equal(b->result.gone, 0);
+	assert_int_equal(count(b, LEDGER_PENDING), 2);
+	expect_no_event(b);
+	f.size = 12;
+	ready(b, &f);
+	assert_int_equal(b->result.gone, 1);
+	expect_event(b, "file.superseded", "\"size\":11");
+	expect_no_event(b);
+	assert_int_equal(count(b, LEDGER_PENDING), 2);
+	assert_int_equal(count(b, LEDGER_SUPERSEDED), 1);
+	assert_int_equal(ledger_row(b->ledger, first.id, &r, NULL), 1);
+	assert_int_equal(r.state, LEDGER_PENDING);
+	ledger_row_done(&r);
+	/* a version that is turned away has replaced it, too */
+	f.size = 0;
+	f.rule = "min_size";
+	f.detail = "it is empty";
+	rejected(b, &f);
+	assert_int_equal(b->result.gone, 1);
+	expect_event(b, "file.superseded", "\"size\":12");
+	expect_event(b, "file.rejected", "\"size\":0");
+	assert_int_equal(count(b, LEDGER_PENDING), 1);
+}
+
+/* Back and forth between two versions: a token that no run can have is used again, and each event of it has
+ * an id of its own. */
+static void test_back_and_forth(void **state)
+{
+	struct bench *b = *state;
+	struct wire_file f = file_of("a");
+	char first_token[TOKEN_BYTES], id[EVENT_ID_BYTES];
+	struct ledger_row r;
+
+	ready(b, &f);
+	newest_row(b, "a", &r);
+	memcpy(first_token, r.token, sizeof(first_token));
+	ledger_row_done(&r);
+	f.size = 11;
+	ready(b, &f);
+	event_id_make(first_token, EVENT_FILE_SUPERSEDED, 1, id);
+	expect_event(b, "file.superseded", id);
+	f.size = 10;
+	ready(b, &f);
+	expect_event(b, "file.superseded", "\"size\":11");
+	newest_row(b, "a", &r);
+	assert_int_equal(r.state, LEDGER_PENDING);
+	assert_int_equal(r.generation, 1);
+	assert_string_equal(r.token, first_token);
+	ledger_row_done(&r);
+	assert_int_equal(count(b, LEDGER_PENDING), 1);
+	f.size = 11;
+	ready(b, &f);
+	event_id_make(first_token, EVENT_FILE_SUPERSEDED, 2, id);
+	expect_event(b, "file.superseded", id);
+	/* once it may have been sent, its token is used up */
+	newest_sent(b, "a");
+	f.size = 10;
+	ready(b, &f);
+	newest_sent(b, "a");
+	f.size = 11;
+	ready(b, &f);
+	newest_row(b, "a", &r);
+	assert_int_equal(r.generation, 2);
+	ledger_row_done(&r);
+}
+
+static void test_found_again(void **state)
+{
+	struct bench *b = *state;
+	struct wire_file f = file_of("a");
+	struct ledger_row before, after;
+
+	ready(b, &f);
+	newest_row(b, "a", &before);
+	assert_int_equal(
+		ledger_set_state(b->ledger, before.id, LEDGER_VANISHED, "gone", "it is gone", "", NOW, NULL),
+		0);
+	assert_true(is_wanted(b, "a", 10, 1000000, RULES_1));
+	f.by_listing = 1;
+	ready(b, &f);
+	assert_true(b->result.accepted);
+	newest_row(b, "a", &after);
+	assert_int_equal(after.id, before.id);
+	assert_int_equal(after.state, LEDGER_PENDING);
+	assert_string_equal(after.token, before.token);
+	assert_int_equal(after.revived, 1);
+	ledger_row_done(&before);
+	ledger_row_done(&after);
+	assert_false(is_wanted(b, "a", 10, 1000000, RULES_1));
+	ready(b, &f);
+	assert_false(b->result.accepted);
 }
 
 /* A listing shows another time: the ends decide, and the answer is remembered. */
@@ -335,7 +451,7 @@ static void test_time_moved(void **state)
 	f.ends = ENDS_B;
 	ready(b, &f);
 	assert_true(b->result.accepted);
-	assert_int_equal(count(b, LEDGER_PENDING), 2);
+	assert_int_equal(count(b, LEDGER_PENDING), 1);
 	/* without a digest nobody can say */
 	f.mtime_ns = 7000000;
 	f.ends = "";
@@ -358,7 +474,7 @@ static void test_time_moved_without_ends(void **state)
 	f.mtime_ns = 9000000;
 	ready(b, &f);
 	assert_true(b->result.accepted);
-	assert_int_equal(count(b, LEDGER_PENDING), 2);
+	assert_int_equal(count(b, LEDGER_PENDING), 1);
 }
 
 static void test_same_remote_file(void **state)
@@ -776,6 +892,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_new_file, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_new_version, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_superseded, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_back_and_forth, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_found_again, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_time_moved, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_time_moved_without_ends, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_same_remote_file, set_up, tear_down),

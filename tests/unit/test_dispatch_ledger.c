@@ -524,6 +524,7 @@ static void test_migrates_older_schema(void **state)
 	run_sql(p, "DROP INDEX version_ino; DROP INDEX version_verify; DROP INDEX version_state;"
 		   "ALTER TABLE version DROP COLUMN verify_at; ALTER TABLE version DROP COLUMN unchecked;"
 		   "ALTER TABLE version DROP COLUMN skips; ALTER TABLE version DROP COLUMN missed;"
+		   "ALTER TABLE version DROP COLUMN revived;"
 		   "PRAGMA user_version = 1");
 	l = NULL;
 	assert_true(ledger_open_read_only(p->directory, &l, &err) < 0);

@@ -655,6 +655,8 @@ static void act_on_facts(struct dispatcher *d)
 		d->rejected += f->result.rejected;
 		if (f->result.accepted && d->sender)
 			sender_accepted(d->sender, f->watch->peer.watch->name);
+		if (f->result.gone > 0 && d->sender)
+			sender_gone(d->sender, f->watch->peer.watch->name, f->result.gone);
 		act_on_watcher(f);
 		fact_free(d, f);
 	}

@@ -22,6 +22,7 @@
 #include "core/template.h"
 #include "core/token.h"
 #include "core/version.h"
+#include "dispatch/supersede.h"
 
 #define GENERATION_FIRST 1
 #define GENERATIONS_MAX 100000 /* of one token text: a file that alternates between two versions */
@@ -400,10 +401,10 @@ static bool is_same_key(const struct file *f, const struct ledger_owner *o)
 	return o->root_id == f->key.root_id && o->same_relpath && strcmp(o->watch, f->watch->name) == 0;
 }
 
-enum token_found { TOKEN_FREE, TOKEN_TAKEN, TOKEN_LEFT_OVER };
+enum token_found { TOKEN_FREE, TOKEN_UNUSED, TOKEN_TAKEN, TOKEN_LEFT_OVER };
 
-/* The first generation from *generation on whose token is not taken by this file itself. Fills token and,
- * unless it is free, who has it. */
+/* The first generation from *generation on whose token no run of this file itself can have. Fills token and,
+ * unless it is free, who has it. UNUSED: an older row of this file that was never sent. */
 static int find_token(struct intake *in, const struct file *f, int64_t *generation, char token[TOKEN_BYTES],
 	struct ledger_owner *ret_owner, enum token_found *ret, struct err *err)
 {
@@ -417,9 +418,14 @@ static int find_token(struct intake *in, const struct file *f, int64_t *generati
 		rc = ledger_find_token(in->ledger, token, f->key.relpath, ret_owner, err);
 		if (rc < 0)
 			return rc;
-		if (rc > 0 && is_same_key(f, ret_owner))
+		if (rc > 0 && is_same_key(f, ret_owner) && !ret_owner->unused)
 			continue;
-		*ret = rc == 0 ? TOKEN_FREE : is_left_over(in, f, ret_owner) ? TOKEN_LEFT_OVER : TOKEN_TAKEN;
+		if (rc == 0)
+			*ret = TOKEN_FREE;
+		else if (is_same_key(f, ret_owner))
+			*ret = TOKEN_UNUSED;
+		else
+			*ret = is_left_over(in, f, ret_owner) ? TOKEN_LEFT_OVER : TOKEN_TAKEN;
 		return 0;
 	}
 	*ret = TOKEN_TAKEN;
@@ -524,8 +530,15 @@ static int accept_version(struct intake *in, const struct intake_peer *peer, str
 	int rc;
 
 	if (f->relation == VERSION_GENERATION)
-		row.generation = f->known.generation + 1;
-	rc = find_token(in, f, &row.generation, token, &owner, &found, err);
+		row.generation = f->known.generation; /* the next one, if a run can have this token */
+	rc = supersede_waiting(
+		in->ledger, in->scribe, &f->key, f->watch->workspace->host_token, now_us, &ret->gone, err);
+	if (rc == 0)
+		rc = find_token(in, f, &row.generation, token, &owner, &found, err);
+	if (rc == 0 && found == TOKEN_UNUSED) {
+		row.revived = owner.revived + 1;
+		rc = ledger_clear_token(in->ledger, owner.id, err);
+	}
 	if (rc < 0)
 		return rc;
 	if (found == TOKEN_LEFT_OVER) {
@@ -544,15 +557,43 @@ static int accept_version(struct intake *in, const struct intake_peer *peer, str
 	return insert_version(in, f, &row, now_us, ret, err);
 }
 
-/* The version is known. */
-static int take_same(
+static bool is_gone(enum ledger_state state)
+{
+	return state == LEDGER_VANISHED || state == LEDGER_SUPERSEDED;
+}
+
+/* It was gone or replaced before its run was started, and is there again: the same token, so that a run is
+ * the same run. 1: so it is, 0: nothing could be done, -errno */
+static int take_again(
 	struct intake *in, const struct file *f, int64_t now_us, struct intake_result *ret, struct err *err)
+{
+	char path[PATH_SHOWN];
+	int rc = ledger_revive(in->ledger, f->known.id, now_us, err);
+
+	if (rc <= 0)
+		return rc;
+	ret->accepted = true;
+	say(ret, LOG_LEVEL_INFO, mem_printf("found again: %s", show(f->path, path)));
+	return 1;
+}
+
+/* The version is known. */
+static int take_same(struct intake *in, const struct intake_peer *peer, struct file *f, int64_t now_us,
+	struct intake_result *ret, struct err *err)
 {
 	char path[PATH_SHOWN];
 	int rc = 0;
 
 	if (!f->known_is_here)
 		return 0; /* a dry run */
+	if (is_gone(f->known.state)) {
+		rc = take_again(in, f, now_us, ret, err);
+		if (rc == 0)
+			rc = accept_version(in, peer, f, now_us, ret, err);
+		if (rc < 0)
+			return rc;
+		rc = 0;
+	}
 	if (f->known.version.mtime_ns != f->version.mtime_ns)
 		rc = ledger_set_seen(in->ledger, f->known.id, f->version.mtime_ns, f->version.ino, err);
 	if (rc < 0 || f->known.state != LEDGER_REJECTED ||
@@ -576,7 +617,7 @@ static int take_new(struct intake *in, const struct intake_peer *peer, struct fi
 	if (rc < 0)
 		return rc;
 	if (f->relation == VERSION_SAME)
-		return take_same(in, f, now_us, ret, err);
+		return take_same(in, peer, f, now_us, ret, err);
 	return accept_version(in, peer, f, now_us, ret, err);
 }
 
@@ -600,6 +641,10 @@ static int insert_rejected(
 	int64_t id;
 	int rc;
 
+	rc = supersede_waiting(
+		in->ledger, in->scribe, &f->key, f->watch->workspace->host_token, now_us, &ret->gone, err);
+	if (rc < 0)
+		return rc;
 	row.rules_hash = f->wire->rules_hash;
 	if (f->wire->dead_letter)
 		return insert_failed(in, f, &row, f->wire->rule, f->detail, now_us, ret, err);
@@ -716,7 +761,8 @@ static int judge_candidate(struct intake *in, const struct intake_peer *peer, co
 		return insert_existing(in, peer, &key, &now, now_us, err);
 	if (rc == 0 || relate(peer, &known.version, &now, true) != VERSION_SAME)
 		return 1;
-	return known.state == LEDGER_REJECTED && strcmp(known.rules_hash, l->rules_hash) != 0;
+	return is_gone(known.state) ||
+	       (known.state == LEDGER_REJECTED && strcmp(known.rules_hash, l->rules_hash) != 0);
 }
 
 static int judge_candidates(struct intake *in, const struct intake_peer *peer, const struct wire_message *m,

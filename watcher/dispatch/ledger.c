@@ -73,11 +73,13 @@ static const char *const schema_steps[] = {
 	"'unixepoch') AS changed"
 	" FROM version v JOIN root r ON r.id = v.root;",
 	/* 2: runs to be verified, releases without a look at the file, runs that were skipped, listings that
-	 * missed a file; finding a row by inode (moved files); baselines that have begun (closed = 0) */
+	 * missed a file, versions found again; finding a row by inode (moved files); baselines that have
+	 * begun (closed = 0) */
 	"ALTER TABLE version ADD COLUMN verify_at INTEGER NOT NULL DEFAULT 0;"
 	"ALTER TABLE version ADD COLUMN unchecked INTEGER NOT NULL DEFAULT 0;"
 	"ALTER TABLE version ADD COLUMN skips INTEGER NOT NULL DEFAULT 0;"
 	"ALTER TABLE version ADD COLUMN missed INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE version ADD COLUMN revived INTEGER NOT NULL DEFAULT 0;"
 	"CREATE INDEX version_ino ON version (ino, size);"
 	"CREATE INDEX version_verify ON version (verify_at) WHERE verify_at > 0;"
 	"CREATE INDEX version_state ON version (state, watch) WHERE state IN ('held', 'failed');",
@@ -93,6 +95,9 @@ enum query {
 	Q_NEWEST,
 	Q_LAST_RUN,
 	Q_TOKEN,
+	Q_TOKEN_CLEAR,
+	Q_UNSENT_OF,
+	Q_REVIVE,
 	Q_INSERT,
 	Q_SEEN,
 	Q_STATE,
@@ -139,15 +144,22 @@ static const char *const query_sql[QUERIES] = {
 		     "WHERE" KEY_IS "ORDER BY id DESC LIMIT 1",
 	[Q_LAST_RUN] =
 		"SELECT run_id FROM version WHERE" KEY_IS "AND run_id IS NOT NULL ORDER BY id DESC LIMIT 1",
-	[Q_TOKEN] = "SELECT id, root, watch, relpath = ?2 FROM version WHERE token = ?1",
+	[Q_TOKEN] = "SELECT id, root, watch, relpath = ?2, state IN ('superseded', 'vanished') AND sent = 0 "
+		    "AND run_id IS NULL, revived FROM version WHERE token = ?1",
+	[Q_TOKEN_CLEAR] = "UPDATE version SET token = NULL WHERE id = ?1",
+	[Q_UNSENT_OF] = "SELECT id FROM version WHERE" KEY_IS
+			"AND state = 'pending' AND sent = 0 ORDER BY id LIMIT ?4",
+	[Q_REVIVE] = "UPDATE version SET state = 'pending', reason = '', detail = '', rules_hash = '', "
+		     "changed = ?2, next_attempt = 0, revived = revived + 1 WHERE id = ?1 AND state IN "
+		     "('superseded', 'vanished') AND token IS NOT NULL AND request IS NOT NULL",
 	[Q_INSERT] = "INSERT INTO version (root, relpath, watch, size, mtime_ns, seen_mtime_ns, ino, ends, "
 		     "owner, mime,"
 		     " evidence, first_seen, completed, state, reason, detail, rules_hash, changed, token, "
 		     "generation,"
-		     " workspace, host, job_id, uri, request, previous_run_id, failures)"
+		     " workspace, host, job_id, uri, request, previous_run_id, failures, revived)"
 		     " VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, "
 		     "?17, ?18,"
-		     " ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26)",
+		     " ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27)",
 	[Q_SEEN] = "UPDATE version SET seen_mtime_ns = ?2, ino = ?3 WHERE id = ?1",
 	[Q_STATE] = "UPDATE version SET state = ?2, reason = ?3, detail = ?4, rules_hash = ?5, changed = ?6 "
 		    "WHERE id = ?1",
@@ -156,7 +168,7 @@ static const char *const query_sql[QUERIES] = {
 		  "first_seen,"
 		  " completed, state, token, generation, workspace, host, job_id, run_id, previous_run_id, "
 		  "sent,"
-		  " attempts, first_failed, last_failed, next_attempt, tried, retryings, failures"
+		  " attempts, first_failed, last_failed, next_attempt, tried, retryings, failures, revived"
 		  " FROM version v JOIN root r ON r.id = v.root WHERE v.id = ?1",
 	[Q_REQUEST] = "SELECT request FROM version WHERE id = ?1 AND request IS NOT NULL",
 	[Q_LINES] = "SELECT watch, host, count(*) FROM version WHERE state = 'pending' GROUP BY watch, host",
@@ -871,6 +883,8 @@ int ledger_find_token(
 	o.root_id = get_i64(&c, 1, 1);
 	get_text(&c, 2, o.watch, sizeof(o.watch));
 	o.same_relpath = get_i64(&c, 3, 0) != 0;
+	o.unused = get_i64(&c, 4, 0) != 0;
+	o.revived = get_i64(&c, 5, 0);
 	rc = finish(l, &c, err);
 	if (rc > 0)
 		*ret = o;
@@ -906,6 +920,7 @@ static void bind_new(struct ledger *l, sqlite3_stmt *s, const struct ledger_new 
 	if (v->previous_run_id > 0)
 		bind_i64(l, s, 25, v->previous_run_id);
 	bind_i64(l, s, 26, v->failures);
+	bind_i64(l, s, 27, v->revived);
 }
 
 int ledger_insert(struct ledger *l, const struct ledger_new *v, int64_t *ret_id, struct err *err)
@@ -951,9 +966,46 @@ int ledger_set_state(struct ledger *l, int64_t id, enum ledger_state state, cons
 	bind_text(l, s, 2, ledger_state_name(state));
 	bind_text(l, s, 3, reason);
 	bind_text(l, s, 4, detail);
-	bind_text(l, s, 5, rules_hash);
+	/* what is found again must not be taken for known at a glance */
+	bind_text(l, s, 5,
+		state == LEDGER_VANISHED || state == LEDGER_SUPERSEDED ? LEDGER_RULES_LOOK : rules_hash);
 	bind_i64(l, s, 6, now_us);
 	return change_one(l, s, err);
+}
+
+int ledger_clear_token(struct ledger *l, int64_t id, struct err *err)
+{
+	sqlite3_stmt *s;
+	int rc = begin(l, err);
+
+	if (rc < 0)
+		return rc;
+	s = use(l, Q_TOKEN_CLEAR);
+	bind_i64(l, s, 1, id);
+	return change_one(l, s, err);
+}
+
+int ledger_unsent_of(struct ledger *l, const struct ledger_key *key, int64_t *ids, int n, struct err *err)
+{
+	sqlite3_stmt *s = use(l, Q_UNSENT_OF);
+
+	bind_key(l, s, key);
+	bind_i64(l, s, 4, n);
+	return get_ids(l, s, ids, n, err);
+}
+
+int ledger_revive(struct ledger *l, int64_t id, int64_t now_us, struct err *err)
+{
+	sqlite3_stmt *s;
+	int rc = begin(l, err);
+
+	if (rc < 0)
+		return rc;
+	s = use(l, Q_REVIVE);
+	bind_i64(l, s, 1, id);
+	bind_i64(l, s, 2, now_us);
+	rc = change(l, s, err);
+	return rc < 0 ? rc : sqlite3_changes(l->db) > 0;
 }
 
 int ledger_move_key(struct ledger *l, const struct ledger_key *key, const char *to_watch, struct err *err)
@@ -1013,6 +1065,7 @@ static void get_row(struct columns *c, struct ledger_row *r)
 	r->tried_us = get_i64(c, 26, 0);
 	r->retryings = get_i64(c, 27, 0);
 	r->failures = get_i64(c, 28, 0);
+	r->revived = get_i64(c, 29, 0);
 }
 
 int ledger_row(struct ledger *l, int64_t id, struct ledger_row *ret, struct err *err)

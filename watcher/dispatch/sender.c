@@ -907,6 +907,16 @@ void sender_accepted(struct sender *s, const char *watch)
 	set_timer(s);
 }
 
+void sender_gone(struct sender *s, const char *watch, int64_t n)
+{
+	for (size_t i = 0; i < s->lines_n; i++) {
+		struct line *line = s->lines[i];
+
+		if (line->conf && strcmp(line->watch, watch) == 0)
+			line->pending -= n;
+	}
+}
+
 bool sender_has_work(struct sender *s)
 {
 	int64_t now_us = clock_mono_us();
