@@ -125,6 +125,8 @@ struct wire_hello {
 	int64_t inodes_stable;
 	int64_t pid;
 	const char *limits; /* in words, or "" */
+	const void *types;  /* file system of each directory in their order, each with its NUL; "" missing */
+	size_t types_len;
 };
 
 #define WIRE_SIZE_NOT_THERE (-1)  /* EXPLAINED_FILE: there is no such file */
@@ -157,8 +159,10 @@ struct wire_waiting {
 struct wire_scanned {
 	int64_t pass;
 	int64_t directories, files, unsettled, took_us;
-	int64_t complete; /* 0: cut short (a directory vanished, overflow) */
-	const char *why;  /* "start", "overflow", "rescan", "limit" */
+	int64_t complete;  /* 0: cut short (a directory vanished, overflow) */
+	const void *roots; /* the same for each directory in their order, one byte 0 or 1 */
+	size_t roots_len;
+	const char *why; /* "start", "overflow", "rescan", "limit" */
 };
 
 struct wire_trouble {

@@ -24,6 +24,7 @@ struct intake;
 struct intake_peer {
 	const struct conf_watch *watch;
 	bool inodes_stable;
+	bool greeted;	/* it has said hello */
 	bool announced; /* watch.ready was written since it was attached */
 	char method[32], file_system[64], limits[160];
 };
@@ -56,6 +57,10 @@ void intake_free(struct intake *in); /* takes NULL */
  * the ledger is, and the transaction must be given up (then the same message is brought again later). */
 int intake_take(struct intake *in, struct intake_peer *peer, const struct wire_message *m, int64_t now_us,
 	struct intake_result *ret, struct err *err) MUST_CHECK;
+/* A person says that the directories of this watch are meant as they are now, though they were on another
+ * file system. *ret_n: how many were suspended for that; the watcher is to list them again. */
+int intake_accept_mount(
+	struct intake *in, const struct conf_watch *w, size_t *ret_n, struct err *err) MUST_CHECK;
 /* The transaction was given up. The caller also clears peer->announced where a result of it had announced. */
 void intake_undo(struct intake *in);
 

@@ -94,7 +94,9 @@ struct ledger_known {
 	enum ledger_state state;
 	struct version version; /* mtime and inode as last seen */
 	int64_t generation;
-	char rules_hash[LEDGER_RULES_HASH_BYTES]; /* "" but for rejected ones */
+	char rules_hash[LEDGER_RULES_HASH_BYTES]; /* as in struct ledger_glance */
+	char reason[LEDGER_WORD_BYTES];
+	bool has_token;
 };
 
 /* 1, 0 (no such key), -errno */
@@ -144,6 +146,8 @@ int ledger_set_seen(struct ledger *l, int64_t id, int64_t mtime_ns, uint64_t ino
 /* Another state for a row. Vanished and superseded ones get LEDGER_RULES_LOOK instead of rules_hash. */
 int ledger_set_state(struct ledger *l, int64_t id, enum ledger_state state, const char *reason,
 	const char *detail, const char *rules_hash, int64_t now_us, struct err *err) MUST_CHECK;
+/* Forgets a row. */
+int ledger_delete(struct ledger *l, int64_t id, struct err *err) MUST_CHECK;
 /* Takes the token from a row that has no use for it (struct ledger_owner.unused). */
 int ledger_clear_token(struct ledger *l, int64_t id, struct err *err) MUST_CHECK;
 /* Pending rows of a key that are not marked sent, oldest first. Returns how many (at most n) or -errno. */
@@ -231,15 +235,32 @@ int ledger_outbox_delete(struct ledger *l, int64_t seq, struct err *err) MUST_CH
 
 /* ---- baselines: `existing` was applied to this directory ---- */
 
-/* 1: closed, 0: not (yet) */
-int ledger_baseline(struct ledger *l, const char *watch, int64_t root_id, struct err *err) MUST_CHECK;
+struct ledger_baseline {
+	char mode[16];	   /* "run", "skip", "hold", "lost" */
+	int64_t closed_us; /* 0: begun, and not closed */
+};
+
+/* 1, 0: not begun, -errno. fs_type "": put there for the first type that shows, after a ledger was lost */
+int ledger_baseline(struct ledger *l, const char *watch, int64_t root_id, const char *fs_type,
+	struct ledger_baseline *ret, struct err *err) MUST_CHECK;
+/* When the first one of any type was closed. 1, 0: none, -errno */
+int ledger_baseline_closed(
+	struct ledger *l, const char *watch, int64_t root_id, int64_t *ret_us, struct err *err) MUST_CHECK;
+/* Begins one (closed_us 0), unless it is there; takes the place of that of type "". */
+int ledger_set_baseline(struct ledger *l, const char *watch, int64_t root_id, const char *fs_type,
+	const char *mode, int64_t closed_us, struct err *err) MUST_CHECK;
 int ledger_close_baseline(struct ledger *l, const char *watch, int64_t root_id, const char *fs_type,
-	const char *mode, int64_t now_us, struct err *err) MUST_CHECK;
+	int64_t now_us, struct err *err) MUST_CHECK;
+/* Is there any row of this watch and directory? 1, 0, -errno */
+int ledger_has_rows(struct ledger *l, const char *watch, int64_t root_id, struct err *err) MUST_CHECK;
 
 /* ---- numbers ---- */
 
 int ledger_count(struct ledger *l, enum ledger_state state, int64_t *ret,
 	struct err *err) MUST_CHECK; /* LEDGER_PENDING is quick, others read the table */
+
+int ledger_count_held(struct ledger *l, const char *watch, const char *reason, int64_t *ret,
+	struct err *err) MUST_CHECK; /* reads the held rows of the watch */
 
 /* ---- a changed configuration ---- */
 

@@ -32,6 +32,7 @@ struct sense_root {
 	int fd; /* open during one round of the loop only, so that nothing keeps a mount busy; -1 */
 	uint64_t dev, ino; /* which directory that is */
 	bool said_lost;
+	bool cut_short;	    /* the pass under way will not have seen all of it */
 	bool lease_trusted; /* the file system knows of every writer, so a granted lease says something */
 	char file_system[24];
 };

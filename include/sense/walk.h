@@ -23,7 +23,8 @@ void walk_wanted(struct walk *w, const struct wire_wanted *m);
 void walk_found(struct walk *w, size_t root, const struct wire_candidate *c);
 /* d is about to be freed. */
 void walk_forget(struct walk *w, const struct tree_dir *d);
-/* Something was lost: the pass under way, if any, will not be reported complete. */
+/* Events were lost: the pass under way, if any, will not be reported complete. (For one directory:
+ * sense_root.cut_short.) */
 void walk_cut_short(struct walk *w);
 /* Goes on if it had stopped for lack of room and there is room now. Cheap: called every round. */
 void walk_resume(struct walk *w);

@@ -835,7 +835,7 @@ static const struct {
 	{WS W "min_size = 10\nmax_size = 9\n", "f:9: max_size is smaller than min_size"},
 	{WS W "min_size = 10\nmax_size = 10\n", ""},
 	{WS W "existing = skip\nversion = name\nends = no\n", ""},
-	{WS W "existing = hold\n", "f:8: existing = hold is not available in this version"},
+	{WS W "existing = hold\n", ""},
 	{WS W "brake = off\noverdue = off\n", ""},
 	{WS W "brake = 10000/h\noverdue = 120m\n", ""},
 	{WS W "brake = 9/h\noverdue = 3h\n",

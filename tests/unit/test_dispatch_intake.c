@@ -43,6 +43,15 @@ static const char *const settings[][3] = {
 	{"watch:skipping", "job_id", "43"},
 	{"watch:skipping", "existing", "skip"},
 	{"watch:skipping", "path_map", "none"},
+	{"watch:holding", "directory", "/held"},
+	{"watch:holding", "job_id", "45"},
+	{"watch:holding", "existing", "hold"},
+	{"watch:holding", "path_map", "none"},
+	{"watch:two", "directory", "/one"},
+	{"watch:two", "directory", "/other"},
+	{"watch:two", "job_id", "46"},
+	{"watch:two", "existing", "skip"},
+	{"watch:two", "path_map", "none"},
 	{"watch:notes", "directory", "/notes"},
 	{"watch:notes", "job_id", "44"},
 	{"watch:notes", "job_type", "notebook"},
@@ -657,15 +666,18 @@ static void test_existing_files_are_skipped(void **state)
 	/* files that announce themselves run meanwhile */
 	ready(b, &f);
 	assert_true(b->result.accepted);
-	/* a listing cut short closes nothing */
+	/* a listing cut short closes nothing, and what the next one finds may have come meanwhile */
 	b->m.as.scanned = (struct wire_scanned){.pass = 1, .complete = 0, .why = "start"};
 	take(b, WIRE_SCANNED);
-	assert_false(is_wanted(b, "was-there-too", 10, 1000000, RULES_1));
+	assert_true(is_wanted(b, "was-there-too", 10, 1000000, RULES_1));
+	assert_int_equal(count(b, LEDGER_HELD), 1);
 	b->m.as.scanned = (struct wire_scanned){.pass = 2, .complete = 1, .why = "start"};
 	take(b, WIRE_SCANNED);
+	expect_event(b, "watch.held", "brickwatch release --watch skipping");
+	expect_event(b, "watch.ready", "");
 	assert_true(is_wanted(b, "new", 10, 1000000, RULES_1));
 	assert_false(is_wanted(b, "was-there", 10, 1000000, RULES_1));
-	assert_int_equal(count(b, LEDGER_SKIPPED), 2);
+	assert_int_equal(count(b, LEDGER_SKIPPED), 1);
 	/* a new version of a skipped file */
 	assert_true(is_wanted(b, "was-there", 11, 1000000, RULES_1));
 	/* touched only, found by a listing: nobody knows */
@@ -674,13 +686,11 @@ static void test_existing_files_are_skipped(void **state)
 	f.mtime_ns = 2000000;
 	ready(b, &f);
 	assert_false(b->result.accepted);
-	assert_int_equal(count(b, LEDGER_HELD), 1);
+	assert_int_equal(count(b, LEDGER_HELD), 2);
 	/* a baseline is never begun again */
 	intake_undo(b->intake);
 	assert_true(is_wanted(b, "newer", 10, 1000000, RULES_1));
 }
-
-/* ---- the watch ---- */
 
 static void scanned(struct bench *b)
 {
@@ -693,6 +703,163 @@ static void scanned(struct bench *b)
 		.why = "start"};
 	take(b, WIRE_SCANNED);
 }
+
+/* What is held is looked at, too, so that it can be released, or turned away. */
+static void test_existing_files_are_held(void **state)
+{
+	struct bench *b = *state;
+	struct wire_file f = file_of("a");
+	struct ledger_row r;
+
+	use_watch(b, "holding");
+	f.root = "/held";
+	f.by_listing = 1;
+	assert_true(is_wanted(b, "a", 10, 1000000, RULES_1));
+	assert_true(is_wanted(b, "b", 10, 1000000, RULES_1));
+	assert_true(is_wanted(b, "c", 10, 1000000, RULES_1));
+	assert_true(is_wanted(b, "a", 10, 1000000, RULES_1)); /* not looked at yet */
+	assert_int_equal(count(b, LEDGER_HELD), 3);
+	scanned(b);
+	expect_event(b, "watch.held", "\"count\":3");
+	expect_event(b, "watch.ready", "");
+	f.first_seen_us = NOW + 1;
+	f.completed_us = NOW + 2;
+	ready(b, &f);
+	assert_false(b->result.accepted);
+	newest_row(b, "a", &r);
+	assert_int_equal(r.state, LEDGER_HELD);
+	assert_int_equal(strlen(r.token), TOKEN_BYTES - 1);
+	ledger_row_done(&r);
+	assert_false(is_wanted(b, "a", 10, 1000000, RULES_1));
+	f.relpath = "b";
+	f.rule = "types";
+	f.detail = "no";
+	rejected(b, &f);
+	assert_int_equal(count(b, LEDGER_REJECTED), 1);
+	assert_int_equal(count(b, LEDGER_HELD), 2);
+	/* an event after that time is no news about the file */
+	f.relpath = "c";
+	f.by_listing = 0;
+	ready(b, &f);
+	assert_false(b->result.accepted);
+	assert_int_equal(count(b, LEDGER_HELD), 2);
+}
+
+/* A listing and an event see the same new file: the listing is asked about first. */
+static void test_announced_in_the_first_listing(void **state)
+{
+	struct bench *b = *state;
+	struct wire_file f = file_of("a");
+
+	use_watch(b, "skipping");
+	f.root = "/old";
+	assert_false(is_wanted(b, "a", 10, 1000000, RULES_1));
+	assert_false(is_wanted(b, "b", 10, 1000000, RULES_1));
+	scanned(b);
+	ready(b, &f); /* noticed before the listing was through */
+	assert_true(b->result.accepted);
+	assert_int_equal(count(b, LEDGER_SKIPPED), 1);
+	f.relpath = "b";
+	f.first_seen_us = NOW + 1;
+	ready(b, &f);
+	assert_false(b->result.accepted);
+	assert_int_equal(count(b, LEDGER_SKIPPED), 1);
+	assert_int_equal(count(b, LEDGER_PENDING), 1);
+}
+
+static void hello(struct bench *b, const char *types, size_t len)
+{
+	b->m.as.hello = (struct wire_hello){.method = "inotify",
+		.file_system = "ext4",
+		.inodes_stable = 1,
+		.limits = "",
+		.types = types,
+		.types_len = len};
+	take(b, WIRE_HELLO);
+}
+#define HELLO(b, types) hello(b, types, sizeof(types))
+
+/* Who has begun and was killed goes on, but not as if nothing had happened. */
+static void test_baseline_after_a_crash(void **state)
+{
+	struct bench *b = *state;
+
+	use_watch(b, "skipping");
+	HELLO(b, "ext4");
+	assert_false(is_wanted(b, "a", 10, 1000000, RULES_1));
+	use_watch(b, "skipping");
+	HELLO(b, "ext4"); /* another watcher */
+	assert_true(is_wanted(b, "b", 10, 1000000, RULES_1));
+	assert_int_equal(count(b, LEDGER_SKIPPED), 1);
+	assert_int_equal(count(b, LEDGER_HELD), 1);
+	intake_free(b->intake); /* another dispatcher */
+	b->intake = intake_new(b->conf, b->ledger, NULL, &b->scribe, false);
+	use_watch(b, "skipping");
+	HELLO(b, "ext4");
+	assert_true(is_wanted(b, "c", 10, 1000000, RULES_1));
+	assert_int_equal(count(b, LEDGER_HELD), 2);
+}
+
+static bool wanted_in(struct bench *b, const char *root, const char *relpath)
+{
+	candidates_begin(b, root, RULES_1);
+	candidate(b, relpath, 10, 1000000);
+	assert_int_equal(candidates_try(b), 0);
+	assert_int_equal(ledger_commit(b->ledger, NULL), 0);
+	return b->result.bits.data[0] & 1;
+}
+
+static void test_missing_mount(void **state)
+{
+	struct bench *b = *state;
+	struct wire_file f = file_of("x");
+	size_t n = 9;
+
+	use_watch(b, "two");
+	/* at the first boot the mount points are empty: nothing is known, so their type means nothing */
+	HELLO(b, "ext4\0ext4");
+	scanned(b);
+	expect_event(b, "watch.ready", "");
+	HELLO(b, "nfs\0ext4");
+	assert_false(wanted_in(b, "/one", "old")); /* a baseline of its own */
+	/* only what was listed to its end is closed */
+	b->m.as.scanned = (struct wire_scanned){.complete = 0, .roots = "\1", .roots_len = 2, .why = "back"};
+	take(b, WIRE_SCANNED);
+	assert_true(wanted_in(b, "/one", "new"));
+	expect_no_event(b);
+	/* the next boot, without the mount */
+	use_watch(b, "two");
+	HELLO(b, "ext4\0ext4");
+	assert_true(b->result.lost);
+	expect_event(b, "watch.lost", "it was nfs, now ext4");
+	assert_false(wanted_in(b, "/one", "local"));
+	assert_true(wanted_in(b, "/other", "file")); /* the other directory goes on */
+	f.root = "/one";
+	ready(b, &f);
+	assert_false(b->result.accepted);
+	scanned(b);
+	assert_false(b->result.announced);
+	assert_int_equal(count(b, LEDGER_SKIPPED), 1);
+	expect_no_event(b);
+	/* it is back */
+	HELLO(b, "nfs\0ext4");
+	expect_no_event(b);
+	assert_true(wanted_in(b, "/one", "new"));
+	scanned(b);
+	expect_event(b, "watch.ready", "");
+	/* gone again, and meant */
+	HELLO(b, "ext4\0ext4");
+	expect_event(b, "watch.lost", "");
+	assert_int_equal(intake_accept_mount(b->intake, b->peer.watch, &n, NULL), 0);
+	assert_int_equal(n, 1);
+	assert_true(wanted_in(b, "/one", "local"));
+	scanned(b);
+	expect_event(b, "watch.ready", "");
+	HELLO(b, "nfs\0ext4");
+	expect_event(b, "watch.lost", "it was ext4, now nfs");
+}
+
+/* ---- the watch ---- */
 
 static void test_watch_events(void **state)
 {
@@ -905,6 +1072,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_dead_letter_by_rule, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_many_candidates, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_existing_files_are_skipped, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_existing_files_are_held, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_announced_in_the_first_listing, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_baseline_after_a_crash, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_missing_mount, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_watch_events, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_waiting_and_counts, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_faults, set_up, tear_down),

@@ -406,13 +406,26 @@ static void test_baselines(void **state)
 {
 	struct ledger *l = memory();
 	struct ledger_key k = key_in(l, "orders", "/drop", "a");
+	struct ledger_baseline baseline;
+	int64_t at;
 
 	(void)state;
-	assert_int_equal(ledger_baseline(l, "orders", k.root_id, NULL), 0);
-	assert_int_equal(ledger_close_baseline(l, "orders", k.root_id, "ext4", "skip", NOW, NULL), 0);
-	assert_int_equal(ledger_close_baseline(l, "orders", k.root_id, "ext4", "run", NOW, NULL), 0);
-	assert_int_equal(ledger_baseline(l, "orders", k.root_id, NULL), 1);
-	assert_int_equal(ledger_baseline(l, "sales", k.root_id, NULL), 0);
+	assert_int_equal(ledger_set_baseline(l, "orders", k.root_id, "", "lost", 0, NULL), 0);
+	assert_int_equal(ledger_baseline(l, "orders", k.root_id, "", &baseline, NULL), 1);
+	assert_string_equal(baseline.mode, "lost");
+	assert_int_equal(ledger_baseline(l, "orders", k.root_id, "ext4", &baseline, NULL), 0);
+	assert_int_equal(ledger_set_baseline(l, "orders", k.root_id, "ext4", "skip", 0, NULL), 0);
+	assert_int_equal(ledger_baseline(l, "orders", k.root_id, "", &baseline, NULL), 0);
+	assert_int_equal(ledger_baseline_closed(l, "orders", k.root_id, &at, NULL), 0);
+	assert_int_equal(ledger_close_baseline(l, "orders", k.root_id, "ext4", NOW, NULL), 0);
+	assert_int_equal(ledger_set_baseline(l, "orders", k.root_id, "ext4", "run", 0, NULL), 0);
+	assert_int_equal(ledger_baseline(l, "orders", k.root_id, "ext4", &baseline, NULL), 1);
+	assert_string_equal(baseline.mode, "skip");
+	assert_int_equal(baseline.closed_us, NOW);
+	assert_int_equal(ledger_baseline_closed(l, "orders", k.root_id, &at, NULL), 1);
+	assert_int_equal(at, NOW);
+	assert_int_equal(ledger_baseline(l, "sales", k.root_id, "ext4", &baseline, NULL), 0);
+	assert_int_equal(ledger_has_rows(l, "sales", k.root_id, NULL), 0);
 	ledger_close(l);
 }
 

@@ -217,7 +217,7 @@ static const struct conf_key KEYS[] = {
 		.help = "smaller files are turned away; 0 lets empty files through"},
 	{WATCH, "max_size", BYTES, AT(watch, max_size_bytes), NULL, "1", "1024TiB",
 		.help = "larger files are turned away"},
-	{WATCH, "existing", WORD, AT(watch, existing), "run", .words = EXISTINGS, .now = "run skip",
+	{WATCH, "existing", WORD, AT(watch, existing), "run", .words = EXISTINGS,
 		.help = "what happens to files that are there at the very first start"},
 	{WATCH, "brake", RATE, AT(watch, brake), "10000/1h", "1/365d", "1000000/s", .flags = CONF_OFF, .now = "off",
 		.help = "more files than this in that time are held until released"},

@@ -65,7 +65,8 @@ static const struct wire_field fields_attach[] = {
 static const struct wire_field fields_detach[] = {TEXT(wire_detach, name), TEXT(wire_detach, why), END};
 static const struct wire_field fields_state[] = {I64(wire_state, ready), TEXT(wire_state, status), END};
 static const struct wire_field fields_hello[] = {TEXT(wire_hello, method), TEXT(wire_hello, file_system),
-	I64(wire_hello, inodes_stable), I64(wire_hello, pid), TEXT(wire_hello, limits), END};
+	I64(wire_hello, inodes_stable), I64(wire_hello, pid), TEXT(wire_hello, limits),
+	BLOB(wire_hello, types), END};
 static const struct wire_field fields_candidates[] = {I64(wire_candidates, seq), TEXT(wire_candidates, root),
 	TEXT(wire_candidates, rules_hash), BLOB(wire_candidates, items), END};
 static const struct wire_field fields_wanted[] = {I64(wire_wanted, seq), BLOB(wire_wanted, bits), END};
@@ -79,7 +80,7 @@ static const struct wire_field fields_waiting[] = {TEXT(wire_waiting, root), TEX
 	TEXT(wire_waiting, waiting_for), I64(wire_waiting, since_us), I64(wire_waiting, gone), END};
 static const struct wire_field fields_scanned[] = {I64(wire_scanned, pass), I64(wire_scanned, directories),
 	I64(wire_scanned, files), I64(wire_scanned, unsettled), I64(wire_scanned, took_us),
-	I64(wire_scanned, complete), TEXT(wire_scanned, why), END};
+	I64(wire_scanned, complete), BLOB(wire_scanned, roots), TEXT(wire_scanned, why), END};
 static const struct wire_field fields_trouble[] = {TEXT(wire_trouble, kind), TEXT(wire_trouble, path),
 	TEXT(wire_trouble, detail), I64(wire_trouble, count), END};
 static const struct wire_field fields_counts[] = {I64(wire_counts, unsettled), I64(wire_counts, judging),

@@ -22,6 +22,7 @@
 #include "core/template.h"
 #include "core/token.h"
 #include "core/version.h"
+#include "dispatch/baseline.h"
 #include "dispatch/supersede.h"
 
 #define GENERATION_FIRST 1
@@ -30,24 +31,12 @@
 #define WORDS_BYTES 512 /* of a watcher's sentence */
 #define PATH_SHOWN 1024
 
-enum baseline { BASELINE_UNKNOWN = 0, BASELINE_OPEN, BASELINE_CLOSED };
-
-struct root {
-	int64_t id; /* in the ledger; 0: not looked up */
-	enum baseline baseline;
-};
-
-struct watch_roots {
-	const struct conf_watch *watch;
-	struct root *items; /* as watch->directory */
-};
-
 struct intake {
 	const struct conf *conf;
 	struct ledger *ledger, *behind;
 	struct scribe *scribe;
 	bool dry;
-	struct watch_roots *watches; /* as conf->watches */
+	struct baseline *baseline;
 	struct buf request;
 };
 
@@ -65,6 +54,7 @@ struct file {
 	bool has_known;
 	bool known_is_here; /* it is in the ledger that is written to */
 	enum version_relation relation;
+	const char *hold, *hold_detail; /* why it is not to be started; NULL: it is */
 };
 
 static void file_done(struct file *f)
@@ -109,15 +99,6 @@ static int blame(struct err *err, const struct intake_peer *peer, enum wire_type
 
 /* ---- directories and baselines ---- */
 
-static struct watch_roots *roots_of(struct intake *in, const struct conf_watch *w)
-{
-	for (size_t i = 0; i < in->conf->watches_n; i++)
-		if (in->watches[i].watch == w)
-			return &in->watches[i];
-	BUG_ON(true);
-	return NULL;
-}
-
 static bool find_root(const struct conf_watch *w, const char *root, size_t *ret)
 {
 	for (size_t i = 0; i < w->directory.n; i++) {
@@ -129,70 +110,15 @@ static bool find_root(const struct conf_watch *w, const char *root, size_t *ret)
 	return false;
 }
 
-static int root_id(struct intake *in, const struct conf_watch *w, size_t i, int64_t *ret, struct err *err)
+/* ---- why files are held ---- */
+
+#define WORD_EXISTING "existing"
+#define WORD_LOST "ledger_lost"
+
+static const char *hold_words(const char *reason)
 {
-	struct root *root = &roots_of(in, w)->items[i];
-
-	if (root->id == 0) {
-		int rc = ledger_root(in->ledger, w->directory.items[i], true, &root->id, err);
-
-		if (rc < 0)
-			return rc;
-	}
-	*ret = root->id;
-	return 0;
-}
-
-/* Is the first complete listing of this directory still to come? */
-static int is_baseline_open(
-	struct intake *in, const struct conf_watch *w, size_t i, bool *ret, struct err *err)
-{
-	struct root *root = &roots_of(in, w)->items[i];
-	int64_t id;
-	int rc = root_id(in, w, i, &id, err);
-
-	if (rc == 0 && root->baseline == BASELINE_UNKNOWN) {
-		rc = ledger_baseline(in->ledger, w->name, id, err);
-		if (rc == 0 && in->behind &&
-			ledger_root(in->behind, w->directory.items[i], false, &id, NULL) > 0)
-			rc = ledger_baseline(in->behind, w->name, id, err);
-		if (rc >= 0)
-			root->baseline = rc > 0 ? BASELINE_CLOSED : BASELINE_OPEN;
-	}
-	if (rc < 0)
-		return rc;
-	*ret = root->baseline == BASELINE_OPEN;
-	return 0;
-}
-
-static const char *existing_name(int existing)
-{
-	static const char *const names[] = {
-		[CONF_EXISTING_RUN] = "run", [CONF_EXISTING_SKIP] = "skip", [CONF_EXISTING_HOLD] = "hold"};
-
-	return names[existing];
-}
-
-static int close_baselines(struct intake *in, const struct intake_peer *peer, int64_t now_us, struct err *err)
-{
-	const struct conf_watch *w = peer->watch;
-
-	for (size_t i = 0; i < w->directory.n; i++) {
-		bool is_open;
-		int64_t id;
-		int rc = is_baseline_open(in, w, i, &is_open, err);
-
-		if (rc == 0 && is_open) {
-			rc = root_id(in, w, i, &id, err);
-			if (rc == 0)
-				rc = ledger_close_baseline(in->ledger, w->name, id, peer->file_system,
-					existing_name(w->existing), now_us, err);
-			roots_of(in, w)->items[i].baseline = BASELINE_CLOSED;
-		}
-		if (rc < 0)
-			return rc;
-	}
-	return 0;
+	return strcmp(reason, WORD_LOST) == 0 ? "the ledger that knew whether it was started is lost"
+					      : "it was there before the watch";
 }
 
 /* ---- the newest row of a key ---- */
@@ -296,7 +222,7 @@ static int open_file(struct intake *in, const struct intake_peer *peer, const st
 	(void)pathmap_apply(f->watch, f->path, &f->uri);
 	if (f->uri.failed)
 		return blame(err, peer, m->type, "a path that is too long");
-	rc = root_id(in, f->watch, f->root_index, &f->key.root_id, err);
+	rc = baseline_root(in->baseline, f->watch, f->root_index, &f->key.root_id, err);
 	return rc;
 }
 
@@ -471,6 +397,12 @@ static void build_request(struct intake *in, const struct file *f, const char *t
 		*ret_reason = "request_not_built";
 }
 
+/* Thousands are held for this reason at once, and that is said for all of them together. */
+static bool is_held_with_others(const char *reason)
+{
+	return strcmp(reason, WORD_EXISTING) == 0 || strcmp(reason, WORD_LOST) == 0;
+}
+
 static void say_accepted(const struct intake *in, const struct file *f, const struct ledger_new *row,
 	struct intake_result *ret)
 {
@@ -483,7 +415,7 @@ static void say_accepted(const struct intake *in, const struct file *f, const st
 				       row->mime[0] ? row->mime : "-"));
 	else if (in->dry)
 		say_plain(ret, mem_printf("would hold %s: %s", show(f->path, path), row->detail));
-	else if (!ret->accepted)
+	else if (!ret->accepted && !is_held_with_others(row->reason))
 		say(ret, LOG_LEVEL_WARNING, mem_printf("held: %s: %s", show(f->path, path), row->detail));
 }
 
@@ -549,10 +481,14 @@ static int accept_version(struct intake *in, const struct intake_peer *peer, str
 		return insert_failed(in, f, &row, "same_remote_file",
 			"another file is known under the same remote path, size and time", now_us, ret, err);
 	row.token = token;
-	if (f->relation == VERSION_HOLD || f->relation == VERSION_ENDS) {
+	if (!f->hold && (f->relation == VERSION_HOLD || f->relation == VERSION_ENDS)) {
+		f->hold = "ends_unknown";
+		f->hold_detail = "only its time differs from a version whose contents are not known";
+	}
+	if (f->hold) {
 		row.state = LEDGER_HELD;
-		row.reason = "ends_unknown";
-		row.detail = "only its time differs from a version whose contents are not known";
+		row.reason = f->hold;
+		row.detail = f->hold_detail;
 	}
 	return insert_version(in, f, &row, now_us, ret, err);
 }
@@ -577,6 +513,45 @@ static int take_again(
 	return 1;
 }
 
+/* A row for a file that was there before the watch; it was never looked at. */
+static bool is_placeholder(const struct ledger_known *k)
+{
+	return (k->state == LEDGER_SKIPPED || k->state == LEDGER_HELD) && !k->has_token &&
+	       (strcmp(k->reason, WORD_EXISTING) == 0 || strcmp(k->reason, WORD_LOST) == 0);
+}
+
+/* Is it to be taken as if it were new? It announced itself while the first listing was under way; or it is
+ * held, and was looked at now: then its row gets what it needs to be released. */
+static int judge_placeholder(struct intake *in, struct file *f, bool *ret, struct err *err)
+{
+	bool announced = false;
+	int rc = 0;
+
+	if (!f->wire->by_listing)
+		rc = baseline_was_open(
+			in->baseline, f->watch, f->root_index, f->wire->first_seen_us, &announced, err);
+	if (rc < 0)
+		return rc;
+	*ret = announced || f->known.state == LEDGER_HELD;
+	if (announced || f->known.state != LEDGER_HELD)
+		return 0;
+	f->hold = strcmp(f->known.reason, WORD_LOST) == 0 ? WORD_LOST : WORD_EXISTING;
+	f->hold_detail = hold_words(f->hold);
+	return 0;
+}
+
+static int take_existing(struct intake *in, const struct intake_peer *peer, struct file *f, int64_t now_us,
+	struct intake_result *ret, struct err *err)
+{
+	bool take;
+	int rc = judge_placeholder(in, f, &take, err);
+
+	if (rc < 0 || !take)
+		return rc;
+	rc = ledger_delete(in->ledger, f->known.id, err);
+	return rc < 0 ? rc : accept_version(in, peer, f, now_us, ret, err);
+}
+
 /* The version is known. */
 static int take_same(struct intake *in, const struct intake_peer *peer, struct file *f, int64_t now_us,
 	struct intake_result *ret, struct err *err)
@@ -586,6 +561,8 @@ static int take_same(struct intake *in, const struct intake_peer *peer, struct f
 
 	if (!f->known_is_here)
 		return 0; /* a dry run */
+	if (is_placeholder(&f->known))
+		return take_existing(in, peer, f, now_us, ret, err);
 	if (is_gone(f->known.state)) {
 		rc = take_again(in, f, now_us, ret, err);
 		if (rc == 0)
@@ -621,13 +598,27 @@ static int take_new(struct intake *in, const struct intake_peer *peer, struct fi
 	return accept_version(in, peer, f, now_us, ret, err);
 }
 
+/* What lies where the mount is missing says nothing about the files of the mount; it is found by a listing
+ * when a person says that it is meant. */
+static int is_suspended(struct intake *in, const struct file *f, bool *ret, struct err *err)
+{
+	enum baseline_stage stage;
+	int rc = baseline_stage(in->baseline, f->watch, f->root_index, false, &stage, err);
+
+	*ret = rc == 0 && stage == BASELINE_SUSPENDED;
+	return rc;
+}
+
 static int take_ready(struct intake *in, struct intake_peer *peer, const struct wire_message *m,
 	int64_t now_us, struct intake_result *ret, struct err *err)
 {
 	CLEANUP_FILE struct file f = {.path = NULL};
 	int rc = open_file(in, peer, m, &f, err);
+	bool suspended = false;
 
-	return rc != 0 ? rc : take_new(in, peer, &f, now_us, ret, err);
+	if (rc == 0)
+		rc = is_suspended(in, &f, &suspended, err);
+	return rc != 0 || suspended ? rc : take_new(in, peer, &f, now_us, ret, err);
 }
 
 /* ---- rejected files ---- */
@@ -668,13 +659,26 @@ static int insert_rejected(
 static int take_rejected(struct intake *in, struct intake_peer *peer, const struct wire_message *m,
 	int64_t now_us, struct intake_result *ret, struct err *err)
 {
+	bool suspended = false;
 	CLEANUP_FILE struct file f = {.path = NULL};
 	int rc = open_file(in, peer, m, &f, err);
 
 	if (rc == 0)
+		rc = is_suspended(in, &f, &suspended, err);
+	if (rc == 0 && !suspended)
 		rc = compare_file(in, peer, &f, err);
-	if (rc != 0)
+	if (rc != 0 || suspended)
 		return rc;
+	if (f.relation == VERSION_SAME && f.known_is_here && is_placeholder(&f.known)) {
+		bool take;
+
+		rc = judge_placeholder(in, &f, &take, err);
+		if (rc == 0 && take)
+			rc = ledger_delete(in->ledger, f.known.id, err);
+		if (rc < 0 || !take)
+			return rc;
+		f.relation = VERSION_NEW;
+	}
 	if (f.relation != VERSION_SAME)
 		return insert_rejected(in, &f, now_us, ret, err);
 	if (!f.known_is_here || f.known.state != LEDGER_REJECTED ||
@@ -687,11 +691,28 @@ static int take_rejected(struct intake *in, struct intake_peer *peer, const stru
 
 /* ---- candidates ---- */
 
-/* A file that was there before the watch: recorded, never looked at. */
-static int insert_existing(struct intake *in, const struct intake_peer *peer, const struct ledger_key *key,
-	const struct version *v, int64_t now_us, struct err *err)
+struct listing { /* one `candidates` */
+	struct ledger_key key;
+	const char *root;
+	const char *rules_hash;
+	enum baseline_stage stage;
+};
+
+/* Is a file that is not known one that was there before? */
+static bool is_existing(const struct intake_peer *peer, const struct listing *l)
+{
+	return l->stage == BASELINE_LOST || ((l->stage == BASELINE_FIRST || l->stage == BASELINE_CONTINUED) &&
+						    peer->watch->existing != CONF_EXISTING_RUN);
+}
+
+/* A file that was there before the watch: recorded. 0: it is not looked at; 1: it is held, and looked at now,
+ * so that it can be released; -errno */
+static int insert_existing(struct intake *in, const struct intake_peer *peer, const struct listing *l,
+	const struct ledger_key *key, const struct version *v, int64_t now_us, struct err *err)
 {
 	const struct conf_watch *w = peer->watch;
+	bool skip = w->existing == CONF_EXISTING_SKIP && l->stage == BASELINE_FIRST;
+	const char *why = l->stage == BASELINE_LOST ? WORD_LOST : WORD_EXISTING;
 	struct ledger_new row = {
 		.key = *key,
 		.version = *v,
@@ -699,10 +720,10 @@ static int insert_existing(struct intake *in, const struct intake_peer *peer, co
 		.evidence = "",
 		.first_seen_us = now_us,
 		.completed_us = now_us,
-		.state = w->existing == CONF_EXISTING_SKIP ? LEDGER_SKIPPED : LEDGER_HELD,
-		.reason = "existing",
-		.detail = "it was there before the watch",
-		.rules_hash = "",
+		.state = skip ? LEDGER_SKIPPED : LEDGER_HELD,
+		.reason = why,
+		.detail = hold_words(why),
+		.rules_hash = skip ? "" : LEDGER_RULES_LOOK,
 		.token = "",
 		.generation = GENERATION_FIRST,
 		.workspace = w->workspace->name,
@@ -712,16 +733,10 @@ static int insert_existing(struct intake *in, const struct intake_peer *peer, co
 		.now_us = now_us,
 	};
 	int64_t id;
+	int rc = ledger_insert(in->ledger, &row, &id, err);
 
-	return ledger_insert(in->ledger, &row, &id, err);
+	return rc < 0 ? rc : !skip;
 }
-
-struct listing { /* one `candidates` */
-	struct ledger_key key;
-	const char *root;
-	const char *rules_hash;
-	bool baseline; /* unknown files are existing ones */
-};
 
 /* Nearly all files of a listing are known and unchanged; that needs no more than a glance. 1: so it is, 0:
  * look closer, -errno */
@@ -757,11 +772,11 @@ static int judge_candidate(struct intake *in, const struct intake_peer *peer, co
 	rc = find_newest(in, &key, l->root, &known, &is_here, err);
 	if (rc < 0)
 		return rc;
-	if (rc == 0 && l->baseline)
-		return insert_existing(in, peer, &key, &now, now_us, err);
+	if (rc == 0 && is_existing(peer, l))
+		return insert_existing(in, peer, l, &key, &now, now_us, err);
 	if (rc == 0 || relate(peer, &known.version, &now, true) != VERSION_SAME)
 		return 1;
-	return is_gone(known.state) ||
+	return is_gone(known.state) || (known.state == LEDGER_HELD && is_placeholder(&known)) ||
 	       (known.state == LEDGER_REJECTED && strcmp(known.rules_hash, l->rules_hash) != 0);
 }
 
@@ -779,7 +794,7 @@ static int judge_candidates(struct intake *in, const struct intake_peer *peer, c
 			return blame(err, peer, m->type, "too many files");
 		if (!is_relpath(c.relpath) || c.size < 0)
 			return blame(err, peer, m->type, "a file that cannot be");
-		rc = judge_candidate(in, peer, l, &c, now_us, err);
+		rc = l->stage == BASELINE_SUSPENDED ? 0 : judge_candidate(in, peer, l, &c, now_us, err);
 		if (rc < 0)
 			return rc;
 		if (rc > 0)
@@ -800,7 +815,6 @@ static int take_candidates(struct intake *in, struct intake_peer *peer, const st
 	const struct wire_candidates *list = &m->as.candidates;
 	struct listing l = {
 		.root = list->root, .rules_hash = list->rules_hash, .key.watch = peer->watch->name};
-	bool is_open;
 	size_t i;
 	int rc;
 
@@ -808,23 +822,114 @@ static int take_candidates(struct intake *in, struct intake_peer *peer, const st
 		return blame(err, peer, m->type, "a directory that is not watched");
 	if (!is_hex(list->rules_hash, LEDGER_RULES_HASH_BYTES - 1))
 		return blame(err, peer, m->type, "a rules hash that is none");
-	rc = root_id(in, peer->watch, i, &l.key.root_id, err);
+	rc = baseline_root(in->baseline, peer->watch, i, &l.key.root_id, err);
 	if (rc == 0)
-		rc = is_baseline_open(in, peer->watch, i, &is_open, err);
+		rc = baseline_stage(in->baseline, peer->watch, i, true, &l.stage, err);
 	if (rc < 0)
 		return rc;
-	l.baseline = is_open && peer->watch->existing != CONF_EXISTING_RUN;
 	return judge_candidates(in, peer, m, &l, now_us, ret, err);
 }
 
 /* ---- the watch itself ---- */
 
-static void take_hello(struct intake_peer *peer, const struct wire_hello *h)
+/* Says so once where a mount is missing. */
+static int tell_suspended(struct intake *in, struct intake_peer *peer, int64_t now_us,
+	struct intake_result *ret, struct err *err)
 {
+	const struct conf_watch *w = peer->watch;
+	char had[BASELINE_TYPE_BYTES];
+
+	for (size_t i = 0; i < w->directory.n; i++) {
+		enum baseline_stage stage;
+		int rc = baseline_stage(in->baseline, w, i, false, &stage, err);
+
+		if (rc < 0)
+			return rc;
+		if (stage != BASELINE_SUSPENDED || !baseline_say_suspended(in->baseline, w, i, had))
+			continue;
+		CLEANUP_FREE char *detail = mem_printf(
+			"%s: the mount is missing: it was %s, now %s; nothing in it is judged until it is "
+			"back, or until brickwatch resume %s says that this is meant",
+			w->directory.items[i], had, baseline_type(in->baseline, w, i), w->name);
+		struct event_watch x = {.method = peer->method,
+			.file_system = peer->file_system,
+			.detail = detail,
+			.count = -1};
+
+		rc = scribe_watch(in->scribe, EVENT_WATCH_LOST, w->name, &x, now_us, err);
+		if (rc < 0)
+			return rc;
+		ret->lost = true;
+		peer->announced = false;
+		say(ret, LOG_LEVEL_ERROR, mem_printf("watch %s: %s", w->name, detail));
+	}
+	return 0;
+}
+
+static int take_hello(struct intake *in, struct intake_peer *peer, const struct wire_hello *h, int64_t now_us,
+	struct intake_result *ret, struct err *err)
+{
+	baseline_types(in->baseline, peer->watch, h->types, h->types_len, !peer->greeted);
+	peer->greeted = true;
 	peer->inodes_stable = h->inodes_stable != 0;
 	copy_words(peer->method, sizeof(peer->method), h->method);
 	copy_words(peer->file_system, sizeof(peer->file_system), h->file_system);
 	copy_words(peer->limits, sizeof(peer->limits), h->limits);
+	return tell_suspended(in, peer, now_us, ret, err);
+}
+
+/* Files of the first listing wait for a person: once it is through, that is said, with the way out. */
+static int tell_held(struct intake *in, const struct intake_peer *peer, int64_t now_us,
+	struct intake_result *ret, struct err *err)
+{
+	static const char *const words[] = {WORD_EXISTING, WORD_LOST};
+	const struct conf_watch *w = peer->watch;
+
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
+		struct event_watch x = {.method = peer->method, .file_system = peer->file_system};
+		CLEANUP_FREE char *detail = NULL;
+		int rc = ledger_count_held(in->ledger, w->name, words[i], &x.count, err);
+
+		if (rc < 0)
+			return rc;
+		if (x.count == 0)
+			continue;
+		detail = mem_printf("%" PRId64
+				    " files are held (%s); brickwatch release --watch %s lets them go",
+			x.count, hold_words(words[i]), w->name);
+		x.detail = detail;
+		rc = scribe_watch(in->scribe, EVENT_WATCH_HELD, w->name, &x, now_us, err);
+		if (rc < 0)
+			return rc;
+		say(ret, LOG_LEVEL_WARNING, mem_strdup(detail));
+	}
+	return 0;
+}
+
+/* Closes the baselines of the directories that were listed to their end. *ret_suspended: one cannot be. */
+static int take_listings(struct intake *in, const struct intake_peer *peer, const struct wire_scanned *s,
+	int64_t now_us, bool *ret_suspended, struct intake_result *ret, struct err *err)
+{
+	const struct conf_watch *w = peer->watch;
+	const char *roots = s->roots;
+	bool any_closed = false;
+
+	*ret_suspended = false;
+	for (size_t i = 0; i < w->directory.n; i++) {
+		enum baseline_stage stage;
+		bool closed = false;
+		int rc = baseline_stage(in->baseline, w, i, false, &stage, err);
+
+		if (rc == 0 && (s->complete || (i < s->roots_len && roots[i])))
+			rc = baseline_listed(in->baseline, w, i, now_us, &closed, err);
+		else
+			baseline_cut_short(in->baseline, w, i);
+		if (rc < 0)
+			return rc;
+		any_closed |= closed;
+		*ret_suspended |= stage == BASELINE_SUSPENDED;
+	}
+	return any_closed ? tell_held(in, peer, now_us, ret, err) : 0;
 }
 
 static int take_scanned(struct intake *in, struct intake_peer *peer, const struct wire_scanned *s,
@@ -842,22 +947,24 @@ static int take_scanned(struct intake *in, struct intake_peer *peer, const struc
 		.took_ms = s->took_us / US_PER_MS,
 	};
 	char took[CLOCK_TEXT_BYTES];
-	int rc;
+	CLEANUP_FREE char *held = NULL;
+	bool suspended;
+	int rc = take_listings(in, peer, s, now_us, &suspended, ret, err);
 
-	if (!s->complete)
-		return 0;
-	rc = close_baselines(in, peer, now_us, err);
-	if (rc < 0 || peer->announced)
+	if (rc < 0 || peer->announced || !s->complete || suspended)
 		return rc;
 	rc = scribe_watch(in->scribe, EVENT_WATCH_READY, peer->watch->name, &x, now_us, err);
 	if (rc < 0)
 		return rc;
 	ret->announced = peer->announced = true;
-	say(ret, LOG_LEVEL_INFO,
+	held = ret->text;
+	ret->text = NULL;
+	say(ret, held ? LOG_LEVEL_WARNING : LOG_LEVEL_INFO,
 		mem_printf("watch %s is ready: %" PRId64 " files in %" PRId64
-			   " directories, listed in %s (%s on %s)%s%s",
+			   " directories, listed in %s (%s on %s)%s%s%s%s",
 			peer->watch->name, s->files, s->directories, clock_format_span(s->took_us, took),
-			peer->method, peer->file_system, peer->limits[0] ? "; " : "", peer->limits));
+			peer->method, peer->file_system, peer->limits[0] ? "; " : "", peer->limits,
+			held ? "; " : "", held ? held : ""));
 	return 0;
 }
 
@@ -900,6 +1007,11 @@ static int take_trouble(struct intake *in, struct intake_peer *peer, const struc
 	int rc = 0;
 
 	copy_words(detail, sizeof(detail), t->detail);
+	/* what comes with the next listings may have come while nobody saw it */
+	for (size_t i = 0; i < peer->watch->directory.n; i++)
+		if (what->event == EVENT_WATCH_OVERFLOW ||
+			strcmp(peer->watch->directory.items[i], t->path) == 0)
+			baseline_cut_short(in->baseline, peer->watch, i);
 	if (what->has_event)
 		rc = scribe_watch(in->scribe, what->event, peer->watch->name, &x, now_us, err);
 	if (rc < 0)
@@ -963,11 +1075,7 @@ struct intake *intake_new(const struct conf *conf, struct ledger *ledger, struct
 	in->scribe = scribe;
 	in->dry = dry;
 	buf_init(&in->request, REQUEST_BODY_BYTES);
-	in->watches = mem_array(conf->watches_n + 1, sizeof(in->watches[0]));
-	for (size_t i = 0; i < conf->watches_n; i++) {
-		in->watches[i].watch = conf->watches[i];
-		in->watches[i].items = mem_array(conf->watches[i]->directory.n + 1, sizeof(struct root));
-	}
+	in->baseline = baseline_new(conf, ledger, behind);
 	return in;
 }
 
@@ -975,9 +1083,7 @@ void intake_free(struct intake *in)
 {
 	if (!in)
 		return;
-	for (size_t i = 0; i < in->conf->watches_n; i++)
-		free(in->watches[i].items);
-	free(in->watches);
+	baseline_free(in->baseline);
 	buf_done(&in->request);
 	free(in);
 }
@@ -998,10 +1104,8 @@ int intake_take(struct intake *in, struct intake_peer *peer, const struct wire_m
 		return take_scanned(in, peer, &m->as.scanned, now_us, ret, err);
 	if (m->type == WIRE_TROUBLE)
 		return take_trouble(in, peer, &m->as.trouble, now_us, ret, err);
-	if (m->type == WIRE_HELLO) {
-		take_hello(peer, &m->as.hello);
-		return 0;
-	}
+	if (m->type == WIRE_HELLO)
+		return take_hello(in, peer, &m->as.hello, now_us, ret, err);
 	if (m->type == WIRE_COUNTS) {
 		ret->counted = true;
 		ret->is_done = m->as.counts.done != 0;
@@ -1010,8 +1114,12 @@ int intake_take(struct intake *in, struct intake_peer *peer, const struct wire_m
 	return blame(err, peer, m->type, "no business here");
 }
 
+int intake_accept_mount(struct intake *in, const struct conf_watch *w, size_t *ret_n, struct err *err)
+{
+	return baseline_accept(in->baseline, w, ret_n, err);
+}
+
 void intake_undo(struct intake *in)
 {
-	for (size_t i = 0; i < in->conf->watches_n; i++)
-		memset(in->watches[i].items, 0, in->conf->watches[i]->directory.n * sizeof(struct root));
+	baseline_undo(in->baseline);
 }

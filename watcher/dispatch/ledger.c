@@ -118,7 +118,13 @@ enum query {
 	Q_OUT_FIND,
 	Q_OUT_DELETE,
 	Q_BASELINE,
+	Q_BASELINE_CLOSED,
+	Q_BASELINE_SET,
 	Q_BASELINE_CLOSE,
+	Q_BASELINE_SEEDED,
+	Q_HAS_ROWS,
+	Q_COUNT_HELD,
+	Q_DELETE,
 	Q_COUNT,
 	Q_COUNT_PENDING,
 	Q_UNSENT,
@@ -140,8 +146,10 @@ static const char *const query_sql[QUERIES] = {
 	[Q_ROOT_ADD] = "INSERT INTO root (path) VALUES (?1)",
 	/* in no order, which would cost a sort: nearly always there is just one row */
 	[Q_GLANCE] = "SELECT id, size, seen_mtime_ns, rules_hash FROM version WHERE" KEY_IS,
-	[Q_NEWEST] = "SELECT id, state, size, seen_mtime_ns, ino, ends, generation, rules_hash FROM version "
-		     "WHERE" KEY_IS "ORDER BY id DESC LIMIT 1",
+	[Q_NEWEST] =
+		"SELECT id, state, size, seen_mtime_ns, ino, ends, generation, rules_hash, reason, token IS "
+		"NOT NULL FROM version "
+		"WHERE" KEY_IS "ORDER BY id DESC LIMIT 1",
 	[Q_LAST_RUN] =
 		"SELECT run_id FROM version WHERE" KEY_IS "AND run_id IS NOT NULL ORDER BY id DESC LIMIT 1",
 	[Q_TOKEN] = "SELECT id, root, watch, relpath = ?2, state IN ('superseded', 'vanished') AND sent = 0 "
@@ -193,9 +201,18 @@ static const char *const query_sql[QUERIES] = {
 	[Q_OUT_NEXT] = "SELECT seq, line FROM outbox WHERE seq > ?1 ORDER BY seq LIMIT 1",
 	[Q_OUT_FIND] = "SELECT seq FROM outbox WHERE line = ?1 ORDER BY seq DESC LIMIT 1",
 	[Q_OUT_DELETE] = "DELETE FROM outbox WHERE seq <= ?1",
-	[Q_BASELINE] = "SELECT 1 FROM baseline WHERE watch = ?1 AND root = ?2 LIMIT 1",
-	[Q_BASELINE_CLOSE] = "INSERT OR IGNORE INTO baseline (watch, root, fs_type, mode, closed) VALUES "
-			     "(?1, ?2, ?3, ?4, ?5)",
+	[Q_BASELINE] =
+		"SELECT root, mode, closed FROM baseline WHERE watch = ?1 AND root = ?2 AND fs_type = ?3",
+	[Q_BASELINE_CLOSED] = "SELECT closed FROM baseline WHERE watch = ?1 AND root = ?2 AND closed > 0 "
+			      "ORDER BY closed LIMIT 1",
+	[Q_BASELINE_SET] = "INSERT OR IGNORE INTO baseline (watch, root, fs_type, mode, closed) VALUES "
+			   "(?1, ?2, ?3, ?4, ?5)",
+	[Q_BASELINE_CLOSE] =
+		"UPDATE baseline SET closed = ?4 WHERE watch = ?1 AND root = ?2 AND fs_type = ?3",
+	[Q_BASELINE_SEEDED] = "DELETE FROM baseline WHERE watch = ?1 AND root = ?2 AND fs_type = ''",
+	[Q_HAS_ROWS] = "SELECT 1 FROM version WHERE root = ?2 AND watch = ?1 LIMIT 1",
+	[Q_COUNT_HELD] = "SELECT count(*) FROM version WHERE state = 'held' AND watch = ?1 AND reason = ?2",
+	[Q_DELETE] = "DELETE FROM version WHERE id = ?1",
 	[Q_COUNT] = "SELECT count(*) FROM version WHERE state = ?1",
 	[Q_COUNT_PENDING] = "SELECT count(*) FROM version WHERE state = 'pending'",
 	[Q_UNSENT] = "SELECT id FROM version WHERE state = 'pending' AND sent = 0 AND id > ?1 ORDER BY id "
@@ -852,6 +869,8 @@ int ledger_newest(struct ledger *l, const struct ledger_key *key, struct ledger_
 	get_hex(&c, 5, k.version.ends, sizeof(k.version.ends));
 	k.generation = get_i64(&c, 6, 0);
 	get_text(&c, 7, k.rules_hash, sizeof(k.rules_hash));
+	get_text(&c, 8, k.reason, sizeof(k.reason));
+	k.has_token = get_i64(&c, 9, 0) != 0;
 	rc = finish(l, &c, err);
 	if (rc > 0)
 		*ret = k;
@@ -970,6 +989,18 @@ int ledger_set_state(struct ledger *l, int64_t id, enum ledger_state state, cons
 	bind_text(l, s, 5,
 		state == LEDGER_VANISHED || state == LEDGER_SUPERSEDED ? LEDGER_RULES_LOOK : rules_hash);
 	bind_i64(l, s, 6, now_us);
+	return change_one(l, s, err);
+}
+
+int ledger_delete(struct ledger *l, int64_t id, struct err *err)
+{
+	sqlite3_stmt *s;
+	int rc = begin(l, err);
+
+	if (rc < 0)
+		return rc;
+	s = use(l, Q_DELETE);
+	bind_i64(l, s, 1, id);
 	return change_one(l, s, err);
 }
 
@@ -1315,18 +1346,63 @@ int ledger_outbox_delete(struct ledger *l, int64_t seq, struct err *err)
 
 /* ---- baselines ---- */
 
-int ledger_baseline(struct ledger *l, const char *watch, int64_t root_id, struct err *err)
+int ledger_baseline(struct ledger *l, const char *watch, int64_t root_id, const char *fs_type,
+	struct ledger_baseline *ret, struct err *err)
 {
 	sqlite3_stmt *s = use(l, Q_BASELINE);
-	int64_t one;
+	struct columns c = {.s = s};
+	struct ledger_baseline b;
+	int rc;
 
 	bind_text(l, s, 1, watch);
 	bind_i64(l, s, 2, root_id);
-	return get_one(l, s, 1, &one, err);
+	bind_text(l, s, 3, fs_type);
+	rc = step(l, s, err);
+	if (rc <= 0)
+		return rc;
+	get_text(&c, 1, b.mode, sizeof(b.mode));
+	b.closed_us = get_i64(&c, 2, 0);
+	rc = finish(l, &c, err);
+	if (rc > 0)
+		*ret = b;
+	return rc;
+}
+
+int ledger_baseline_closed(
+	struct ledger *l, const char *watch, int64_t root_id, int64_t *ret_us, struct err *err)
+{
+	sqlite3_stmt *s = use(l, Q_BASELINE_CLOSED);
+
+	bind_text(l, s, 1, watch);
+	bind_i64(l, s, 2, root_id);
+	return get_one(l, s, 1, ret_us, err);
+}
+
+int ledger_set_baseline(struct ledger *l, const char *watch, int64_t root_id, const char *fs_type,
+	const char *mode, int64_t closed_us, struct err *err)
+{
+	sqlite3_stmt *s;
+	int rc = begin(l, err);
+
+	if (rc < 0)
+		return rc;
+	s = use(l, Q_BASELINE_SET);
+	bind_text(l, s, 1, watch);
+	bind_i64(l, s, 2, root_id);
+	bind_text(l, s, 3, fs_type);
+	bind_text(l, s, 4, mode);
+	bind_i64(l, s, 5, closed_us);
+	rc = change(l, s, err);
+	if (rc < 0 || fs_type[0] == '\0')
+		return rc;
+	s = use(l, Q_BASELINE_SEEDED);
+	bind_text(l, s, 1, watch);
+	bind_i64(l, s, 2, root_id);
+	return change(l, s, err);
 }
 
 int ledger_close_baseline(struct ledger *l, const char *watch, int64_t root_id, const char *fs_type,
-	const char *mode, int64_t now_us, struct err *err)
+	int64_t now_us, struct err *err)
 {
 	sqlite3_stmt *s;
 	int rc = begin(l, err);
@@ -1337,9 +1413,29 @@ int ledger_close_baseline(struct ledger *l, const char *watch, int64_t root_id, 
 	bind_text(l, s, 1, watch);
 	bind_i64(l, s, 2, root_id);
 	bind_text(l, s, 3, fs_type);
-	bind_text(l, s, 4, mode);
-	bind_i64(l, s, 5, now_us);
-	return change(l, s, err);
+	bind_i64(l, s, 4, now_us);
+	return change_one(l, s, err);
+}
+
+int ledger_has_rows(struct ledger *l, const char *watch, int64_t root_id, struct err *err)
+{
+	sqlite3_stmt *s = use(l, Q_HAS_ROWS);
+	int64_t one;
+
+	bind_text(l, s, 1, watch);
+	bind_i64(l, s, 2, root_id);
+	return get_one(l, s, 1, &one, err);
+}
+
+int ledger_count_held(struct ledger *l, const char *watch, const char *reason, int64_t *ret, struct err *err)
+{
+	sqlite3_stmt *s = use(l, Q_COUNT_HELD);
+	int rc;
+
+	bind_text(l, s, 1, watch);
+	bind_text(l, s, 2, reason);
+	rc = get_one(l, s, 0, ret, err);
+	return rc < 0 ? rc : 0;
 }
 
 int ledger_count(struct ledger *l, enum ledger_state state, int64_t *ret, struct err *err)

@@ -34,7 +34,7 @@ struct walk {
 	const char *why;   /* of the pass under way; NULL: none */
 	const char *again; /* another was asked for meanwhile */
 	int64_t passes, began_us, files, directories;
-	bool complete;
+	struct buf roots; /* of `scanned` */
 	/* candidates */
 	struct buf batch, sent;
 	size_t batch_n, batch_root, sent_root;
@@ -59,6 +59,7 @@ struct walk *walk_new(struct sense *s)
 	buf_init(&w->sent, WIRE_CANDIDATES_BYTES);
 	buf_init(&w->path, 2 * WIRE_PATH_BYTES);
 	buf_init(&w->absolute, 2 * WIRE_PATH_BYTES);
+	buf_init(&w->roots, WIRE_MESSAGE_BYTES / 2);
 	return w;
 }
 
@@ -82,6 +83,7 @@ void walk_free(struct walk *w)
 	buf_done(&w->sent);
 	buf_done(&w->path);
 	buf_done(&w->absolute);
+	buf_done(&w->roots);
 	free(w);
 }
 
@@ -133,12 +135,10 @@ static void walk_begin_pass(struct walk *w, const char *why)
 	w->passes++;
 	w->began_us = clock_mono_us();
 	w->files = w->directories = 0;
-	w->complete = true;
 	for (size_t i = 0; i < w->s->roots_n; i++) {
+		w->s->roots[i].cut_short = !w->s->roots[i].dir;
 		if (w->s->roots[i].dir)
 			walk_directory(w, w->s->roots[i].dir);
-		else
-			w->complete = false;
 	}
 	walk_kick(w);
 }
@@ -153,18 +153,35 @@ void walk_pass(struct walk *w, const char *why)
 
 void walk_cut_short(struct walk *w)
 {
-	w->complete = false;
+	for (size_t i = 0; i < w->s->roots_n; i++)
+		w->s->roots[i].cut_short = true;
+}
+
+/* One byte for each root into w->roots. True when all are complete. */
+static bool walk_tell_roots(struct walk *w)
+{
+	bool complete = true;
+
+	buf_reset(&w->roots);
+	for (size_t i = 0; i < w->s->roots_n; i++) {
+		(void)buf_addc(&w->roots, w->s->roots[i].cut_short ? 0 : 1);
+		complete &= !w->s->roots[i].cut_short;
+	}
+	return complete;
 }
 
 static void walk_end_pass(struct walk *w)
 {
+	bool complete = walk_tell_roots(w);
 	struct wire_scanned m = {
 		.pass = w->passes,
 		.directories = w->directories,
 		.files = w->files,
 		.unsettled = (int64_t)unsettled_count(w->s->unsettled),
 		.took_us = clock_mono_us() - w->began_us,
-		.complete = w->complete,
+		.complete = complete,
+		.roots = buf_str(&w->roots),
+		.roots_len = w->roots.len,
 		.why = w->why,
 	};
 	const char *again = w->again;
@@ -299,7 +316,7 @@ static void walk_unopened(struct walk *w, struct tree_dir *d, int code)
 	}
 	/* A subdirectory that we may not read is said, and no reason never to be ready. */
 	if (!denied || !d->parent)
-		w->complete = false;
+		w->s->roots[d->root].cut_short = true;
 	if (!d->parent && (gone || denied)) {
 		sense_root_lost(w->s, d->root, strerror(code));
 		return;
@@ -422,7 +439,7 @@ static bool walk_probe(struct walk *w, struct probe_stat *ret)
 				strerror(-rc));
 		w->denied = true;
 	} else if (rc < 0 && rc != -ENOENT && rc != -ENOTDIR) {
-		w->complete = false;
+		w->s->roots[root].cut_short = true;
 	}
 	return rc == 0;
 }

@@ -169,7 +169,7 @@ void sense_root_lost(struct sense *s, size_t root, const char *why)
 		r->dir = NULL;
 	}
 	fs_close(&r->fd);
-	walk_cut_short(s->walk);
+	r->cut_short = true;
 	if (!r->said_lost)
 		sense_trouble(s, "lost", r->path, 0,
 			"%s; nothing is forgotten, and it is looked for again every few seconds", why);
@@ -181,7 +181,7 @@ void sense_root_lost(struct sense *s, size_t root, const char *why)
 /* The file systems of all roots, each once; inodes are stable when they are on all of them. */
 static void watcher_say_hello(struct watcher *w)
 {
-	CLEANUP_BUF struct buf names = BUF_INIT(256);
+	CLEANUP_BUF struct buf names = BUF_INIT(256), types = BUF_INIT(WIRE_MESSAGE_BYTES / 2);
 	struct wire_hello m = {.method = "inotify",
 		.inodes_stable = 1,
 		.pid = getpid(),
@@ -193,6 +193,8 @@ static void watcher_say_hello(struct watcher *w)
 	for (size_t i = 0; i < w->s.roots_n; i++) {
 		const struct sense_root *r = &w->s.roots[i];
 
+		(void)buf_addf(&types, "%s", r->dir ? r->file_system : "");
+		(void)buf_addc(&types, '\0');
 		if (!r->file_system[0])
 			continue;
 		m.inodes_stable &= r->lease_trusted;
@@ -200,6 +202,8 @@ static void watcher_say_hello(struct watcher *w)
 			(void)buf_addf(&names, "%s%s", names.len > 0 ? "," : "", r->file_system);
 	}
 	m.file_system = buf_str(&names);
+	m.types = buf_str(&types);
+	m.types_len = types.len;
 	outlet_send(w->s.outlet, WIRE_HELLO, &m);
 }
 

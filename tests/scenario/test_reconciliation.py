@@ -1,0 +1,157 @@
+"""What is listed is compared with the ledger: nothing is started twice, nothing is lost, what is doubtful is held."""
+
+import contextlib
+import os
+import sqlite3
+import subprocess
+
+import pytest
+
+from harness import JOB, put, text, wait_for
+
+SETTLE = {"settle": "100ms", "rescan": "1s"}
+
+
+def rows(s, columns="relpath, state, reason", where="1"):
+    """Rows of the ledger, oldest first."""
+    with contextlib.closing(sqlite3.connect(f"file:{s.state}/ledger.db?mode=ro", uri=True, timeout=10)) as ledger:
+        ledger.text_factory = lambda b: b.decode("utf-8", "surrogateescape")
+        return [tuple(c.decode() if isinstance(c, bytes) else c for c in row)
+                for row in ledger.execute(f"SELECT {columns} FROM version WHERE {where} ORDER BY id")]
+
+
+def states(s, where="1"):
+    return {name: (state, reason) for name, state, reason in rows(s, where=where)}
+
+
+def wait_states(s, expected):
+    """Until the newest rows are these: {name: (state, reason)}."""
+    wait_for(lambda: states(s) == expected, lambda: f"{expected}; there is {states(s)}\n{s.err()[-3000:]}")
+
+
+@contextlib.contextmanager
+def mounted(folder):
+    """Another file system on the folder, for root only."""
+    if os.geteuid() != 0 or subprocess.run(["mount", "-t", "ramfs", "none", folder], check=False).returncode != 0:
+        pytest.skip("nothing can be mounted here")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "-l", folder], check=True)
+
+
+# --- superseded -------------------------------------------------------------------------------------------------------
+
+def test_replaced_while_it_waits(service):
+    """A file waits for its turn and is written anew meanwhile: one run, and it reads what is there."""
+    s = service(workspace={"rate": "1/3s", "burst": "1"}).start()
+    s.wait_run(s.put("first.csv"))
+    path = s.put("data.csv", text("old"))
+    wait_for(lambda: states(s, "state = 'pending'"), "a file that waits")
+    s.put("data.csv", text("new and longer"))
+    gone = s.wait_event("file.superseded", path=path)
+    assert gone[0]["size"] == len(text("old"))
+    s.wait_run(path)
+    s.barrier()
+    s.check_runs({path: [text("new and longer")], s.drop / "first.csv": 1})
+    s.check_started()
+
+
+# --- files that were there before the watch ---------------------------------------------------------------------------
+
+def test_existing_files_are_held(service):
+    s = service(watches={"in": {**SETTLE, "existing": "hold", "types": "@csv"}})
+    s.put("old.csv")
+    s.put("old.bin", b"\x7fELF" + bytes(100))
+    s.start()
+    held = s.wait_event("watch.held")[0]
+    assert held["count"] == 2 and "brickwatch release --watch in" in held["detail"]
+    s.wait_run(s.put("new.csv"))
+    wait_states(s, {"old.csv": ("held", "existing"), "old.bin": ("rejected", "types"),
+                    "new.csv": ("started", "")})
+    assert rows(s, "request IS NOT NULL", "relpath = CAST('old.csv' AS BLOB)") == [(1,)]
+    s.stop()
+    s.start()
+    s.barrier(thorough=True)
+    s.check_runs({s.drop / "new.csv": 1})
+
+
+@pytest.mark.slow
+def test_killed_in_the_first_listing(service):
+    """What comes while nobody looks is not taken for something that was there before the watch."""
+    s = service(watches={"in": {**SETTLE, "existing": "skip"}})
+    for n in range(8000):
+        (s.drop / f"{n}.csv").touch()
+    s.start(wait=False)
+    wait_for(lambda: (s.state / "ledger.db").exists() and (s.state / "ledger.db").stat().st_size, "a ledger")
+    wait_for(lambda: s.started and _has_rows(s), "the first rows")
+    s.kill_keeper()
+    with contextlib.closing(sqlite3.connect(s.state / "ledger.db")) as ledger:
+        assert ledger.execute("SELECT closed FROM baseline").fetchall() == [(0,)], "it was not killed in its middle"
+    late = s.put("late.csv")
+    s.start()
+    s.wait_run(s.put("announced.csv"))
+    assert states(s)["late.csv"] == ("held", "existing")
+    kinds = {state for state, _ in states(s, "relpath NOT IN (CAST('announced.csv' AS BLOB))").values()}
+    assert kinds == {"held", "rejected", "skipped"}  # held ones are looked at, too: they are empty
+    assert len(rows(s)) == 8002
+    s.check_runs({s.drop / "announced.csv": 1})
+    assert s.runs_of(late) == []
+
+
+def _has_rows(s):
+    try:
+        return rows(s, "1", "id = 1")
+    except sqlite3.OperationalError:
+        return False
+
+
+def test_missing_mount_at_boot(service):
+    """`existing = skip`, and the mount is not there when the service starts again: what lies in the mount point is not
+    judged, and what was in the mount meanwhile is started when it is back."""
+    s = service(watches={"in": {**SETTLE, "existing": "skip"}})
+    with mounted(s.drop):
+        old = s.put("old.csv")
+        s.start()
+        s.wait_run(s.put("first.csv"))
+        s.stop()
+        # put into the mount while the service is down, and only seen after the boot without it
+        meanwhile = s.put("meanwhile.csv")
+        subprocess.run(["mount", "--move", s.drop, s.outside], check=True)
+        try:
+            s.start(wait=False)
+            lost = s.wait_event("watch.lost")[0]
+            assert "the mount is missing" in lost["detail"] and "brickwatch resume in" in lost["detail"]
+            local = s.put("local.csv")
+            before = len(s.events("watch.ready"))
+        finally:
+            subprocess.run(["mount", "--move", s.outside, s.drop], check=True)
+        s.wait_ready(before + 1)
+        s.wait_run(meanwhile)
+        s.barrier()
+        assert s.runs_of(old) == [] and s.runs_of(local) == []
+        s.check_runs({s.drop / "first.csv": 1, meanwhile: 1})
+        s.stop()
+
+
+def test_one_missing_directory_does_not_keep_the_other_open(service):
+    """Two directories, one is not there yet: the other's first listing is over all the same."""
+    s = service(watches={"in": {**SETTLE, "existing": "skip"}})
+    more = s.folder / "more"
+    s.watches["in"].update({"directory": [s.drop, more], "path_map": [f"{s.drop} => /a", f"{more} => /b"]})
+    s.write_configuration()
+    s.put("old.csv")
+    s.start(wait=False)
+    s.wait_event("watch.lost")
+    wait_states(s, {"old.csv": ("skipped", "existing")})
+    put(s.outside / "new.csv", text("new"))
+    os.link(s.outside / "new.csv", s.drop / "linked.csv")
+    s.stop()
+    late = s.put("late.csv")
+    s.start(wait=False)
+    s.wait_runs(2)
+    more.mkdir()
+    put(more / "first.csv", text("x"))
+    s.wait_event("watch.ready")
+    assert states(s)["late.csv"][0] == "started" and late
+    assert {r.job_id for r in s.api.runs} == {JOB}

@@ -1,0 +1,302 @@
+/*
+ * baseline: the ledger's table has a row for each (watch, directory, type) that was begun; closed = 0 until
+ * the listing is through. Which type a directory is meant to have is a small fact in the ledger
+ * ("type:WATCH:DIRECTORY"), written when it changes rightly; an older ledger has none and believes what it
+ * sees.
+ *
+ * Only memory knows that a listing is still the one that has begun the baseline: when that memory is gone, so
+ * is the certainty.
+ */
+#include "dispatch/baseline.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "base/mem.h"
+
+#define MODE_LOST "lost"
+#define TYPE_UNKNOWN "?"
+
+struct root {
+	int64_t id; /* in the ledger; 0: not looked up */
+	char type[BASELINE_TYPE_BYTES], had[BASELINE_TYPE_BYTES];
+	bool loaded;
+	bool begun;	/* its row is there */
+	bool fresh;	/* begun by the listing under way */
+	bool lost;	/* the ledger before this one is */
+	bool elsewhere; /* suspended */
+	bool said;
+	int64_t closed_us; /* 0: open */
+};
+
+struct baseline {
+	const struct conf *conf;
+	struct ledger *ledger, *behind;
+	struct root **roots; /* as conf->watches and their directories */
+};
+
+static struct root *root_of(const struct baseline *b, const struct conf_watch *w, size_t i)
+{
+	for (size_t n = 0; n < b->conf->watches_n; n++)
+		if (b->conf->watches[n] == w)
+			return &b->roots[n][i];
+	BUG_ON(true);
+	return NULL;
+}
+
+static const char *type_of(const struct root *r)
+{
+	return r->type[0] ? r->type : TYPE_UNKNOWN;
+}
+
+struct baseline *baseline_new(const struct conf *conf, struct ledger *ledger, struct ledger *behind)
+{
+	struct baseline *b = mem_alloc(sizeof(*b));
+
+	b->conf = conf;
+	b->ledger = ledger;
+	b->behind = behind;
+	b->roots = mem_array(conf->watches_n + 1, sizeof(b->roots[0]));
+	for (size_t i = 0; i < conf->watches_n; i++)
+		b->roots[i] = mem_array(conf->watches[i]->directory.n + 1, sizeof(struct root));
+	return b;
+}
+
+void baseline_free(struct baseline *b)
+{
+	if (!b)
+		return;
+	for (size_t i = 0; i < b->conf->watches_n; i++)
+		free(b->roots[i]);
+	free(b->roots);
+	free(b);
+}
+
+void baseline_undo(struct baseline *b)
+{
+	for (size_t i = 0; i < b->conf->watches_n; i++) {
+		for (size_t n = 0; n < b->conf->watches[i]->directory.n; n++) {
+			struct root *r = &b->roots[i][n];
+
+			/* fresh stays: a row that was not committed is begun anew, one that was is its own */
+			r->id = 0;
+			r->loaded = r->said = false;
+		}
+	}
+}
+
+int baseline_root(struct baseline *b, const struct conf_watch *w, size_t i, int64_t *ret_id, struct err *err)
+{
+	struct root *r = root_of(b, w, i);
+
+	if (r->id == 0) {
+		int rc = ledger_root(b->ledger, w->directory.items[i], true, &r->id, err);
+
+		if (rc < 0)
+			return rc;
+	}
+	*ret_id = r->id;
+	return 0;
+}
+
+void baseline_types(
+	struct baseline *b, const struct conf_watch *w, const char *types, size_t len, bool is_new)
+{
+	size_t pos = 0;
+
+	for (size_t i = 0; i < w->directory.n; i++) {
+		struct root *r = root_of(b, w, i);
+		const char *type = pos < len ? types + pos : "";
+		size_t n = pos < len ? strnlen(type, len - pos) : 0;
+
+		pos += n + 1;
+		if (is_new || strlen(r->type) != n || memcmp(r->type, type, n) != 0) {
+			r->fresh = r->said = r->loaded = false;
+			(void)snprintf(r->type, sizeof(r->type), "%.*s", (int)n, type);
+		}
+	}
+}
+
+const char *baseline_type(const struct baseline *b, const struct conf_watch *w, size_t i)
+{
+	return root_of(b, w, i)->type;
+}
+
+/* ---- what the ledger says ---- */
+
+static char *type_fact(const struct conf_watch *w, size_t i)
+{
+	return mem_printf("type:%s:%s", w->name, w->directory.items[i]);
+}
+
+/* The type that the directory is meant to have, "" when that is not known. */
+static int load_meant(struct ledger *l, const struct conf_watch *w, size_t i, char ret[BASELINE_TYPE_BYTES],
+	struct err *err)
+{
+	CLEANUP_BUF struct buf value = BUF_INIT(LEDGER_META_BYTES);
+	CLEANUP_FREE char *name = type_fact(w, i);
+	int rc = ledger_meta(l, name, &value, err);
+
+	(void)snprintf(ret, BASELINE_TYPE_BYTES, "%s", rc > 0 ? buf_str(&value) : "");
+	return rc < 0 ? rc : 0;
+}
+
+/* From one ledger; what is found is added to r. */
+static int load_from(
+	struct ledger *l, const struct conf_watch *w, size_t i, struct root *r, int64_t id, struct err *err)
+{
+	struct ledger_baseline row;
+	int rc = ledger_baseline(l, w->name, id, type_of(r), &row, err);
+
+	if (rc == 0 && (rc = ledger_baseline(l, w->name, id, "", &row, err)) > 0)
+		r->lost = true; /* seeded for whatever type shows first */
+	else if (rc > 0) {
+		r->begun = true;
+		r->lost = strcmp(row.mode, MODE_LOST) == 0;
+		r->closed_us = row.closed_us;
+	}
+	if (rc < 0)
+		return rc;
+	rc = load_meant(l, w, i, r->had, err);
+	if (rc < 0)
+		return rc;
+	if (r->had[0] == '\0' && !r->begun && !r->lost) { /* of an older program, or of an unknown type */
+		rc = ledger_baseline_closed(l, w->name, id, &r->closed_us, err);
+		if (rc < 0)
+			return rc;
+	}
+	if (r->had[0] == '\0' || r->type[0] == '\0' || strcmp(r->had, r->type) == 0)
+		return 0;
+	rc = ledger_has_rows(l, w->name, id, err);
+	r->elsewhere = rc > 0;
+	return rc < 0 ? rc : 0;
+}
+
+static int load(struct baseline *b, const struct conf_watch *w, size_t i, struct err *err)
+{
+	struct root *r = root_of(b, w, i);
+	int64_t id;
+	int rc = baseline_root(b, w, i, &id, err);
+
+	if (rc < 0 || r->loaded)
+		return rc;
+	r->begun = r->lost = r->elsewhere = false;
+	r->closed_us = 0;
+	rc = load_from(b->ledger, w, i, r, id, err);
+	if (rc == 0 && b->behind && r->closed_us == 0) {
+		rc = ledger_root(b->behind, w->directory.items[i], false, &id, err);
+		rc = rc <= 0 ? rc : load_from(b->behind, w, i, r, id, err);
+	}
+	r->loaded = rc == 0;
+	return rc;
+}
+
+/* Writes down that it has begun, and which type the directory has. */
+static int begin(struct baseline *b, const struct conf_watch *w, size_t i, struct err *err)
+{
+	static const char *const modes[] = {
+		[CONF_EXISTING_RUN] = "run", [CONF_EXISTING_SKIP] = "skip", [CONF_EXISTING_HOLD] = "hold"};
+	struct root *r = root_of(b, w, i);
+	CLEANUP_FREE char *fact = type_fact(w, i);
+	int rc = 0;
+
+	if (r->type[0] && strcmp(r->had, r->type) != 0)
+		rc = ledger_set_meta(b->ledger, fact, r->type, err);
+	if (rc == 0 && !r->begun)
+		rc = ledger_set_baseline(b->ledger, w->name, r->id, type_of(r),
+			r->lost ? MODE_LOST : modes[w->existing], r->closed_us, err);
+	if (rc < 0)
+		return rc;
+	(void)snprintf(r->had, sizeof(r->had), "%s", r->type[0] ? r->type : r->had);
+	r->fresh |= !r->begun;
+	r->begun = true;
+	return 0;
+}
+
+int baseline_stage(struct baseline *b, const struct conf_watch *w, size_t i, bool begin_it,
+	enum baseline_stage *ret, struct err *err)
+{
+	struct root *r = root_of(b, w, i);
+	int rc = load(b, w, i, err);
+
+	if (rc == 0 && begin_it && !r->elsewhere && (!r->begun || strcmp(r->had, r->type) != 0))
+		rc = begin(b, w, i, err);
+	if (rc < 0)
+		return rc;
+	if (r->elsewhere)
+		*ret = BASELINE_SUSPENDED;
+	else if (r->closed_us > 0)
+		*ret = BASELINE_CLOSED;
+	else if (r->lost)
+		*ret = BASELINE_LOST;
+	else
+		*ret = r->fresh || !r->begun ? BASELINE_FIRST : BASELINE_CONTINUED;
+	return 0;
+}
+
+int baseline_was_open(
+	struct baseline *b, const struct conf_watch *w, size_t i, int64_t wall_us, bool *ret, struct err *err)
+{
+	int rc = load(b, w, i, err);
+	const struct root *r = root_of(b, w, i);
+
+	if (rc == 0)
+		*ret = r->closed_us == 0 || wall_us <= r->closed_us;
+	return rc;
+}
+
+int baseline_listed(struct baseline *b, const struct conf_watch *w, size_t i, int64_t now_us,
+	bool *ret_closed, struct err *err)
+{
+	struct root *r = root_of(b, w, i);
+	enum baseline_stage stage;
+	int rc = baseline_stage(b, w, i, true, &stage, err);
+
+	*ret_closed = false;
+	if (rc < 0 || stage == BASELINE_SUSPENDED || stage == BASELINE_CLOSED)
+		return rc;
+	rc = ledger_close_baseline(b->ledger, w->name, r->id, type_of(r), now_us, err);
+	if (rc < 0)
+		return rc;
+	r->closed_us = now_us;
+	*ret_closed = true;
+	return 0;
+}
+
+void baseline_cut_short(struct baseline *b, const struct conf_watch *w, size_t i)
+{
+	root_of(b, w, i)->fresh = false;
+}
+
+bool baseline_say_suspended(
+	struct baseline *b, const struct conf_watch *w, size_t i, char ret_had[BASELINE_TYPE_BYTES])
+{
+	struct root *r = root_of(b, w, i);
+
+	if (!r->elsewhere || r->said)
+		return false;
+	r->said = true;
+	memcpy(ret_had, r->had, BASELINE_TYPE_BYTES);
+	return true;
+}
+
+int baseline_accept(struct baseline *b, const struct conf_watch *w, size_t *ret_n, struct err *err)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < w->directory.n; i++) {
+		CLEANUP_FREE char *fact = type_fact(w, i);
+		struct root *r = root_of(b, w, i);
+		int rc = load(b, w, i, err);
+
+		if (rc == 0 && r->elsewhere) {
+			rc = ledger_set_meta(b->ledger, fact, r->type, err);
+			r->loaded = false;
+			n++;
+		}
+		if (rc < 0)
+			return rc;
+	}
+	*ret_n = n;
+	return 0;
+}
