@@ -267,6 +267,10 @@ int ledger_count_held(struct ledger *l, const char *watch, const char *reason, i
 /* Pending rows that are not marked sent, with id > after, by id. Returns how many (at most n) or -errno. */
 int ledger_unsent(struct ledger *l, int64_t after, int64_t *ids, int n, struct err *err) MUST_CHECK;
 
+/* Held rows of a watch, for this reason, in the same way. */
+int ledger_held(struct ledger *l, const char *watch, const char *reason, int64_t after, int64_t *ids, int n,
+	struct err *err) MUST_CHECK;
+
 struct ledger_renewal {
 	const char *workspace, *host;
 	int64_t job_id;

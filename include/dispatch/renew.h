@@ -5,6 +5,9 @@
  * Only rows without the mark `sent` are touched: of those no run can exist (they were never sent, or the
  * service has definitely refused them). A row that is marked stays as it is for ever, since only its token
  * can tell whether its run exists.
+ *
+ * Of a watch that is not configured any more (or whose workspace is not), the rows without that mark are
+ * held, and go on when the watch is back.
  */
 #ifndef DISPATCH_RENEW_H
 #define DISPATCH_RENEW_H
@@ -13,9 +16,20 @@
 #include "core/conf.h"
 #include "dispatch/ledger.h"
 
-/* Does nothing when configuration_hash is that of the last time. Commits. May take some 20 us a row.
- * *ret_renewed: how many. */
+#define RENEW_REMOVED "watch_removed" /* reason of such held rows */
+
+struct renew_counts {
+	int64_t renewed, held, back;
+};
+
+/* Does nothing when configuration_hash is that of the last time. Commits. May take some 20 us a row. */
 int renew_waiting(const struct conf *conf, struct ledger *l, const char *configuration_hash,
-	int64_t *ret_renewed, struct err *err) MUST_CHECK;
+	struct renew_counts *ret, struct err *err) MUST_CHECK;
+
+/* Makes a held row pending. If it is not marked sent, its request is made by the present configuration; a row
+ * that has none yet gets one. 1: it is pending; 0: it is not: there is no such row, it is not held, or no
+ * request can be made (then it is held as RENEW_REMOVED); -errno. Part of the caller's transaction. */
+int renew_release(
+	const struct conf *conf, struct ledger *l, int64_t id, int64_t now_us, struct err *err) MUST_CHECK;
 
 #endif

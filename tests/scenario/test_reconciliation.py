@@ -155,3 +155,30 @@ def test_one_missing_directory_does_not_keep_the_other_open(service):
     s.wait_event("watch.ready")
     assert states(s)["late.csv"][0] == "started" and late
     assert {r.job_id for r in s.api.runs} == {JOB}
+
+
+# --- removed watches --------------------------------------------------------------------------------------------------
+
+def test_removed_watch(service):
+    """What waits for a watch that is not configured any more is held, and goes on when the watch is back."""
+    s = service(watches={"in": SETTLE, "other": {}}, workspace={"rate": "1/1h", "burst": "1"}).start()
+    s.wait_run(s.put("sent.csv"))
+    waiting = s.put("waiting.csv")
+    wait_for(lambda: "waiting.csv" in states(s, "state = 'pending' AND sent = 0"), "a file that waits")
+    s.stop()
+    removed = s.watches.pop("in")
+    s.write_configuration()
+    for _ in range(2):
+        s.start()
+        wait_states(s, {"sent.csv": ("started", ""), "waiting.csv": ("held", "watch_removed")})
+        s.stop()
+    assert s.err().count("1 waiting files are held") == 1
+    s.watches["in"] = removed
+    s.sections["workspace"].update({"rate": "100/s", "burst": "100"})
+    s.write_configuration()
+    s.start()
+    s.wait_run(waiting)
+    s.barrier()
+    assert "1 files that were held go on" in s.err()
+    s.check_runs({s.drop / "sent.csv": 1, waiting: 1})
+    s.check_started()

@@ -844,12 +844,19 @@ static void on_wake(struct loop_timer *t, void *arg)
 /* Files that were accepted under another configuration, and cannot have been sent yet. */
 static int renew(struct dispatcher *d, struct err *err)
 {
-	int64_t renewed;
-	int rc = renew_waiting(d->conf, d->ledger, d->hash, &renewed, err);
+	struct renew_counts n;
+	int rc = renew_waiting(d->conf, d->ledger, d->hash, &n, err);
 
-	if (rc == 0 && renewed > 0)
+	if (rc == 0 && n.renewed > 0)
 		log_info("the configuration was changed: %" PRId64 " waiting requests were made anew",
-			renewed);
+			n.renewed);
+	if (rc == 0 && n.held > 0)
+		log_warning("%" PRId64
+			    " waiting files are held: their watch or workspace is not configured any "
+			    "more; they go on when it is back",
+			n.held);
+	if (rc == 0 && n.back > 0)
+		log_info("%" PRId64 " files that were held go on: their watch is back", n.back);
 	return rc;
 }
 

@@ -23,6 +23,7 @@
 #include "core/token.h"
 #include "core/version.h"
 #include "dispatch/baseline.h"
+#include "dispatch/renew.h"
 #include "dispatch/supersede.h"
 
 #define GENERATION_FIRST 1
@@ -561,6 +562,12 @@ static int take_same(struct intake *in, const struct intake_peer *peer, struct f
 
 	if (!f->known_is_here)
 		return 0; /* a dry run */
+	if (f->known.state == LEDGER_HELD && strcmp(f->known.reason, RENEW_REMOVED) == 0) {
+		/* its watch was renamed */
+		rc = renew_release(in->conf, in->ledger, f->known.id, now_us, err);
+		ret->accepted = rc > 0;
+		return rc < 0 ? rc : 0;
+	}
 	if (is_placeholder(&f->known))
 		return take_existing(in, peer, f, now_us, ret, err);
 	if (is_gone(f->known.state)) {

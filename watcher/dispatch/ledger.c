@@ -128,6 +128,7 @@ enum query {
 	Q_COUNT,
 	Q_COUNT_PENDING,
 	Q_UNSENT,
+	Q_HELD,
 	Q_RENEW,
 	Q_META,
 	Q_META_SET,
@@ -217,6 +218,8 @@ static const char *const query_sql[QUERIES] = {
 	[Q_COUNT_PENDING] = "SELECT count(*) FROM version WHERE state = 'pending'",
 	[Q_UNSENT] = "SELECT id FROM version WHERE state = 'pending' AND sent = 0 AND id > ?1 ORDER BY id "
 		     "LIMIT ?2",
+	[Q_HELD] = "SELECT id FROM version WHERE state = 'held' AND watch = ?1 AND reason = ?2 AND id > ?3 "
+		   "ORDER BY id LIMIT ?4",
 	[Q_RENEW] = "UPDATE version SET workspace = ?2, host = ?3, job_id = ?4, uri = ?5, token = ?6, "
 		    "request = ?7,"
 		    " next_attempt = 0 WHERE id = ?1 AND state = 'pending' AND sent = 0",
@@ -1455,6 +1458,18 @@ int ledger_unsent(struct ledger *l, int64_t after, int64_t *ids, int n, struct e
 
 	bind_i64(l, s, 1, after);
 	bind_i64(l, s, 2, n);
+	return get_ids(l, s, ids, n, err);
+}
+
+int ledger_held(struct ledger *l, const char *watch, const char *reason, int64_t after, int64_t *ids, int n,
+	struct err *err)
+{
+	sqlite3_stmt *s = use(l, Q_HELD);
+
+	bind_text(l, s, 1, watch);
+	bind_text(l, s, 2, reason);
+	bind_i64(l, s, 3, after);
+	bind_i64(l, s, 4, n);
 	return get_ids(l, s, ids, n, err);
 }
 

@@ -75,8 +75,40 @@ static int renew_row(const struct conf *conf, struct ledger *l, const struct led
 	return rc < 0 ? rc : 1;
 }
 
-static int renew_page(const struct conf *conf, struct ledger *l, const int64_t *ids, int n, int64_t *renewed,
-	struct err *err)
+static bool renew_has_host(const struct conf *conf, const char *host)
+{
+	for (size_t i = 0; i < conf->workspaces_n; i++)
+		if (conf->workspaces[i]->host_token && strcmp(conf->workspaces[i]->host_token, host) == 0)
+			return true;
+	return false;
+}
+
+static int renew_hold(struct ledger *l, const struct ledger_row *row, const char *what, struct err *err)
+{
+	return ledger_set_state(l, row->id, LEDGER_HELD, RENEW_REMOVED, what, "", clock_wall_us(), err);
+}
+
+/* One pending row that is not marked sent. */
+static int renew_pending(const struct conf *conf, struct ledger *l, const struct ledger_row *row,
+	struct start *s, struct buf *body, struct renew_counts *counts, struct err *err)
+{
+	int rc;
+
+	if (!conf_watch_find(conf, row->watch)) {
+		counts->held++;
+		return renew_hold(l, row, "its watch is not configured any more", err);
+	}
+	rc = renew_row(conf, l, row, s, body, err);
+	if (rc == 0 && !renew_has_host(conf, row->host)) {
+		counts->held++;
+		return renew_hold(l, row, "its workspace is not configured any more", err);
+	}
+	counts->renewed += rc > 0;
+	return rc < 0 ? rc : 0;
+}
+
+static int renew_page(const struct conf *conf, struct ledger *l, const int64_t *ids, int n,
+	struct renew_counts *counts, struct err *err)
 {
 	CLEANUP_BUF struct buf body = BUF_INIT(REQUEST_BODY_BYTES);
 	struct start s;
@@ -91,36 +123,101 @@ static int renew_page(const struct conf *conf, struct ledger *l, const int64_t *
 			log_error("%s; it is left as it is", err->text);
 			rc = 0;
 		} else if (rc > 0) {
-			rc = renew_row(conf, l, &row, &s, &body, err);
+			rc = renew_pending(conf, l, &row, &s, &body, counts, err);
 			ledger_row_done(&row);
-			*renewed += rc > 0;
 		}
 	}
 	start_done(&s);
 	return rc < 0 ? rc : ledger_commit(l, err);
 }
 
-int renew_waiting(const struct conf *conf, struct ledger *l, const char *configuration_hash,
-	int64_t *ret_renewed, struct err *err)
+/* ---- held rows ---- */
+
+static int renew_release_row(const struct conf *conf, struct ledger *l, const struct ledger_row *row,
+	int64_t now_us, struct err *err)
 {
-	int64_t ids[RENEW_PAGE], after = 0, renewed = 0;
+	CLEANUP_BUF struct buf body = BUF_INIT(REQUEST_BODY_BYTES);
+	struct start s;
+	int rc = ledger_set_state(l, row->id, LEDGER_PENDING, "", "", "", now_us, err);
+
+	if (rc < 0 || row->sent)
+		return rc < 0 ? rc : 1;
+	start_init(&s);
+	rc = renew_row(conf, l, row, &s, &body, err);
+	start_done(&s);
+	if (rc != 0)
+		return rc;
+	rc = row->token[0] ? ledger_request(l, row->id, &body, err) : 0;
+	return rc < 0 ? rc : rc > 0 && renew_has_host(conf, row->host);
+}
+
+int renew_release(const struct conf *conf, struct ledger *l, int64_t id, int64_t now_us, struct err *err)
+{
+	struct ledger_row row;
+	int rc = ledger_row(l, id, &row, err);
+
+	if (rc <= 0)
+		return rc;
+	rc = row.state == LEDGER_HELD ? renew_release_row(conf, l, &row, now_us, err) : 0;
+	if (rc == 0 && row.state == LEDGER_HELD)
+		rc = ledger_set_state(l, id, LEDGER_HELD, RENEW_REMOVED,
+			"no request can be made for it by this configuration", "", now_us, err);
+	ledger_row_done(&row);
+	return rc;
+}
+
+/* Rows that were held because their watch was not there, and now it is. */
+static int renew_bring_back(
+	const struct conf *conf, struct ledger *l, const char *watch, int64_t *back, struct err *err)
+{
+	int64_t ids[RENEW_PAGE], after = 0;
+	int n;
+
+	while ((n = ledger_held(l, watch, RENEW_REMOVED, after, ids, RENEW_PAGE, err)) > 0) {
+		int rc = 0;
+
+		after = ids[n - 1];
+		for (int i = 0; i < n && rc >= 0; i++) {
+			rc = renew_release(conf, l, ids[i], clock_wall_us(), err);
+			*back += rc > 0;
+			if (rc == -EBADMSG) {
+				log_error("%s; it is left as it is", err->text);
+				rc = 0;
+			}
+		}
+		if (rc >= 0)
+			rc = ledger_commit(l, err);
+		if (rc < 0)
+			return rc;
+	}
+	return n;
+}
+
+int renew_waiting(const struct conf *conf, struct ledger *l, const char *configuration_hash,
+	struct renew_counts *ret, struct err *err)
+{
+	int64_t ids[RENEW_PAGE], after = 0;
+	struct renew_counts counts = {.renewed = 0};
 	CLEANUP_BUF struct buf last = BUF_INIT(LEDGER_META_BYTES);
 	int n, rc = ledger_meta(l, META_CONFIGURATION, &last, err);
 
-	*ret_renewed = 0;
+	*ret = counts;
 	if (rc < 0 || (rc > 0 && strcmp(buf_str(&last), configuration_hash) == 0))
 		return rc < 0 ? rc : 0;
 	while ((n = ledger_unsent(l, after, ids, RENEW_PAGE, err)) > 0) {
 		after = ids[n - 1];
-		rc = renew_page(conf, l, ids, n, &renewed, err);
+		rc = renew_page(conf, l, ids, n, &counts, err);
 		if (rc < 0)
 			break;
 	}
 	if (n < 0 || rc < 0)
 		return n < 0 ? n : rc;
-	rc = ledger_set_meta(l, META_CONFIGURATION, configuration_hash, err);
+	for (size_t i = 0; rc >= 0 && i < conf->watches_n; i++)
+		rc = renew_bring_back(conf, l, conf->watches[i]->name, &counts.back, err);
+	if (rc >= 0)
+		rc = ledger_set_meta(l, META_CONFIGURATION, configuration_hash, err);
 	if (rc == 0)
 		rc = ledger_commit(l, err);
-	*ret_renewed = renewed;
+	*ret = counts;
 	return rc;
 }
