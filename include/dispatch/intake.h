@@ -61,6 +61,10 @@ int intake_take(struct intake *in, struct intake_peer *peer, const struct wire_m
  * file system. *ret_n: how many were suspended for that; the watcher is to list them again. */
 int intake_accept_mount(
 	struct intake *in, const struct conf_watch *w, size_t *ret_n, struct err *err) MUST_CHECK;
+/* What comes with time: when (monotonic; INT64_MAX: never), and doing it. 0 or -errno of the ledger. */
+int64_t intake_due_us(const struct intake *in);
+int intake_apply(struct intake *in, int64_t now_us, struct err *err) MUST_CHECK;
+void intake_committed(struct intake *in);
 /* The transaction was given up. The caller also clears peer->announced where a result of it had announced. */
 void intake_undo(struct intake *in);
 

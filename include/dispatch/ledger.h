@@ -262,6 +262,11 @@ int ledger_count(struct ledger *l, enum ledger_state state, int64_t *ret,
 int ledger_count_held(struct ledger *l, const char *watch, const char *reason, int64_t *ret,
 	struct err *err) MUST_CHECK; /* reads the held rows of the watch */
 
+/* How many files of the watch were accepted and complete at since_us or later, among that many of the newest
+ * rows, and when the first of them was. 0 or -errno */
+int ledger_accepted_since(struct ledger *l, const char *watch, int64_t since_us, int64_t rows, int64_t *ret,
+	int64_t *ret_first_us, struct err *err) MUST_CHECK;
+
 /* ---- a changed configuration ---- */
 
 /* Pending rows that are not marked sent, with id > after, by id. Returns how many (at most n) or -errno. */

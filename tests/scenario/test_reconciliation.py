@@ -182,3 +182,18 @@ def test_removed_watch(service):
     assert "1 files that were held go on" in s.err()
     s.check_runs({s.drop / "sent.csv": 1, waiting: 1})
     s.check_started()
+
+
+# --- too many at once -------------------------------------------------------------------------------------------------
+
+def test_brake(service):
+    """More files than `brake` allows are held, and that is said when it begins and when it is over."""
+    s = service(watches={"in": {**SETTLE, "brake": "20/2s"}}).start()
+    paths = [s.put(f"{n}.csv") for n in range(50)]
+    first, last = s.wait_event("watch.held", 2)
+    assert "more than 20 files in 2 s" in first["detail"] and "brickwatch release --watch in" in first["detail"]
+    assert last["count"] == 30 and "brickwatch release --watch in" in last["detail"]
+    assert sorted(state for state in states(s).values()) == [("held", "brake")] * 30 + [("started", "")] * 20
+    late = s.put("late.csv")
+    s.wait_run(late)
+    assert len(s.api.runs) == 21 and all(len(s.runs_of(path)) <= 1 for path in paths)

@@ -47,6 +47,10 @@ static const char *const settings[][3] = {
 	{"watch:holding", "job_id", "45"},
 	{"watch:holding", "existing", "hold"},
 	{"watch:holding", "path_map", "none"},
+	{"watch:braked", "directory", "/braked"},
+	{"watch:braked", "job_id", "47"},
+	{"watch:braked", "brake", "2/1h"},
+	{"watch:braked", "path_map", "none"},
 	{"watch:two", "directory", "/one"},
 	{"watch:two", "directory", "/other"},
 	{"watch:two", "job_id", "46"},
@@ -367,6 +371,61 @@ static void test_superseded(void **state)
 	expect_event(b, "file.superseded", "\"size\":12");
 	expect_event(b, "file.rejected", "\"size\":0");
 	assert_int_equal(count(b, LEDGER_PENDING), 1);
+}
+
+static void test_brake(void **state)
+{
+	static const char *const names[] = {"a", "b", "c", "d"};
+	struct bench *b = *state;
+	struct wire_file f = file_of("");
+	struct ledger_row r;
+
+	use_watch(b, "braked");
+	f.root = "/braked";
+	for (int i = 0; i < 2; i++) {
+		f.relpath = names[i];
+		ready(b, &f);
+		assert_true(b->result.accepted);
+		intake_committed(b->intake);
+	}
+	assert_int_equal(intake_due_us(b->intake), INT64_MAX);
+	f.relpath = "c";
+	for (int i = 0; i < 2; i++) { /* once more after the transaction was given up */
+		b->m.as.file = f;
+		assert_int_equal(try_take(b, WIRE_READY), 0);
+		assert_false(b->result.accepted);
+		if (i == 0) {
+			ledger_rollback(b->ledger);
+			intake_undo(b->intake);
+		}
+	}
+	assert_int_equal(ledger_commit(b->ledger, NULL), 0);
+	assert_non_null(strstr(b->result.text, "brickwatch release --watch braked"));
+	expect_event(b, "watch.held", "more than 2 files in 1 h");
+	newest_row(b, "c", &r);
+	assert_int_equal(r.state, LEDGER_HELD);
+	assert_int_equal(strlen(r.token), TOKEN_BYTES - 1);
+	ledger_row_done(&r);
+	f.relpath = "d";
+	ready(b, &f);
+	assert_int_equal(count(b, LEDGER_HELD), 2);
+	assert_null(b->result.text);
+	expect_no_event(b);
+	assert_true(intake_due_us(b->intake) < INT64_MAX);
+	assert_int_equal(intake_apply(b->intake, NOW, NULL), 0);
+	expect_no_event(b); /* not over yet */
+	/* another dispatcher knows */
+	intake_free(b->intake);
+	b->intake = intake_new(b->conf, b->ledger, NULL, &b->scribe, false);
+	f.relpath = "e";
+	ready(b, &f);
+	assert_int_equal(count(b, LEDGER_HELD), 3);
+	expect_event(b, "watch.held", "");
+	/* other watches go on */
+	use_watch(b, "orders");
+	f.root = "/drop";
+	ready(b, &f);
+	assert_true(b->result.accepted);
 }
 
 /* Back and forth between two versions: a token that no run can have is used again, and each event of it has
@@ -1059,6 +1118,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_new_file, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_new_version, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_brake, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_superseded, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_back_and_forth, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_found_again, set_up, tear_down),

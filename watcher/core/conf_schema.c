@@ -219,7 +219,7 @@ static const struct conf_key KEYS[] = {
 		.help = "larger files are turned away"},
 	{WATCH, "existing", WORD, AT(watch, existing), "run", .words = EXISTINGS,
 		.help = "what happens to files that are there at the very first start"},
-	{WATCH, "brake", RATE, AT(watch, brake), "10000/1h", "1/365d", "1000000/s", .flags = CONF_OFF, .now = "off",
+	{WATCH, "brake", RATE, AT(watch, brake), "10000/1h", "1/365d", "1000000/s", .flags = CONF_OFF,
 		.help = "more files than this in that time are held until released"},
 	{WATCH, "version", WORD, AT(watch, version), "size+mtime", .words = VERSIONS,
 		.help = "what makes a known path new"},

@@ -549,6 +549,8 @@ static int apply(struct dispatcher *d, struct err *err)
 		if (rc == 0)
 			rc = apply_fact(d, LIST_OF(it, struct fact, in), err);
 	}
+	if (rc == 0)
+		rc = intake_apply(d->intake, clock_wall_us(), err);
 	if (rc == 0 && d->sender)
 		rc = sender_apply(d->sender, err);
 	if (rc < 0)
@@ -667,6 +669,7 @@ static void act_on_facts(struct dispatcher *d)
 static void act(struct dispatcher *d)
 {
 	d->service_started = false;
+	intake_committed(d->intake);
 	if (d->outbox)
 		outbox_committed(d->outbox);
 	act_on_facts(d);
@@ -772,6 +775,8 @@ static void set_wake(struct dispatcher *d, int64_t at_us)
 {
 	if (d->broken && d->retry_at_us < at_us)
 		at_us = d->retry_at_us;
+	if (!d->broken && intake_due_us(d->intake) < at_us)
+		at_us = intake_due_us(d->intake);
 	if (d->stopping && d->stop_by_us < at_us)
 		at_us = d->stop_by_us;
 	if (d->mode == WIRE_MODE_SCAN && !d->stopping && d->wait_us > 0 && d->started_us + d->wait_us < at_us)
@@ -784,7 +789,8 @@ static void set_wake(struct dispatcher *d, int64_t at_us)
 
 static bool has_work(const struct dispatcher *d)
 {
-	return d->service_started || !list_is_empty(&d->facts) || (d->sender && sender_has_work(d->sender)) ||
+	return d->service_started || !list_is_empty(&d->facts) ||
+	       intake_due_us(d->intake) <= clock_mono_us() || (d->sender && sender_has_work(d->sender)) ||
 	       (d->outbox && outbox_wants_commit(d->outbox));
 }
 

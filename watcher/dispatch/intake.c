@@ -23,6 +23,7 @@
 #include "core/token.h"
 #include "core/version.h"
 #include "dispatch/baseline.h"
+#include "dispatch/flood.h"
 #include "dispatch/renew.h"
 #include "dispatch/supersede.h"
 
@@ -38,6 +39,7 @@ struct intake {
 	struct scribe *scribe;
 	bool dry;
 	struct baseline *baseline;
+	struct flood *flood;
 	struct buf request;
 };
 
@@ -401,7 +403,8 @@ static void build_request(struct intake *in, const struct file *f, const char *t
 /* Thousands are held for this reason at once, and that is said for all of them together. */
 static bool is_held_with_others(const char *reason)
 {
-	return strcmp(reason, WORD_EXISTING) == 0 || strcmp(reason, WORD_LOST) == 0;
+	return strcmp(reason, WORD_EXISTING) == 0 || strcmp(reason, WORD_LOST) == 0 ||
+	       strcmp(reason, FLOOD_HELD) == 0;
 }
 
 static void say_accepted(const struct intake *in, const struct file *f, const struct ledger_new *row,
@@ -452,6 +455,25 @@ static int take_over(struct intake *in, struct file *f, const struct ledger_owne
 static int take_new(struct intake *in, const struct intake_peer *peer, struct file *f, int64_t now_us,
 	struct intake_result *ret, struct err *err);
 
+/* Too many at once? */
+static int pull_brake(
+	struct intake *in, struct file *f, int64_t now_us, struct intake_result *ret, struct err *err)
+{
+	bool hold = false;
+	char *text = NULL;
+	int rc = flood_take(in->flood, f->watch, now_us, &hold, &text, err);
+
+	if (rc < 0)
+		return rc;
+	if (text)
+		say(ret, LOG_LEVEL_WARNING, text);
+	if (hold) {
+		f->hold = FLOOD_HELD;
+		f->hold_detail = "more files came at once than `brake` allows";
+	}
+	return 0;
+}
+
 /* The version is not known: give it a token and a row. */
 static int accept_version(struct intake *in, const struct intake_peer *peer, struct file *f, int64_t now_us,
 	struct intake_result *ret, struct err *err)
@@ -485,6 +507,11 @@ static int accept_version(struct intake *in, const struct intake_peer *peer, str
 	if (!f->hold && (f->relation == VERSION_HOLD || f->relation == VERSION_ENDS)) {
 		f->hold = "ends_unknown";
 		f->hold_detail = "only its time differs from a version whose contents are not known";
+	}
+	if (!f->hold) {
+		rc = pull_brake(in, f, now_us, ret, err);
+		if (rc < 0)
+			return rc;
 	}
 	if (f->hold) {
 		row.state = LEDGER_HELD;
@@ -1083,6 +1110,7 @@ struct intake *intake_new(const struct conf *conf, struct ledger *ledger, struct
 	in->dry = dry;
 	buf_init(&in->request, REQUEST_BODY_BYTES);
 	in->baseline = baseline_new(conf, ledger, behind);
+	in->flood = flood_new(conf, ledger, scribe);
 	return in;
 }
 
@@ -1091,6 +1119,7 @@ void intake_free(struct intake *in)
 	if (!in)
 		return;
 	baseline_free(in->baseline);
+	flood_free(in->flood);
 	buf_done(&in->request);
 	free(in);
 }
@@ -1121,6 +1150,21 @@ int intake_take(struct intake *in, struct intake_peer *peer, const struct wire_m
 	return blame(err, peer, m->type, "no business here");
 }
 
+int64_t intake_due_us(const struct intake *in)
+{
+	return flood_due_us(in->flood);
+}
+
+int intake_apply(struct intake *in, int64_t now_us, struct err *err)
+{
+	return flood_apply(in->flood, now_us, err);
+}
+
+void intake_committed(struct intake *in)
+{
+	flood_committed(in->flood);
+}
+
 int intake_accept_mount(struct intake *in, const struct conf_watch *w, size_t *ret_n, struct err *err)
 {
 	return baseline_accept(in->baseline, w, ret_n, err);
@@ -1129,4 +1173,5 @@ int intake_accept_mount(struct intake *in, const struct conf_watch *w, size_t *r
 void intake_undo(struct intake *in)
 {
 	baseline_undo(in->baseline);
+	flood_undo(in->flood);
 }

@@ -124,6 +124,7 @@ enum query {
 	Q_BASELINE_SEEDED,
 	Q_HAS_ROWS,
 	Q_COUNT_HELD,
+	Q_ACCEPTED,
 	Q_DELETE,
 	Q_COUNT,
 	Q_COUNT_PENDING,
@@ -213,6 +214,10 @@ static const char *const query_sql[QUERIES] = {
 	[Q_BASELINE_SEEDED] = "DELETE FROM baseline WHERE watch = ?1 AND root = ?2 AND fs_type = ''",
 	[Q_HAS_ROWS] = "SELECT 1 FROM version WHERE root = ?2 AND watch = ?1 LIMIT 1",
 	[Q_COUNT_HELD] = "SELECT count(*) FROM version WHERE state = 'held' AND watch = ?1 AND reason = ?2",
+	[Q_ACCEPTED] =
+		"SELECT count(*), coalesce(min(completed), 0) FROM version WHERE id > (SELECT "
+		"coalesce(max(id), 0) FROM version) - ?3 AND watch = ?1 AND completed >= ?2 AND token IS "
+		"NOT NULL AND state <> 'held'",
 	[Q_DELETE] = "DELETE FROM version WHERE id = ?1",
 	[Q_COUNT] = "SELECT count(*) FROM version WHERE state = ?1",
 	[Q_COUNT_PENDING] = "SELECT count(*) FROM version WHERE state = 'pending'",
@@ -1439,6 +1444,30 @@ int ledger_count_held(struct ledger *l, const char *watch, const char *reason, i
 	bind_text(l, s, 2, reason);
 	rc = get_one(l, s, 0, ret, err);
 	return rc < 0 ? rc : 0;
+}
+
+int ledger_accepted_since(struct ledger *l, const char *watch, int64_t since_us, int64_t rows, int64_t *ret,
+	int64_t *ret_first_us, struct err *err)
+{
+	sqlite3_stmt *s = use(l, Q_ACCEPTED);
+	struct columns c = {.s = s};
+	int64_t n, first_us;
+	int rc;
+
+	bind_text(l, s, 1, watch);
+	bind_i64(l, s, 2, since_us);
+	bind_i64(l, s, 3, rows);
+	rc = step(l, s, err);
+	if (rc <= 0)
+		return rc;
+	n = get_i64(&c, 0, 0);
+	first_us = get_i64(&c, 1, 0);
+	rc = finish(l, &c, err);
+	if (rc < 0)
+		return rc;
+	*ret = n;
+	*ret_first_us = first_us;
+	return 0;
 }
 
 int ledger_count(struct ledger *l, enum ledger_state state, int64_t *ret, struct err *err)
