@@ -175,6 +175,10 @@ struct ledger_row {
 	int64_t attempts, first_failed_us, last_failed_us, next_attempt_us;
 	int64_t tried_us; /* how long it was tried in all, without the time we were down or suspended */
 	int64_t retryings, failures; /* events of that type so far */
+	bool unchecked;		     /* is sent without a look at the file */
+	int64_t skips;		     /* runs of this version that were skipped, one after the other */
+	int64_t verify_at_us;	     /* of a started row: when its run is looked at; 0 not */
+	char *principal;
 	int64_t revived;	     /* how often it was superseded or gone, and found again */
 };
 
@@ -193,16 +197,22 @@ int ledger_each_line(struct ledger *l,
 
 struct ledger_line {
 	const char *watch, *host;
-	bool sent_only; /* only rows that may be out already */
+	bool certain_only; /* leaves the rest aside */
 };
 
-/* Rows never tried or whose last try cost no waiting, by age, with id > after. Returns how many (at most n)
- * or -errno. */
-int ledger_fresh(struct ledger *l, const struct ledger_line *line, int64_t after, int64_t *ids, int n,
-	struct err *err) MUST_CHECK;
+/* Pending rows of a line, by what must be known before they are sent. */
+enum ledger_part {
+	LEDGER_CERTAIN, /* marked sent or unchecked: go out whatever became of the file */
+	LEDGER_YOUNG,	/* id > old_id (the others may be among them) */
+	LEDGER_OLD,	/* id <= old_id and not certain: the file must be looked at */
+};
+
+/* Rows never tried or whose last try cost no waiting, by age. Returns how many (at most n) or -errno. */
+int ledger_fresh(struct ledger *l, const struct ledger_line *line, enum ledger_part part, int64_t old_id,
+	int64_t *ids, int n, struct err *err) MUST_CHECK;
 /* Rows whose time to try again has come, longest due first. */
-int ledger_due(struct ledger *l, const struct ledger_line *line, int64_t now_us, int64_t *ids, int n,
-	struct err *err) MUST_CHECK;
+int ledger_due(struct ledger *l, const struct ledger_line *line, enum ledger_part part, int64_t old_id,
+	int64_t now_us, int64_t *ids, int n, struct err *err) MUST_CHECK;
 /* The earliest time after now_us. 1, 0 (none), -errno */
 int ledger_next_due(struct ledger *l, const struct ledger_line *line, int64_t now_us, int64_t *ret_us,
 	struct err *err) MUST_CHECK;
@@ -210,14 +220,16 @@ int ledger_next_due(struct ledger *l, const struct ledger_line *line, int64_t no
 int ledger_clamp_due(
 	struct ledger *l, const struct ledger_line *line, int64_t latest_us, struct err *err) MUST_CHECK;
 
+/* Another time for a row, if it is pending, that is no attempt and does not count as trying. */
+int ledger_postpone(struct ledger *l, int64_t id, int64_t until_us, struct err *err) MUST_CHECK;
 int ledger_mark_sent(struct ledger *l, int64_t id, struct err *err) MUST_CHECK;
 int ledger_set_started(struct ledger *l, int64_t id, int64_t run_id, int64_t attempts, const char *principal,
 	int64_t now_us, struct err *err) MUST_CHECK;
 /* Takes sent, attempts, *_us, retryings of r. The row stays pending. */
 int ledger_set_retry(struct ledger *l, const struct ledger_row *r, struct err *err) MUST_CHECK;
 /* Takes id, attempts, failures of r. */
-int ledger_set_failed(struct ledger *l, const struct ledger_row *r, const char *reason, const char *detail,
-	int64_t now_us, struct err *err) MUST_CHECK;
+int ledger_set_closed(struct ledger *l, const struct ledger_row *r, enum ledger_state state,
+	const char *reason, const char *detail, int64_t now_us, struct err *err) MUST_CHECK;
 
 /* ---- the outbox: event lines not yet known to be in the event log, in order ---- */
 
@@ -266,6 +278,9 @@ int ledger_count_held(struct ledger *l, const char *watch, const char *reason, i
  * rows, and when the first of them was. 0 or -errno */
 int ledger_accepted_since(struct ledger *l, const char *watch, int64_t since_us, int64_t rows, int64_t *ret,
 	int64_t *ret_first_us, struct err *err) MUST_CHECK;
+
+/* The highest id there is; 0 none. Quick. */
+int ledger_newest_id(struct ledger *l, int64_t *ret, struct err *err) MUST_CHECK;
 
 /* ---- a changed configuration ---- */
 

@@ -17,10 +17,21 @@
 #include "base/err.h"
 #include "base/loop.h"
 #include "core/conf.h"
+#include "core/wire.h"
 #include "dispatch/ledger.h"
 #include "dispatch/scribe.h"
 
 struct sender;
+
+/* How the sender has a watcher look whether a file is still what the ledger has; ask NULL: it cannot, and
+ * sends what it has. The answers come by sender_confirmed(), never from inside. */
+struct sender_asker {
+	bool (*may_ask)(const char *watch, void *arg); /* is a watcher there? */
+	/* -EBUSY: not now. -ENOENT: the watch has no such directory. */
+	int (*ask)(
+		const char *watch, const char *root, int64_t id, const struct wire_known *known, void *arg);
+	void *arg;
+};
 
 struct sender_options {
 	struct loop *loop;
@@ -28,6 +39,7 @@ struct sender_options {
 	struct ledger *ledger;
 	struct scribe *scribe;
 	const char *only_watch; /* "" all */
+	struct sender_asker asker;
 };
 
 struct sender_counts {
@@ -47,6 +59,9 @@ void sender_free(
 void sender_accepted(struct sender *s, const char *watch);
 /* So many pending rows of this watch are not pending any more. */
 void sender_gone(struct sender *s, const char *watch, int64_t n);
+/* A watcher has come that can be asked. */
+void sender_may_ask(struct sender *s, const char *watch);
+void sender_confirmed(struct sender *s, const char *watch, int64_t id, enum wire_verdict verdict);
 /* Is there anything for sender_apply() to do now? If not, the loop is woken when there is. */
 bool sender_has_work(struct sender *s);
 /* Writes the answers that came and chooses what goes out next. 0 or -errno (of the ledger). */

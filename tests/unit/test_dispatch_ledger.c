@@ -305,11 +305,11 @@ static void test_line_of_pending_rows(void **state)
 
 		ids[i] = insert(l, &v);
 	}
-	assert_int_equal(ledger_fresh(l, &line, 0, got, 4, NULL), 4);
+	assert_int_equal(ledger_fresh(l, &line, LEDGER_YOUNG, 0, got, 4, NULL), 4);
 	assert_memory_equal(got, ids, 4 * sizeof(ids[0]));
-	assert_int_equal(ledger_fresh(l, &line, got[3], got, 4, NULL), 2);
+	assert_int_equal(ledger_fresh(l, &line, LEDGER_YOUNG, got[3], got, 4, NULL), 2);
 	assert_memory_equal(got, ids + 4, 2 * sizeof(ids[0]));
-	assert_int_equal(ledger_fresh(l, &elsewhere, 0, got, 4, NULL), 0);
+	assert_int_equal(ledger_fresh(l, &elsewhere, LEDGER_YOUNG, 0, got, 4, NULL), 0);
 	/* 0 and 2 failed: 2 is due first */
 	for (int i = 0; i <= 2; i += 2) {
 		assert_int_equal(ledger_row(l, ids[i], &r, NULL), 1);
@@ -319,27 +319,34 @@ static void test_line_of_pending_rows(void **state)
 		assert_int_equal(ledger_set_retry(l, &r, NULL), 0);
 		ledger_row_done(&r);
 	}
-	assert_int_equal(ledger_fresh(l, &line, 0, got, 8, NULL), 4);
-	assert_int_equal(ledger_due(l, &line, NOW, got, 8, NULL), 0);
+	assert_int_equal(ledger_fresh(l, &line, LEDGER_YOUNG, 0, got, 8, NULL), 4);
+	assert_int_equal(ledger_due(l, &line, LEDGER_YOUNG, 0, NOW, got, 8, NULL), 0);
 	assert_int_equal(ledger_next_due(l, &line, NOW, &due, NULL), 1);
 	assert_int_equal(due, NOW + 98);
-	assert_int_equal(ledger_due(l, &line, NOW + 100, got, 8, NULL), 2);
+	assert_int_equal(ledger_due(l, &line, LEDGER_YOUNG, 0, NOW + 100, got, 8, NULL), 2);
 	assert_int_equal(got[0], ids[2]);
 	assert_int_equal(got[1], ids[0]);
-	line.sent_only = true;
-	assert_int_equal(ledger_fresh(l, &line, 0, got, 8, NULL), 0);
+	/* those that may be out, and by age those that are not */
+	assert_int_equal(ledger_due(l, &line, LEDGER_CERTAIN, 0, NOW + 100, got, 8, NULL), 2);
+	assert_int_equal(ledger_due(l, &line, LEDGER_OLD, ids[5], NOW + 100, got, 8, NULL), 0);
+	assert_int_equal(ledger_fresh(l, &line, LEDGER_CERTAIN, 0, got, 8, NULL), 0);
 	assert_int_equal(ledger_mark_sent(l, ids[5], NULL), 0);
-	assert_int_equal(ledger_fresh(l, &line, 0, got, 8, NULL), 1);
+	assert_int_equal(ledger_fresh(l, &line, LEDGER_CERTAIN, 0, got, 8, NULL), 1);
 	assert_int_equal(got[0], ids[5]);
-	line.sent_only = false;
+	assert_int_equal(ledger_fresh(l, &line, LEDGER_OLD, ids[5], got, 8, NULL), 3);
+	assert_int_equal(got[0], ids[1]);
+	assert_int_equal(ledger_fresh(l, &line, LEDGER_OLD, ids[3], got, 8, NULL), 2);
+	assert_int_equal(ledger_fresh(l, &line, LEDGER_YOUNG, ids[3], got, 8, NULL), 2);
+	assert_int_equal(ledger_newest_id(l, &due, NULL), 0);
+	assert_int_equal(due, ids[5]);
 	assert_int_equal(ledger_clamp_due(l, &line, NOW + 99, NULL), 0);
-	assert_int_equal(ledger_due(l, &line, NOW + 99, got, 8, NULL), 2);
+	assert_int_equal(ledger_due(l, &line, LEDGER_YOUNG, 0, NOW + 99, got, 8, NULL), 2);
 	/* final rows are in no line */
 	assert_int_equal(ledger_set_started(l, ids[0], 1, 2, "token", NOW, NULL), 0);
 	assert_int_equal(ledger_row(l, ids[2], &r, NULL), 1);
-	assert_int_equal(ledger_set_failed(l, &r, "bad_request", "", NOW, NULL), 0);
+	assert_int_equal(ledger_set_closed(l, &r, LEDGER_FAILED, "bad_request", "", NOW, NULL), 0);
 	ledger_row_done(&r);
-	assert_int_equal(ledger_due(l, &line, INT64_MAX, got, 8, NULL), 0);
+	assert_int_equal(ledger_due(l, &line, LEDGER_YOUNG, 0, INT64_MAX, got, 8, NULL), 0);
 	assert_int_equal(count(l, LEDGER_PENDING), 4);
 	assert_int_equal(count(l, LEDGER_STARTED), 1);
 	assert_int_equal(count(l, LEDGER_FAILED), 1);
@@ -520,6 +527,55 @@ static void test_refuses_newer_schema(void **state)
 	ledger_close(l);
 }
 
+/* A person's release without a look at the file makes a row certain; a row put off is no more tried than
+ * before. */
+static void test_unchecked_and_postponed(void **state)
+{
+	struct place *p = *state;
+	struct ledger *l = open_ledger(p, true);
+	struct ledger_line line = {.watch = "orders", .host = "adb.example", .certain_only = true};
+	struct ledger_new a = new_row(l, "a", TOKEN_A), b = new_row(l, "b", TOKEN_B);
+	int64_t first = insert(l, &a), second = insert(l, &b), got[4], due;
+	struct ledger_row r;
+
+	commit(l);
+	ledger_close(l);
+	run_sql(p, "UPDATE version SET unchecked = 1 WHERE relpath = x'62'");
+	l = open_ledger(p, true);
+	assert_int_equal(ledger_fresh(l, &line, LEDGER_CERTAIN, 0, got, 4, NULL), 1);
+	assert_int_equal(got[0], second);
+	assert_int_equal(ledger_fresh(l, &line, LEDGER_OLD, second, got, 4, NULL), 1);
+	assert_int_equal(got[0], first);
+	assert_int_equal(ledger_row(l, second, &r, NULL), 1);
+	assert_true(r.unchecked);
+	r.attempts = 1;
+	r.last_failed_us = NOW;
+	r.next_attempt_us = NOW + 7;
+	assert_int_equal(ledger_set_retry(l, &r, NULL), 0);
+	ledger_row_done(&r);
+	assert_int_equal(ledger_postpone(l, first, NOW + 100, NULL), 0);
+	assert_int_equal(ledger_postpone(l, second, NOW + 100, NULL), 0);
+	assert_int_equal(ledger_row(l, first, &r, NULL), 1);
+	assert_int_equal(r.next_attempt_us, NOW + 100);
+	assert_int_equal(r.attempts, 0);
+	assert_int_equal(r.last_failed_us, 0);
+	ledger_row_done(&r);
+	assert_int_equal(ledger_row(l, second, &r, NULL), 1);
+	assert_int_equal(r.next_attempt_us - r.last_failed_us, 7);
+	assert_int_equal(r.attempts, 1);
+	ledger_row_done(&r);
+	/* a line that is certain only waits for its own rows */
+	assert_int_equal(ledger_next_due(l, &line, NOW, &due, NULL), 1);
+	assert_int_equal(ledger_set_started(l, second, 1, 2, "token", NOW, NULL), 0);
+	assert_int_equal(ledger_next_due(l, &line, NOW, &due, NULL), 0);
+	assert_int_equal(
+		ledger_postpone(l, second, NOW + 200, NULL), 0); /* not pending: nothing to put off */
+	assert_int_equal(ledger_row(l, second, &r, NULL), 1);
+	assert_int_equal(r.next_attempt_us, NOW + 100);
+	ledger_row_done(&r);
+	ledger_close(l);
+}
+
 /* A ledger of schema 1 is brought to the newest, with its rows, and kept as it was; not by those who only
  * look. */
 static void test_migrates_older_schema(void **state)
@@ -535,6 +591,7 @@ static void test_migrates_older_schema(void **state)
 	commit(l);
 	ledger_close(l);
 	run_sql(p, "DROP INDEX version_ino; DROP INDEX version_verify; DROP INDEX version_state;"
+		   "DROP INDEX version_certain;"
 		   "ALTER TABLE version DROP COLUMN verify_at; ALTER TABLE version DROP COLUMN unchecked;"
 		   "ALTER TABLE version DROP COLUMN skips; ALTER TABLE version DROP COLUMN missed;"
 		   "ALTER TABLE version DROP COLUMN revived;"
@@ -787,6 +844,7 @@ int main(void)
 		cmocka_unit_test(test_newest_row_of_a_key),
 		cmocka_unit_test(test_renamed_watch),
 		cmocka_unit_test(test_line_of_pending_rows),
+		cmocka_unit_test_setup_teardown(test_unchecked_and_postponed, set_up, tear_down),
 		cmocka_unit_test(test_each_line),
 		cmocka_unit_test(test_outbox),
 		cmocka_unit_test(test_baselines),

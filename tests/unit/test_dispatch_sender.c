@@ -23,6 +23,10 @@ struct bench {
 	struct sender *sender;
 	int64_t outbox_seq;
 	int rows;
+	/* the watchers, if they can be asked */
+	bool asking, watcher;
+	int64_t asked[128];
+	size_t asked_n;
 };
 
 static const char *const settings[][3] = {
@@ -42,13 +46,36 @@ static const char *const settings[][3] = {
 	{"watch:b", "workspace", "prod"},
 };
 
+static bool may_ask(const char *watch, void *arg)
+{
+	const struct bench *b = arg;
+
+	(void)watch;
+	return b->watcher;
+}
+
+static int ask(const char *watch, const char *root, int64_t id, const struct wire_known *known, void *arg)
+{
+	struct bench *b = arg;
+
+	assert_int_equal(root[0], '/');
+	assert_string_equal(root + 1, watch);
+	assert_int_equal(known->size, 5);
+	assert_int_equal(known->mtime_ns, 7);
+	assert_int_equal(known->ino, 8);
+	assert_true(b->asked_n < ARRAY_SIZE(b->asked));
+	b->asked[b->asked_n++] = id;
+	return 0;
+}
+
 static void start(struct bench *b, const char *only_watch)
 {
 	struct sender_options o = {.loop = b->loop,
 		.conf = b->conf,
 		.ledger = b->ledger,
 		.scribe = &b->scribe,
-		.only_watch = only_watch};
+		.only_watch = only_watch,
+		.asker = {.may_ask = may_ask, .ask = b->asking ? ask : NULL, .arg = b}};
 	struct err err = ERR_INIT;
 
 	b->sender = sender_new(&o, &err);
@@ -740,6 +767,196 @@ static void test_stop(void **state)
 	assert_false(sender_has_work(b->sender));
 }
 
+/* ---- rows that must be confirmed ---- */
+
+static void start_asking(struct bench *b)
+{
+	b->asking = b->watcher = true;
+	start(b, "");
+}
+
+/* The watcher's answer about the i-th row that is asked about. */
+static void verdict(struct bench *b, size_t i, const char *watch, enum wire_verdict v)
+{
+	int64_t id = b->asked[i];
+
+	assert_true(i < b->asked_n);
+	b->asked_n--;
+	memmove(b->asked + i, b->asked + i + 1, (b->asked_n - i) * sizeof(b->asked[0]));
+	sender_confirmed(b->sender, watch, id, v);
+}
+
+/* What was there at the start is asked about, all at once, and goes out in its order; what may be out already
+ * and what comes now is not. */
+static void test_old_rows_are_confirmed(void **state)
+{
+	struct bench *b = *state;
+	int64_t ids[3], sent, gone;
+
+	for (int i = 0; i < 3; i++)
+		ids[i] = add_row(b, "a");
+	sent = add_row(b, "a");
+	assert_int_equal(ledger_mark_sent(b->ledger, sent, NULL), 0);
+	prod(b)->max_requests = 8;
+	start_asking(b);
+	round_of(b);
+	expect_calls("a-4");
+	assert_int_equal(b->asked_n, 3);
+	add_row(b, "a");
+	round_of(b);
+	expect_calls("a-4 a-5");
+	verdict(b, 2, "a", WIRE_SAME);
+	gone = b->asked[0];
+	assert_int_equal(gone, ids[0]);
+	verdict(b, 0, "a", WIRE_GONE);
+	verdict(b, 0, "a", WIRE_SWAPPED);
+	round_of(b);
+	expect_calls("a-4 a-5 a-3 a-2");
+	assert_int_equal(b->asked_n, 0);
+	assert_int_equal(state_of(b, gone), LEDGER_VANISHED);
+	assert_false(is_sent(b, gone));
+	expect_event(b, "file.vanished", "\"path\":\"/a/a-1\"");
+	expect_no_event(b);
+	assert_int_equal(sender_counts(b->sender).pending, 4);
+}
+
+/* A transaction that was given up is applied again, and tells once. */
+static void test_vanished_is_repeatable(void **state)
+{
+	struct bench *b = *state;
+	int64_t id = add_row(b, "a");
+
+	start_asking(b);
+	round_of(b);
+	verdict(b, 0, "a", WIRE_GONE);
+	assert_int_equal(sender_apply(b->sender, NULL), 0);
+	ledger_rollback(b->ledger);
+	sender_undo(b->sender);
+	assert_int_equal(state_of(b, id), LEDGER_PENDING);
+	round_of(b);
+	assert_int_equal(state_of(b, id), LEDGER_VANISHED);
+	expect_event(b, "file.vanished", "");
+	expect_no_event(b);
+	assert_int_equal(sender_counts(b->sender).pending, 0);
+	assert_int_equal(fake_sent, 0);
+}
+
+/* Replaced or unsure: it waits, without an attempt, and is not asked about all the time; others go on. */
+static void test_unconfirmed_rows_wait(void **state)
+{
+	struct bench *b = *state;
+	int64_t replaced = add_row(b, "a"), unsure = add_row(b, "a");
+	struct ledger_row r;
+
+	add_row(b, "a");
+	start_asking(b);
+	round_of(b);
+	verdict(b, 0, "a", WIRE_REPLACED);
+	verdict(b, 0, "a", WIRE_UNSURE);
+	verdict(b, 0, "a", WIRE_SAME);
+	round_of(b);
+	expect_calls("a-3");
+	assert_int_equal(b->asked_n, 0);
+	assert_false(sender_has_work(b->sender));
+	r = row(b, replaced);
+	assert_int_equal(r.state, LEDGER_PENDING);
+	assert_int_equal(r.attempts, 0);
+	assert_in_range(r.next_attempt_us, clock_wall_us() + 25 * US_PER_S, clock_wall_us() + 30 * US_PER_S);
+	ledger_row_done(&r);
+	r = row(b, unsure);
+	assert_in_range(r.next_attempt_us, clock_wall_us(), clock_wall_us() + 2 * US_PER_S);
+	/* its time comes: it is asked about again */
+	r.next_attempt_us = 1;
+	assert_int_equal(ledger_set_retry(b->ledger, &r, NULL), 0);
+	assert_int_equal(ledger_commit(b->ledger, NULL), 0);
+	ledger_row_done(&r);
+	sender_may_ask(b->sender, "a");
+	round_of(b);
+	assert_int_equal(b->asked_n, 1);
+	assert_int_equal(b->asked[0], unsure);
+	assert_int_equal(sender_counts(b->sender).pending, 3);
+}
+
+/* Without its watcher a watch's old rows wait, and nothing is written about that; other watches go on. */
+static void test_no_watcher_to_ask(void **state)
+{
+	struct bench *b = *state;
+	int64_t id = add_row(b, "a");
+	struct ledger_row r;
+
+	b->asking = true;
+	start(b, "");
+	round_of(b);
+	assert_int_equal(b->asked_n, 0);
+	add_row(b, "b");
+	round_of(b);
+	expect_calls("b-2");
+	b->watcher = true;
+	sender_may_ask(b->sender, "a");
+	round_of(b);
+	assert_int_equal(b->asked_n, 1);
+	b->watcher = false; /* it is killed: dispatch/confirm answers for it */
+	verdict(b, 0, "a", WIRE_UNSURE);
+	round_of(b);
+	r = row(b, id);
+	assert_int_equal(r.next_attempt_us, 0);
+	ledger_row_done(&r);
+	assert_int_equal(b->asked_n, 0);
+	b->watcher = true;
+	sender_may_ask(b->sender, "a");
+	round_of(b);
+	verdict(b, 0, "a", WIRE_SAME);
+	round_of(b);
+	expect_calls("b-2 a-1");
+}
+
+/* A long backlog is asked about in batches, ahead of what goes out. */
+static void test_backlog_is_confirmed_ahead(void **state)
+{
+	struct bench *b = *state;
+
+	for (int i = 0; i < 300; i++)
+		add_row(b, "a");
+	start_asking(b);
+	round_of(b);
+	while (sender_counts(b->sender).pending > 0) {
+		size_t n = b->asked_n;
+
+		assert_in_range(n, 0, 64);
+		while (b->asked_n > 0)
+			verdict(b, 0, "a", WIRE_SAME);
+		round_of(b);
+		assert_true(fake_calls_n > 0);
+		while (fake_calls_n > 0)
+			fake_start(0, 5);
+		round_of(b);
+	}
+	assert_int_equal(sender_counts(b->sender).started, 300);
+	assert_int_equal(fake_sent, 300);
+}
+
+/* A suspended workspace is probed with a row that needs no confirmation, or has it. */
+static void test_probes_with_what_it_may_send(void **state)
+{
+	struct bench *b = *state;
+
+	add_row(b, "a");
+	start_asking(b);
+	round_of(b);
+	assert_int_equal(b->asked_n, 1);
+	add_row(b, "b");
+	wait_for_calls(b, 1);
+	expect_calls("b-2");
+	fake_fail(0, OUTCOME_UNREACHABLE, true, 0, "unreachable");
+	round_of(b);
+	wait_for_calls(b, 1);
+	expect_calls("b-2");
+	verdict(b, 0, "a", WIRE_SAME);
+	fake_start(0, 1);
+	round_of(b);
+	expect_calls("a-1");
+}
+
 static void test_no_credential(void **state)
 {
 	struct bench *b = *state;
@@ -780,6 +997,12 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_cannot_be_sent_now, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_damaged_row, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_stop, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_old_rows_are_confirmed, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_vanished_is_repeatable, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_unconfirmed_rows_wait, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_no_watcher_to_ask, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_backlog_is_confirmed_ahead, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_probes_with_what_it_may_send, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_no_credential, set_up, tear_down),
 	};
 

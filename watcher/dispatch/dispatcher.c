@@ -32,6 +32,7 @@
 #include "confine/limits.h"
 #include "core/conf.h"
 #include "core/wire.h"
+#include "dispatch/confirm.h"
 #include "dispatch/intake.h"
 #include "dispatch/ledger.h"
 #include "dispatch/link.h"
@@ -58,7 +59,8 @@ struct watch_state {
 	struct dispatcher *d;
 	struct intake_peer peer;
 	struct link *link; /* NULL: no watcher is attached, or its socket has ended */
-	uint64_t epoch;	   /* which of its watchers; facts of an earlier one get no answer */
+	struct confirm *confirm;
+	uint64_t epoch; /* which of its watchers; facts of an earlier one get no answer */
 	bool ever_attached;
 	bool scanned; /* listed completely since it was attached */
 	bool lost;    /* its folder is gone */
@@ -299,6 +301,7 @@ static void detach(struct watch_state *w)
 {
 	link_free(w->link);
 	w->link = NULL;
+	confirm_attach(w->confirm, NULL);
 }
 
 /* Keeps a copy of the message until the end of the round. */
@@ -347,8 +350,38 @@ static bool on_link(struct link *l, const struct wire_message *m, const char *wh
 		detach(w);
 		return false;
 	}
+	/* verdicts are remembered only, which needs no transaction; what was not asked for is a fault */
+	if (m->type == WIRE_CONFIRMED && confirm_take(w->confirm, &m->as.confirmed) == 0)
+		return may_read(w->d);
 	add_fact(w, m);
 	return may_read(w->d);
+}
+
+/* ---- asking a watcher for the sender ---- */
+
+static bool may_ask(const char *watch, void *arg)
+{
+	struct watch_state *w = find_watch(arg, watch);
+
+	return w && confirm_may_ask(w->confirm);
+}
+
+static void on_verdict(int64_t id, enum wire_verdict verdict, void *arg)
+{
+	struct watch_state *w = arg;
+
+	sender_confirmed(w->d->sender, w->peer.watch->name, id, verdict);
+}
+
+static int ask(const char *watch, const char *root, int64_t id, const struct wire_known *known, void *arg)
+{
+	struct watch_state *w = find_watch(arg, watch);
+
+	for (size_t i = 0; w && i < w->peer.watch->directory.n; i++)
+		if (strcmp(w->peer.watch->directory.items[i], root) == 0)
+			return confirm_ask(
+				w->confirm, id, w->peer.watch->directory.items[i], known, on_verdict, w);
+	return -ENOENT;
 }
 
 static void set_reading(struct dispatcher *d, bool on)
@@ -387,10 +420,15 @@ static void on_attach(struct dispatcher *d, struct wire_message *m)
 	w->peer = (struct intake_peer){.watch = w->peer.watch};
 	w->link = link_new(d->loop, m->fds[0], &d->in, on_link, w, &err);
 	m->fds[0] = -1;
-	if (!w->link)
+	if (!w->link) {
 		log_error("watch %s: %s", w->peer.watch->name, err.text);
-	else if (d->broken)
+		return;
+	}
+	if (d->broken)
 		link_set_reading(w->link, false);
+	confirm_attach(w->confirm, w->link);
+	if (d->sender)
+		sender_may_ask(d->sender, w->peer.watch->name);
 }
 
 static void on_detach(struct dispatcher *d, const char *name)
@@ -675,6 +713,8 @@ static void act(struct dispatcher *d)
 	act_on_facts(d);
 	if (d->sender)
 		sender_committed(d->sender);
+	for (size_t i = 0; i < d->conf->watches_n; i++)
+		confirm_flush(d->watches[i].confirm);
 	if (d->outbox)
 		outbox_flush(d->outbox);
 }
@@ -874,6 +914,7 @@ static int start_sender(struct dispatcher *d, struct err *err)
 		.ledger = d->ledger,
 		.scribe = &d->scribe,
 		.only_watch = d->only_watch,
+		.asker = {.may_ask = may_ask, .ask = ask, .arg = d},
 	};
 
 	d->sender = sender_new(&o, err);
@@ -886,6 +927,7 @@ static void make_watches(struct dispatcher *d)
 	for (size_t i = 0; i < d->conf->watches_n; i++) {
 		d->watches[i].d = d;
 		d->watches[i].peer.watch = d->conf->watches[i];
+		d->watches[i].confirm = confirm_new();
 	}
 }
 
@@ -897,6 +939,7 @@ static int set_up(struct dispatcher *d, struct err *err)
 	if (!d->loop)
 		return -err->code;
 	d->wake = loop_timer_add(d->loop, on_wake, d);
+	make_watches(d);
 	rc = d->dry ? open_dry_state(d, err) : open_state(d, err);
 	if (rc == 0 && !d->dry)
 		rc = renew(d, err);
@@ -904,7 +947,6 @@ static int set_up(struct dispatcher *d, struct err *err)
 		rc = start_sender(d, err);
 	if (rc < 0)
 		return rc;
-	make_watches(d);
 	d->intake = intake_new(d->conf, d->ledger, d->behind, &d->scribe, d->dry);
 	d->service_started = d->mode == WIRE_MODE_RUN && !d->dry;
 	d->started_us = clock_mono_us();
@@ -919,6 +961,8 @@ static void tear_down(struct dispatcher *d)
 {
 	for (size_t i = 0; d->watches && i < d->conf->watches_n; i++)
 		detach(&d->watches[i]);
+	for (size_t i = 0; d->watches && i < d->conf->watches_n; i++)
+		confirm_free(d->watches[i].confirm);
 	LIST_FOREACH_SAFE (it, &d->facts)
 		fact_free(d, LIST_OF(it, struct fact, in));
 	sender_free(d->sender);

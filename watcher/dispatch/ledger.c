@@ -82,7 +82,10 @@ static const char *const schema_steps[] = {
 	"ALTER TABLE version ADD COLUMN revived INTEGER NOT NULL DEFAULT 0;"
 	"CREATE INDEX version_ino ON version (ino, size);"
 	"CREATE INDEX version_verify ON version (verify_at) WHERE verify_at > 0;"
-	"CREATE INDEX version_state ON version (state, watch) WHERE state IN ('held', 'failed');",
+	"CREATE INDEX version_state ON version (state, watch) WHERE state IN ('held', 'failed');"
+	/* rows that are sent without a look at the file, among a million that are not */
+	"CREATE INDEX version_certain ON version (watch, host, next_attempt)"
+	" WHERE state = 'pending' AND (sent OR unchecked);",
 };
 
 enum query {
@@ -105,10 +108,15 @@ enum query {
 	Q_ROW,
 	Q_REQUEST,
 	Q_LINES,
-	Q_FRESH,
-	Q_DUE,
+	Q_FRESH_CERTAIN,
+	Q_FRESH_YOUNG,
+	Q_FRESH_OLD,
+	Q_DUE_CERTAIN,
+	Q_DUE_YOUNG,
+	Q_DUE_OLD,
 	Q_NEXT_DUE,
 	Q_CLAMP,
+	Q_POSTPONE,
 	Q_SENT,
 	Q_STARTED,
 	Q_RETRY,
@@ -134,11 +142,20 @@ enum query {
 	Q_META,
 	Q_META_SET,
 	Q_META_CLEAR,
+	Q_NEWEST_ID,
 	QUERIES,
 };
 
 #define KEY_IS " root = ?1 AND relpath = ?2 AND watch = ?3 "
-#define LINE_IS " state = 'pending' AND watch = ?1 AND host = ?2 AND (sent OR NOT ?3) "
+#define LINE_IS " state = 'pending' AND watch = ?1 AND host = ?2 AND (sent OR unchecked OR NOT ?3) "
+#define IS_CERTAIN                                                                                           \
+	" INDEXED BY version_certain WHERE state = 'pending' AND (sent OR unchecked) AND watch = ?1 AND "    \
+	"host = ?2 "
+#define IS_YOUNG " WHERE state = 'pending' AND watch = ?1 AND host = ?2 AND id > ?3 "
+#define IS_OLD                                                                                               \
+	" WHERE state = 'pending' AND watch = ?1 AND host = ?2 AND id <= ?3 AND NOT sent AND NOT unchecked "
+#define IS_FRESH "AND next_attempt = 0 ORDER BY id LIMIT ?5"
+#define IS_DUE "AND next_attempt > 0 AND next_attempt <= ?4 ORDER BY next_attempt, id LIMIT ?5"
 
 static const char *const query_sql[QUERIES] = {
 	[Q_BEGIN] = "BEGIN IMMEDIATE",
@@ -178,17 +195,25 @@ static const char *const query_sql[QUERIES] = {
 		  "first_seen,"
 		  " completed, state, token, generation, workspace, host, job_id, run_id, previous_run_id, "
 		  "sent,"
-		  " attempts, first_failed, last_failed, next_attempt, tried, retryings, failures, revived"
+		  " attempts, first_failed, last_failed, next_attempt, tried, retryings, failures,"
+		  " unchecked, skips, verify_at, principal, revived"
 		  " FROM version v JOIN root r ON r.id = v.root WHERE v.id = ?1",
 	[Q_REQUEST] = "SELECT request FROM version WHERE id = ?1 AND request IS NOT NULL",
 	[Q_LINES] = "SELECT watch, host, count(*) FROM version WHERE state = 'pending' GROUP BY watch, host",
-	[Q_FRESH] = "SELECT id FROM version WHERE" LINE_IS
-		    "AND next_attempt = 0 AND id > ?4 ORDER BY id LIMIT ?5",
-	[Q_DUE] = "SELECT id FROM version WHERE" LINE_IS
-		  "AND next_attempt > 0 AND next_attempt <= ?4 ORDER BY next_attempt, id LIMIT ?5",
+	[Q_FRESH_CERTAIN] = "SELECT id FROM version" IS_CERTAIN IS_FRESH,
+	[Q_FRESH_YOUNG] = "SELECT id FROM version" IS_YOUNG IS_FRESH,
+	[Q_FRESH_OLD] = "SELECT id FROM version" IS_OLD IS_FRESH,
+	[Q_DUE_CERTAIN] = "SELECT id FROM version" IS_CERTAIN IS_DUE,
+	[Q_DUE_YOUNG] = "SELECT id FROM version" IS_YOUNG IS_DUE,
+	[Q_DUE_OLD] = "SELECT id FROM version" IS_OLD IS_DUE,
 	[Q_NEXT_DUE] = "SELECT next_attempt FROM version WHERE" LINE_IS
 		       "AND next_attempt > ?4 ORDER BY next_attempt LIMIT 1",
 	[Q_CLAMP] = "UPDATE version SET next_attempt = ?4 WHERE" LINE_IS "AND next_attempt > ?4",
+	/* the time between the last failure and the next attempt counts as trying, and stays what it was */
+	[Q_POSTPONE] =
+		"UPDATE version SET next_attempt = ?2,"
+		" last_failed = CASE last_failed WHEN 0 THEN 0 ELSE last_failed + ?2 - next_attempt END"
+		" WHERE id = ?1 AND state = 'pending'",
 	[Q_SENT] = "UPDATE version SET sent = 1 WHERE id = ?1",
 	[Q_STARTED] = "UPDATE version SET state = 'started', reason = '', run_id = ?2, attempts = ?3, "
 		      "principal = ?4,"
@@ -196,9 +221,8 @@ static const char *const query_sql[QUERIES] = {
 	[Q_RETRY] = "UPDATE version SET sent = ?2, attempts = ?3, first_failed = ?4, last_failed = ?5, "
 		    "next_attempt = ?6,"
 		    " tried = ?7, retryings = ?8 WHERE id = ?1",
-	[Q_FAILED] =
-		"UPDATE version SET state = 'failed', attempts = ?2, failures = ?3, reason = ?4, detail = ?5,"
-		" changed = ?6 WHERE id = ?1",
+	[Q_FAILED] = "UPDATE version SET state = ?7, attempts = ?2, failures = ?3, reason = ?4, detail = ?5,"
+		     " changed = ?6 WHERE id = ?1",
 	[Q_OUT_ADD] = "INSERT INTO outbox (id, line) VALUES (?1, ?2)",
 	[Q_OUT_NEXT] = "SELECT seq, line FROM outbox WHERE seq > ?1 ORDER BY seq LIMIT 1",
 	[Q_OUT_FIND] = "SELECT seq FROM outbox WHERE line = ?1 ORDER BY seq DESC LIMIT 1",
@@ -231,6 +255,7 @@ static const char *const query_sql[QUERIES] = {
 	[Q_META] = "SELECT value FROM meta WHERE name = ?1",
 	[Q_META_SET] = "INSERT OR REPLACE INTO meta (name, value) VALUES (?1, ?2)",
 	[Q_META_CLEAR] = "DELETE FROM meta WHERE name = ?1",
+	[Q_NEWEST_ID] = "SELECT ifnull(max(id), 0) FROM version",
 };
 
 static const char *const state_names[LEDGER_STATES] = {
@@ -336,7 +361,7 @@ static void bind_line(struct ledger *l, sqlite3_stmt *s, const struct ledger_lin
 {
 	bind_text(l, s, 1, line->watch);
 	bind_text(l, s, 2, line->host);
-	bind_i64(l, s, 3, line->sent_only);
+	bind_i64(l, s, 3, line->certain_only);
 }
 
 /* Lets go of the row and of what was bound. */
@@ -1069,6 +1094,7 @@ void ledger_row_done(struct ledger_row *r)
 	free(r->mime);
 	free(r->workspace);
 	free(r->host);
+	free(r->principal);
 	*r = (struct ledger_row){.id = 0};
 }
 
@@ -1104,7 +1130,11 @@ static void get_row(struct columns *c, struct ledger_row *r)
 	r->tried_us = get_i64(c, 26, 0);
 	r->retryings = get_i64(c, 27, 0);
 	r->failures = get_i64(c, 28, 0);
-	r->revived = get_i64(c, 29, 0);
+	r->unchecked = get_i64(c, 29, 0) != 0;
+	r->skips = get_i64(c, 30, 0);
+	r->verify_at_us = get_i64(c, 31, 0);
+	r->principal = get_copy(c, 32, LEDGER_WORD_BYTES);
+	r->revived = get_i64(c, 33, 0);
 }
 
 int ledger_row(struct ledger *l, int64_t id, struct ledger_row *ret, struct err *err)
@@ -1176,26 +1206,38 @@ int ledger_each_line(struct ledger *l,
 	return rc;
 }
 
-int ledger_fresh(
-	struct ledger *l, const struct ledger_line *line, int64_t after, int64_t *ids, int n, struct err *err)
+static int get_part(struct ledger *l, enum query q, const struct ledger_line *line, int64_t old_id,
+	int64_t now_us, int64_t *ids, int n, struct err *err)
 {
-	sqlite3_stmt *s = use(l, Q_FRESH);
+	sqlite3_stmt *s = use(l, q);
 
-	bind_line(l, s, line);
-	bind_i64(l, s, 4, after);
+	bind_text(l, s, 1, line->watch);
+	bind_text(l, s, 2, line->host);
+	if (q != Q_FRESH_CERTAIN && q != Q_DUE_CERTAIN)
+		bind_i64(l, s, 3, old_id);
+	if (now_us > 0)
+		bind_i64(l, s, 4, now_us);
 	bind_i64(l, s, 5, n);
 	return get_ids(l, s, ids, n, err);
 }
 
-int ledger_due(struct ledger *l, const struct ledger_line *line, int64_t now_us, int64_t *ids, int n,
-	struct err *err)
+int ledger_fresh(struct ledger *l, const struct ledger_line *line, enum ledger_part part, int64_t old_id,
+	int64_t *ids, int n, struct err *err)
 {
-	sqlite3_stmt *s = use(l, Q_DUE);
+	static const enum query queries[] = {[LEDGER_CERTAIN] = Q_FRESH_CERTAIN,
+		[LEDGER_YOUNG] = Q_FRESH_YOUNG,
+		[LEDGER_OLD] = Q_FRESH_OLD};
 
-	bind_line(l, s, line);
-	bind_i64(l, s, 4, now_us);
-	bind_i64(l, s, 5, n);
-	return get_ids(l, s, ids, n, err);
+	return get_part(l, queries[part], line, old_id, 0, ids, n, err);
+}
+
+int ledger_due(struct ledger *l, const struct ledger_line *line, enum ledger_part part, int64_t old_id,
+	int64_t now_us, int64_t *ids, int n, struct err *err)
+{
+	static const enum query queries[] = {
+		[LEDGER_CERTAIN] = Q_DUE_CERTAIN, [LEDGER_YOUNG] = Q_DUE_YOUNG, [LEDGER_OLD] = Q_DUE_OLD};
+
+	return get_part(l, queries[part], line, old_id, now_us, ids, n, err);
 }
 
 int ledger_next_due(
@@ -1222,6 +1264,19 @@ int ledger_clamp_due(struct ledger *l, const struct ledger_line *line, int64_t l
 	s = use(l, Q_CLAMP);
 	bind_line(l, s, line);
 	bind_i64(l, s, 4, latest_us);
+	return change(l, s, err);
+}
+
+int ledger_postpone(struct ledger *l, int64_t id, int64_t until_us, struct err *err)
+{
+	sqlite3_stmt *s;
+	int rc = begin(l, err);
+
+	if (rc < 0)
+		return rc;
+	s = use(l, Q_POSTPONE);
+	bind_i64(l, s, 1, id);
+	bind_i64(l, s, 2, until_us);
 	return change(l, s, err);
 }
 
@@ -1273,8 +1328,8 @@ int ledger_set_retry(struct ledger *l, const struct ledger_row *r, struct err *e
 	return change_one(l, s, err);
 }
 
-int ledger_set_failed(struct ledger *l, const struct ledger_row *r, const char *reason, const char *detail,
-	int64_t now_us, struct err *err)
+int ledger_set_closed(struct ledger *l, const struct ledger_row *r, enum ledger_state state,
+	const char *reason, const char *detail, int64_t now_us, struct err *err)
 {
 	sqlite3_stmt *s;
 	int rc = begin(l, err);
@@ -1288,6 +1343,7 @@ int ledger_set_failed(struct ledger *l, const struct ledger_row *r, const char *
 	bind_text(l, s, 4, reason);
 	bind_text(l, s, 5, detail);
 	bind_i64(l, s, 6, now_us);
+	bind_text(l, s, 7, ledger_state_name(state));
 	return change_one(l, s, err);
 }
 
@@ -1551,4 +1607,11 @@ int ledger_set_meta(struct ledger *l, const char *name, const char *value, struc
 	if (value)
 		bind_text(l, s, 2, value);
 	return change(l, s, err);
+}
+
+int ledger_newest_id(struct ledger *l, int64_t *ret, struct err *err)
+{
+	int rc = get_one(l, use(l, Q_NEWEST_ID), 0, ret, err);
+
+	return rc < 0 ? rc : 0;
 }

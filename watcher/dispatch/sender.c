@@ -10,6 +10,10 @@
  * Time: rows keep the wall-clock time of their next try. To stay independent of somebody setting the clock,
  * "now" is the wall clock of the start plus what the monotonic clock has counted since.
  *
+ * A row that was not sent within a minute, or was there before the start, is old: its watcher must have
+ * looked at the file again before it goes out (dispatch/doubt), unless it may be out already or a person has
+ * released it unchecked. How old a row is tell the highest row numbers of the last minute, not a clock.
+ *
  * How long a row was tried (retry_for) is the sum of the pauses that were really waited for, so neither being
  * stopped nor an outage of the network eats it up.
  */
@@ -25,13 +29,19 @@
 #include "base/map.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "core/age.h"
 #include "core/backoff.h"
 #include "core/rate.h"
 #include "core/request.h"
+#include "dispatch/doubt.h"
 #include "dispatch/jobs.h"
 
 #define PAGE_ROWS 64
-#define GIVE_UP_AFTER 3 /* probes without success: enough for a scan to end */
+#define REPLACED_PAUSE_US (30 * US_PER_S)
+#define UNSURE_FIRST_US (2 * US_PER_S)
+#define UNSURE_LAST_US (60 * US_PER_S)
+#define LEFT_OUT_MAX 4096 /* rows that cannot be read, before the ledger counts as damaged */
+#define GIVE_UP_AFTER 3	  /* probes without success: enough for a scan to end */
 #define SHOWN_BYTES 1024
 #define WORDS_BYTES 512
 
@@ -64,11 +74,14 @@ struct line { /* a watch at a host */
 	struct pause pause;
 	int64_t out;
 	int64_t pending;	/* of a configured watch */
-	int64_t ids[PAGE_ROWS]; /* fetched, not yet served */
+	int64_t ids[PAGE_ROWS]; /* fetched, not yet served; never old ones */
 	int n, pos;
-	int64_t after;	/* rows never tried were fetched up to this one */
-	bool look;	/* the ledger may have more */
-	int64_t due_us; /* monotonic: when to look again; INT64_MAX: never */
+	bool fresh;	     /* they were never tried, and old ones that are confirmed go first */
+	bool look;	     /* the ledger may have more */
+	bool look_old;	     /* of old ones */
+	struct doubt *doubt; /* about those; NULL: nobody can be asked */
+	int64_t vanished;    /* rows of this transaction */
+	int64_t due_us;	     /* monotonic: when to look again; INT64_MAX: never */
 };
 
 enum slot_state { SLOT_CHOSEN, SLOT_OUT, SLOT_ANSWERED };
@@ -99,6 +112,9 @@ struct slot { /* a row on its way */
 struct sender {
 	struct loop *loop;
 	const struct conf *conf;
+	struct sender_asker asker;
+	struct age age;
+	struct map *left_out; /* rows that cannot be read */
 	struct ledger *ledger;
 	struct scribe *scribe;
 	int64_t wall_us, mono_us; /* of the start */
@@ -197,8 +213,7 @@ static void tell_line(struct line *line, const struct slot *slot)
 static void line_restart(struct line *line)
 {
 	line->n = line->pos = 0;
-	line->after = 0;
-	line->look = true;
+	line->look = line->look_old = true;
 }
 
 /* The server asks for a pause, and speaks for the whole workspace. */
@@ -362,7 +377,7 @@ static int apply_failed(
 	int rc;
 
 	row->failures++;
-	rc = ledger_set_failed(s->ledger, row, reason, slot->message, now_us, err);
+	rc = ledger_set_closed(s->ledger, row, LEDGER_FAILED, reason, slot->message, now_us, err);
 	if (rc == 0)
 		rc = scribe_start(s->scribe, EVENT_START_FAILED, row->watch, row->token, row->failures, &f,
 			&x, now_us, err);
@@ -503,48 +518,264 @@ static int apply_answers(struct sender *s, struct err *err)
 	return 0;
 }
 
-/* ---- choosing ---- */
+/* ---- fetching ---- */
+
+static bool certain_only(const struct line *line)
+{
+	return line->conf == NULL;
+}
 
 static struct ledger_line key_of(const struct line *line)
 {
-	return (struct ledger_line){
-		.watch = line->watch, .host = line->lane->conf->host_token, .sent_only = line->conf == NULL};
+	return (struct ledger_line){.watch = line->watch,
+		.host = line->lane->conf->host_token,
+		.certain_only = certain_only(line)};
 }
 
-/* Drops the rows that are on their way already; a page is filled with others. */
-static int keep_free(const struct sender *s, struct line *line, int64_t *ids, int n)
+/* Rows that come along with a page and are dropped from it. */
+static size_t in_the_way(const struct sender *s, const struct line *line)
 {
-	for (int i = 0; i < n && line->n < PAGE_ROWS; i++)
-		if (!map_get_u64(s->by_id, (uint64_t)ids[i]))
-			line->ids[line->n++] = ids[i];
-	return line->n;
+	return (size_t)line->out + map_count(s->left_out) + (line->doubt ? doubt_count(line->doubt) : 0);
 }
 
-/* Fetches the next page of a line. 0 or -errno */
-static int fetch(struct sender *s, struct line *line, int64_t now_us, struct err *err)
+static bool is_in_the_way(const struct sender *s, const struct line *line, int64_t id)
+{
+	return map_get_u64(s->by_id, (uint64_t)id) || map_get_u64(s->left_out, (uint64_t)id) ||
+	       (line->doubt && doubt_has(line->doubt, id));
+}
+
+/* Rows up to this one are old to a line. */
+static int64_t old_id_of(const struct sender *s, const struct line *line)
+{
+	return line->doubt ? s->age.old_id : 0;
+}
+
+/* One kind of rows into ids, those apart that are on their way already. Returns how many or -errno. */
+static int fetch_part(struct sender *s, const struct line *line, enum ledger_part part, bool due,
+	int64_t now_us, int64_t ids[PAGE_ROWS], struct err *err)
 {
 	struct ledger_line key = key_of(line);
-	int room = PAGE_ROWS + (int)line->out; /* rows on their way come along */
-	CLEANUP_FREE int64_t *ids = mem_array((size_t)room, sizeof(*ids));
-	int64_t wall_us = steady_wall_us(s, now_us), due_us;
-	int n;
+	int room = PAGE_ROWS + (int)in_the_way(s, line), kept = 0;
+	CLEANUP_FREE int64_t *found = mem_array((size_t)room, sizeof(*found));
+	int n = due ? ledger_due(s->ledger, &key, part, old_id_of(s, line), steady_wall_us(s, now_us), found,
+			      room, err)
+		    : ledger_fresh(s->ledger, &key, part, old_id_of(s, line), found, room, err);
 
-	line->n = line->pos = 0;
-	n = ledger_due(s->ledger, &key, wall_us, ids, room, err);
-	if (n < 0 || keep_free(s, line, ids, n) > 0)
-		return n < 0 ? n : 0;
-	n = ledger_fresh(s->ledger, &key, line->after, ids, room, err);
-	if (n < 0)
-		return n;
-	if (n > 0)
-		line->after = ids[n < PAGE_ROWS ? n - 1 : PAGE_ROWS - 1];
-	if (keep_free(s, line, ids, n < PAGE_ROWS ? n : PAGE_ROWS) > 0)
-		return 0;
-	line->look = n > 0;
-	n = ledger_next_due(s->ledger, &key, wall_us, &due_us, err);
-	line->due_us = n > 0 ? mono_of(s, due_us) : INT64_MAX;
+	for (int i = 0; i < n && kept < PAGE_ROWS; i++)
+		if (!is_in_the_way(s, line, found[i]))
+			ids[kept++] = found[i];
+	return n < 0 ? n : kept;
+}
+
+/* Fetches a page of a line. 0 or -errno */
+static int fetch_page(
+	struct sender *s, struct line *line, enum ledger_part part, bool due, int64_t now_us, struct err *err)
+{
+	int n = fetch_part(s, line, part, due, now_us, line->ids, err);
+
+	line->pos = 0;
+	line->n = n > 0 ? n : 0;
+	line->fresh = part == LEDGER_YOUNG && !due;
 	return n < 0 ? n : 0;
 }
+
+/* Rows whose time has come again, and those that may be out. 0 or -errno */
+static int fetch_urgent(struct sender *s, struct line *line, int64_t now_us, struct err *err)
+{
+	int rc = fetch_page(s, line, LEDGER_CERTAIN, true, now_us, err);
+
+	if (rc == 0 && line->n == 0 && !certain_only(line))
+		rc = fetch_page(s, line, LEDGER_YOUNG, true, now_us, err);
+	if (rc == 0 && line->n == 0)
+		rc = fetch_page(s, line, LEDGER_CERTAIN, false, now_us, err);
+	return rc;
+}
+
+static int fetch_fresh(struct sender *s, struct line *line, int64_t now_us, struct err *err)
+{
+	struct ledger_line key = key_of(line);
+	int64_t due_us;
+	int rc = 0;
+
+	if (!certain_only(line))
+		rc = fetch_page(s, line, LEDGER_YOUNG, false, now_us, err);
+	if (rc < 0 || line->n > 0)
+		return rc;
+	line->look = false;
+	rc = ledger_next_due(s->ledger, &key, steady_wall_us(s, now_us), &due_us, err);
+	line->due_us = rc > 0 ? mono_of(s, due_us) : INT64_MAX;
+	return rc < 0 ? rc : 0;
+}
+
+/* A row that cannot be read: the others must not wait for it. */
+static int leave_out(struct sender *s, int64_t id, struct err *err)
+{
+	if (map_count(s->left_out) >= LEFT_OUT_MAX)
+		return err_set(err, ERR_INPUT, EUCLEAN, "the ledger has too many rows that cannot be read");
+	log_error("%s; it is left out", err->text);
+	(void)map_put_u64(s->left_out, (uint64_t)id, s);
+	return 0;
+}
+
+/* ---- asking ---- */
+
+static bool can_ask(const struct sender *s, const struct line *line)
+{
+	return line->doubt && !certain_only(line) && s->asker.may_ask(line->watch, s->asker.arg);
+}
+
+/* 1: asked, 0: cannot be asked now, -errno */
+static int ask_about(struct sender *s, struct line *line, int64_t id, int64_t now_us, struct err *err)
+{
+	struct wire_known known;
+	struct ledger_row row;
+	int rc = ledger_row(s->ledger, id, &row, err);
+
+	if (rc == -EBADMSG) {
+		rc = leave_out(s, id, err);
+		return rc < 0 ? rc : 1;
+	}
+	if (rc <= 0)
+		return rc < 0 ? rc : 1;
+	known = (struct wire_known){
+		.relpath = row.relpath,
+		.size = row.version.size,
+		.mtime_ns = row.version.mtime_ns,
+		.ino = (int64_t)row.version.ino,
+		.ends = row.version.ends,
+	};
+
+	rc = s->asker.ask(line->watch, row.root, id, &known, s->asker.arg);
+	ledger_row_done(&row);
+	if (rc == -EBUSY) {
+		doubt_busy(line->doubt, now_us);
+		return 0;
+	}
+	doubt_asked(line->doubt, id);
+	if (rc < 0) /* its directory is not watched any more */
+		doubt_answered(line->doubt, id, WIRE_UNSURE, now_us);
+	return 1;
+}
+
+static int ask_about_each(struct sender *s, struct line *line, const int64_t *ids, int n, int64_t now_us,
+	size_t *room, struct err *err)
+{
+	int rc = 1;
+
+	for (int i = 0; i<n && * room> 0 && rc > 0; i++) {
+		rc = ask_about(s, line, ids[i], now_us, err);
+		*room -= rc > 0;
+	}
+	if (rc == 0)
+		*room = 0;
+	return rc < 0 ? rc : 0;
+}
+
+/* Asks about the next old rows. 0 or -errno */
+static int ask_ahead(struct sender *s, struct line *line, int64_t now_us, struct err *err)
+{
+	int64_t ids[PAGE_ROWS];
+	size_t room = line->look_old && can_ask(s, line) ? doubt_room(line->doubt, now_us) : 0;
+	int n, rc, found;
+
+	if (room == 0)
+		return 0;
+	n = found = fetch_part(s, line, LEDGER_OLD, true, now_us, ids, err);
+	rc = n < 0 ? n : ask_about_each(s, line, ids, n, now_us, &room, err);
+	if (rc < 0 || room == 0)
+		return rc;
+	n = fetch_part(s, line, LEDGER_OLD, false, now_us, ids, err);
+	rc = n < 0 ? n : ask_about_each(s, line, ids, n, now_us, &room, err);
+	line->look_old = found + n > 0; /* once more, when these are answered */
+	return rc;
+}
+
+/* How long until an old row that nobody can tell anything about is asked about again: grows with its age. */
+static int64_t unsure_pause_us(const struct sender *s, const struct ledger_row *row, int64_t now_us)
+{
+	int64_t age_us = steady_wall_us(s, now_us) - row->completed_us;
+
+	if (age_us / 8 < UNSURE_FIRST_US)
+		return UNSURE_FIRST_US;
+	return age_us / 8 < UNSURE_LAST_US ? age_us / 8 : UNSURE_LAST_US;
+}
+
+static int apply_gone_file(struct sender *s, const struct ledger_row *row, struct err *err)
+{
+	int64_t now_us = clock_wall_us();
+	int rc = ledger_set_state(s->ledger, row->id, LEDGER_VANISHED, "",
+		"the file was gone before its run was started", "", now_us, err);
+
+	return rc < 0 ? rc
+		      : scribe_gone(s->scribe, EVENT_FILE_VANISHED, row, 1, "its run to be started",
+				row->completed_us, now_us, err);
+}
+
+static int refuse_row(struct sender *s, struct line *line, const struct ledger_row *row,
+	enum wire_verdict verdict, struct err *err)
+{
+	int64_t now_us = clock_mono_us(), pause_us;
+
+	if (row->state != LEDGER_PENDING || row->sent || row->unchecked)
+		return 0; /* somebody else was quicker */
+	if (verdict == WIRE_GONE) {
+		line->vanished++;
+		return apply_gone_file(s, row, err);
+	}
+	pause_us = verdict == WIRE_REPLACED ? REPLACED_PAUSE_US : unsure_pause_us(s, row, now_us);
+	return ledger_postpone(s->ledger, row->id, steady_wall_us(s, now_us + pause_us), err);
+}
+
+struct refusing {
+	struct sender *s;
+	struct line *line;
+	struct err *err;
+};
+
+static int refuse_id(int64_t id, enum wire_verdict verdict, void *arg)
+{
+	const struct refusing *x = arg;
+	struct ledger_row row;
+	int rc = ledger_row(x->s->ledger, id, &row, x->err);
+
+	if (rc == -EBADMSG)
+		return leave_out(x->s, id, x->err);
+	if (rc <= 0)
+		return rc;
+	rc = refuse_row(x->s, x->line, &row, verdict, x->err);
+	ledger_row_done(&row);
+	return rc;
+}
+
+/* What the answers of watchers make of rows. */
+static int apply_verdicts(struct sender *s, struct err *err)
+{
+	int rc = 0;
+
+	for (size_t i = 0; i < s->lines_n && rc == 0; i++) {
+		struct refusing x = {.s = s, .line = s->lines[i], .err = err};
+
+		x.line->vanished = 0;
+		if (x.line->doubt)
+			rc = doubt_each_refused(x.line->doubt, refuse_id, &x);
+	}
+	return rc;
+}
+
+/* Rows that have become old have to be asked about. */
+static int note_ages(struct sender *s, int64_t now_us, struct err *err)
+{
+	int64_t newest;
+	int rc = ledger_newest_id(s->ledger, &newest, err);
+
+	if (rc < 0 || !age_note(&s->age, newest, now_us))
+		return rc;
+	for (size_t i = 0; i < s->lines_n; i++)
+		s->lines[i]->look_old = true;
+	return 0;
+}
+
+/* ---- choosing ---- */
 
 static bool is_free(const struct line *line, int64_t now_us)
 {
@@ -556,6 +787,14 @@ static bool is_free(const struct line *line, int64_t now_us)
 static bool has_row(const struct line *line)
 {
 	return line->pos < line->n || line->look;
+}
+
+/* May this row go out as far as its file is concerned? */
+static bool is_certain(
+	const struct sender *s, const struct line *line, const struct ledger_row *row, int64_t now_us)
+{
+	return row->sent || row->unchecked || row->id > old_id_of(s, line) ||
+	       doubt_is_confirmed(line->doubt, row->id, now_us);
 }
 
 static bool lane_is_free(const struct lane *lane, int64_t now_us)
@@ -577,12 +816,14 @@ static int choose_loaded(struct sender *s, struct line *line, const struct ledge
 		rc = ledger_mark_sent(s->ledger, row->id, err);
 	if (rc < 0)
 		return rc;
+	if (line->doubt)
+		doubt_forget(line->doubt, row->id);
 	slot_new(s, line, row);
 	return 1;
 }
 
 /* Loads the row and makes a slot of it. 1, 0 (not this one), -errno */
-static int choose_row(struct sender *s, struct line *line, int64_t id, struct err *err)
+static int choose_row(struct sender *s, struct line *line, int64_t id, int64_t now_us, struct err *err)
 {
 	struct ledger_row row;
 	int rc;
@@ -591,29 +832,46 @@ static int choose_row(struct sender *s, struct line *line, int64_t id, struct er
 		return 0;
 	rc = ledger_row(s->ledger, id, &row, err);
 	if (rc > 0) {
-		rc = row.state == LEDGER_PENDING ? choose_loaded(s, line, &row, err) : 0;
+		rc = 0;
+		if (row.state == LEDGER_PENDING && is_certain(s, line, &row, now_us))
+			rc = choose_loaded(s, line, &row, err);
 		ledger_row_done(&row);
 	}
-	if (rc != -EBADMSG)
-		return rc;
-	log_error("%s; it is left out", err->text); /* the others must not wait for it */
-	return 0;
+	return rc == -EBADMSG ? leave_out(s, id, err) : rc;
+}
+
+/* 1, 0, -errno */
+static int choose_confirmed(struct sender *s, struct line *line, int64_t id, int64_t now_us, struct err *err)
+{
+	int rc = choose_row(s, line, id, now_us, err);
+
+	if (rc == 0)
+		doubt_forget(line->doubt, id); /* not pending any more, or damaged */
+	return rc;
 }
 
 /* 1: chose one, 0: there is none, -errno */
 static int choose_from_line(struct sender *s, struct line *line, int64_t now_us, struct err *err)
 {
-	while (has_row(line)) {
-		int rc = 0;
+	int rc = ask_ahead(s, line, now_us, err);
 
-		if (line->pos == line->n)
-			rc = fetch(s, line, now_us, err);
-		else
-			rc = choose_row(s, line, line->ids[line->pos++], err);
-		if (rc != 0)
+	while (rc == 0) {
+		int64_t confirmed = line->doubt ? doubt_confirmed(line->doubt, now_us) : 0;
+
+		if (line->pos == line->n && line->look)
+			rc = fetch_urgent(s, line, now_us, err);
+		if (rc < 0)
 			return rc;
+		if (confirmed > 0 && (line->pos == line->n || line->fresh))
+			rc = choose_confirmed(s, line, confirmed, now_us, err);
+		else if (line->pos < line->n)
+			rc = choose_row(s, line, line->ids[line->pos++], now_us, err);
+		else if (line->look)
+			rc = fetch_fresh(s, line, now_us, err);
+		else
+			return 0;
 	}
-	return 0;
+	return rc;
 }
 
 /* Takes from the lines of a lane in turn. 1, 0, -errno */
@@ -666,11 +924,21 @@ static int64_t pause_until(const struct pause *p)
 	return p->failures > 0 ? p->until_us : 0;
 }
 
+/* When there may be a row to choose or to ask about. */
+static int64_t row_time(const struct sender *s, const struct line *line, int64_t now_us)
+{
+	if (has_row(line) || (line->doubt && doubt_confirmed(line->doubt, now_us) > 0))
+		return now_us;
+	if (line->look_old && can_ask(s, line))
+		return sooner_of(line->due_us, doubt_room_us(line->doubt, now_us));
+	return line->due_us;
+}
+
 /* When something may be chosen from this line; INT64_MAX: only after something else happens. */
-static int64_t line_time(const struct line *line, int64_t now_us)
+static int64_t line_time(const struct sender *s, const struct line *line, int64_t now_us)
 {
 	const struct lane *lane = line->lane;
-	int64_t at_us = has_row(line) ? now_us : line->due_us;
+	int64_t at_us = row_time(s, line, now_us);
 
 	if (at_us == INT64_MAX || line->out >= line->max_out || lane->out >= lane->conf->max_requests ||
 		(line->out > 0 && line->pause.failures > 0) || (lane->out > 0 && lane->pause.failures > 0))
@@ -685,7 +953,7 @@ static void set_timer(struct sender *s)
 	int64_t now_us = clock_mono_us(), at_us = INT64_MAX;
 
 	for (size_t i = 0; i < s->lines_n && !s->stopping; i++)
-		at_us = sooner_of(at_us, line_time(s->lines[i], now_us));
+		at_us = sooner_of(at_us, line_time(s, s->lines[i], now_us));
 	if (at_us == INT64_MAX)
 		loop_timer_clear(s->timer);
 	else
@@ -746,8 +1014,9 @@ static void add_line(struct sender *s, const char *watch, const struct conf_watc
 	line->lane = lane;
 	line->watch = mem_strdup(watch);
 	line->conf = conf;
-	line->look = true;
+	line->look = line->look_old = true;
 	line->due_us = INT64_MAX;
+	line->doubt = conf && s->asker.ask ? doubt_new() : NULL;
 	line->max_out = conf && conf->max_requests > 0 ? conf->max_requests : INT64_MAX;
 	rate_init(&line->rate, conf ? conf->rate.count : 0, conf ? conf->rate.per_us : 1, 1, s->mono_us);
 	list_add_tail(&lane->lines, &line->in_lane);
@@ -848,6 +1117,17 @@ static int clamp_due(struct sender *s, struct err *err)
 	return ledger_commit(s->ledger, err);
 }
 
+/* What is there at the start is old, whenever it came. */
+static int begin_age(struct sender *s, struct err *err)
+{
+	int64_t newest;
+	int rc = ledger_newest_id(s->ledger, &newest, err);
+
+	if (rc == 0)
+		age_init(&s->age, newest);
+	return rc;
+}
+
 struct sender *sender_new(const struct sender_options *o, struct err *err)
 {
 	struct sender *s = mem_alloc(sizeof(*s));
@@ -861,10 +1141,12 @@ struct sender *sender_new(const struct sender_options *o, struct err *err)
 	s->mono_us = clock_mono_us();
 	list_init(&s->slots);
 	s->by_id = map_new();
+	s->left_out = map_new();
+	s->asker = o->asker;
 	s->timer = loop_timer_add(o->loop, on_timer, s);
 	buf_init(&s->body, REQUEST_BODY_BYTES);
-	if (add_watches(s, o, err) < 0 || ledger_each_line(o->ledger, line_up, &lining, err) < 0 ||
-		clamp_due(s, err) < 0) {
+	if (begin_age(s, err) < 0 || add_watches(s, o, err) < 0 ||
+		ledger_each_line(o->ledger, line_up, &lining, err) < 0 || clamp_due(s, err) < 0) {
 		sender_free(s);
 		return NULL;
 	}
@@ -883,12 +1165,14 @@ void sender_free(struct sender *s)
 	for (size_t i = 0; i < s->lanes_n; i++)
 		free(s->lanes[i]);
 	for (size_t i = 0; i < s->lines_n; i++) {
+		doubt_free(s->lines[i]->doubt);
 		free(s->lines[i]->watch);
 		free(s->lines[i]);
 	}
 	free(s->lanes);
 	free(s->lines);
 	map_free(s->by_id);
+	map_free(s->left_out);
 	loop_timer_remove(s->timer);
 	buf_done(&s->body);
 	free(s);
@@ -917,14 +1201,49 @@ void sender_gone(struct sender *s, const char *watch, int64_t n)
 	}
 }
 
+static size_t refused_rows(const struct sender *s)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < s->lines_n; i++)
+		n += s->lines[i]->doubt ? doubt_refused(s->lines[i]->doubt) : 0;
+	return n;
+}
+
+void sender_may_ask(struct sender *s, const char *watch)
+{
+	for (size_t i = 0; i < s->lines_n; i++)
+		if (strcmp(s->lines[i]->watch, watch) == 0)
+			s->lines[i]->look_old = true;
+	set_timer(s);
+}
+
+void sender_confirmed(struct sender *s, const char *watch, int64_t id, enum wire_verdict verdict)
+{
+	bool gone = !s->asker.may_ask(watch, s->asker.arg); /* its watcher: the next one is asked */
+
+	for (size_t i = 0; i < s->lines_n; i++) {
+		struct line *line = s->lines[i];
+
+		if (!line->doubt || strcmp(line->watch, watch) != 0)
+			continue;
+		if (gone && verdict == WIRE_UNSURE)
+			doubt_forget(line->doubt, id);
+		else
+			doubt_answered(line->doubt, id, verdict, clock_mono_us());
+		line->look_old = true;
+	}
+	set_timer(s);
+}
+
 bool sender_has_work(struct sender *s)
 {
 	int64_t now_us = clock_mono_us();
 
-	if (s->answered > 0)
+	if (s->answered > 0 || refused_rows(s) > 0)
 		return true;
 	for (size_t i = 0; i < s->lines_n && !s->stopping; i++)
-		if (line_time(s->lines[i], now_us) <= now_us)
+		if (line_time(s, s->lines[i], now_us) <= now_us)
 			return true;
 	set_timer(s);
 	return false;
@@ -935,11 +1254,15 @@ int sender_apply(struct sender *s, struct err *err)
 	int64_t now_us = clock_mono_us();
 	int rc = apply_answers(s, err);
 
+	if (rc == 0)
+		rc = apply_verdicts(s, err);
+	if (rc == 0)
+		rc = note_ages(s, now_us, err);
 	if (rc < 0)
 		return rc;
 	for (size_t i = 0; i < s->lines_n; i++)
 		if (s->lines[i]->due_us <= now_us)
-			s->lines[i]->look = true;
+			s->lines[i]->look = s->lines[i]->look_old = true;
 	return choose(s, now_us, err);
 }
 
@@ -996,8 +1319,23 @@ static void close_slot(struct sender *s, struct slot *slot)
 	slot_free(slot);
 }
 
+/* Verdicts that were applied. */
+static void close_refused(struct sender *s)
+{
+	for (size_t i = 0; i < s->lines_n; i++) {
+		struct line *line = s->lines[i];
+
+		if (!line->doubt || doubt_refused(line->doubt) == 0)
+			continue;
+		line->pending -= line->vanished;
+		line->look = line->look_old = true;
+		doubt_forget_refused(line->doubt);
+	}
+}
+
 void sender_committed(struct sender *s)
 {
+	close_refused(s);
 	LIST_FOREACH_SAFE (it, &s->slots) {
 		struct slot *slot = LIST_OF(it, struct slot, in);
 
@@ -1037,7 +1375,8 @@ struct sender_counts sender_counts(const struct sender *s)
 
 		c.pending += line->pending;
 		c.in_flight += line->out;
-		if (line->pause.failures >= GIVE_UP_AFTER || line->lane->pause.failures >= GIVE_UP_AFTER)
+		if (line->pause.failures >= GIVE_UP_AFTER || line->lane->pause.failures >= GIVE_UP_AFTER ||
+			(line->doubt && doubt_failures(line->doubt) >= GIVE_UP_AFTER))
 			c.given_up += line->pending;
 	}
 	return c;
