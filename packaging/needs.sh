@@ -1,8 +1,9 @@
 # shellcheck shell=sh
-# needs: installs the Debian packages that building, testing or showing brickwatch takes.
-# Sourced by ./check and ./demo; nothing here runs before `needs_install SET…` is called.
+# needs: installs the Debian packages that building, testing, showing or measuring brickwatch takes.
+# Sourced by ./check, ./demo and bench/run; nothing here runs before `needs_install SET…` is called.
 #
-# Sets: build (compile and install), test (everything ./check uses), demo (what ./demo shows).
+# Sets: build (compile and install), test (everything ./check uses), demo (what ./demo shows), bench (what
+# bench/run measures).
 # With nothing missing it costs one dpkg-query and prints nothing.
 
 needs_packages() { # SET: its packages, one a line
@@ -22,6 +23,10 @@ needs_packages() { # SET: its packages, one a line
 		;;
 	demo)
 		printf '%s\n' python3 file
+		;;
+	bench)
+		# What brickwatch is measured against, and what they need.
+		printf '%s\n' curl findutils inotify-tools python3 python3-requests python3-watchdog
 		;;
 	*)
 		echo "needs: no set called $1" >&2
