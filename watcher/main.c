@@ -17,7 +17,7 @@
 #include "sniff/sniffer.h"
 
 static const struct cli_verb *const verbs[] = {
-	&cli_run, &cli_scan, &cli_check, &cli_explain, &cli_events, &cli_config};
+	&cli_run, &cli_scan, &cli_check, &cli_status, &cli_files, &cli_explain, &cli_events, &cli_config};
 
 static void print_verbs(FILE *to)
 {

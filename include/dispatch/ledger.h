@@ -302,6 +302,52 @@ struct ledger_renewal {
 /* Another request for such a row. -EEXIST: the token is taken. */
 int ledger_renew(struct ledger *l, int64_t id, const struct ledger_renewal *r, struct err *err) MUST_CHECK;
 
+/* ---- looking through it, for people: by row number, a stretch at a time, since a look through all of a
+ * large ledger takes seconds ---- */
+
+struct ledger_filter {
+	int state;		    /* enum ledger_state, or -1: any */
+	const char *watch;	    /* "" any */
+	int64_t since_us, until_us; /* last change not before, before; 0: no bound */
+};
+
+/* Rows that pass, with after < id <= through, by id. Returns how many (at most n) or -errno. */
+int ledger_select(struct ledger *l, const struct ledger_filter *f, int64_t after, int64_t through,
+	int64_t *ids, int n, struct err *err) MUST_CHECK;
+/* Rows of this absolute path (every version, in every watch) with id > after, by id. Likewise. */
+int ledger_select_path(
+	struct ledger *l, const char *path, int64_t after, int64_t *ids, int n, struct err *err) MUST_CHECK;
+
+struct ledger_tally {
+	int64_t rows[LEDGER_STATES];
+	int64_t oldest_us[LEDGER_STATES]; /* last change of the one unchanged for longest; 0: there is none */
+};
+
+/* Adds the rows with after < id <= through. On failure the tally is of no use. */
+int ledger_add_tally(
+	struct ledger *l, int64_t after, int64_t through, struct ledger_tally *t, struct err *err) MUST_CHECK;
+
+/* What people want to know of a row beside ledger_row. */
+struct ledger_note {
+	char reason[LEDGER_WORD_BYTES];
+	char *detail, *principal; /* owned: ledger_note_done */
+	int64_t changed_us;
+	bool has_request;
+};
+
+void ledger_note_done(struct ledger_note *n);
+/* 1, 0, -errno */
+int ledger_note(struct ledger *l, int64_t id, struct ledger_note *ret, struct err *err) MUST_CHECK;
+
+/* ---- what an operator does to a row ---- */
+
+/* Pending again, as if it had never been tried, with the request and token it has. sent: it keeps the mark.
+ * unchecked: it is sent although its watch is not configured any more. */
+int ledger_requeue(
+	struct ledger *l, int64_t id, bool sent, bool unchecked, int64_t now_us, struct err *err) MUST_CHECK;
+/* Forgets a row. */
+int ledger_remove(struct ledger *l, int64_t id, struct err *err) MUST_CHECK;
+
 /* ---- small facts, by name: "configuration" (hash of the last one), "paused:WATCH", … ---- */
 
 #define LEDGER_META_BYTES 4096 /* longest value, with NUL */

@@ -72,4 +72,25 @@ void sender_undo(struct sender *s);
 void sender_stop(struct sender *s);
 struct sender_counts sender_counts(const struct sender *s);
 
+/* Pending rows of this watch and host were committed that sender_accepted does not tell: released, tried
+ * again. They may be of a watch or workspace that nothing was sent for so far. */
+void sender_released(struct sender *s, const char *watch, const char *host, int64_t rows);
+/* Chooses nothing of a paused watch. */
+void sender_set_paused(struct sender *s, const char *watch, bool paused);
+
+/* For `status`: a workspace, or (watch not NULL) a watch at a workspace. Borrowed. */
+struct sender_place {
+	const char *workspace, *host, *watch;
+	int64_t job_id;	 /* 0: not configured any more */
+	int64_t pending; /* of a watch: rows that this configuration can send */
+	int64_t in_flight;
+	bool suspended; /* nothing gets through; it is probed */
+	bool slow;	/* asked to wait by the service */
+	bool paused;
+	int64_t until_us; /* monotonic: the next try, when suspended or slow */
+};
+
+/* The i-th, workspaces first. False: there are no more. */
+bool sender_place(const struct sender *s, size_t i, struct sender_place *ret);
+
 #endif

@@ -33,6 +33,8 @@
 #include "core/conf.h"
 #include "core/wire.h"
 #include "dispatch/confirm.h"
+#include "dispatch/control.h"
+#include "dispatch/desk.h"
 #include "dispatch/intake.h"
 #include "dispatch/ledger.h"
 #include "dispatch/link.h"
@@ -40,6 +42,7 @@
 #include "dispatch/renew.h"
 #include "dispatch/scribe.h"
 #include "dispatch/sender.h"
+#include "dispatch/verbs.h"
 
 #define LOCK_FILE "lock"
 #define LOCK_WAIT_US (5 * US_PER_S)
@@ -65,6 +68,7 @@ struct watch_state {
 	bool scanned; /* listed completely since it was attached */
 	bool lost;    /* its folder is gone */
 	bool is_done; /* scan: has nothing left to wait for */
+	struct desk_watch desk;
 };
 
 struct fact { /* a message of a watcher */
@@ -93,8 +97,10 @@ struct dispatcher {
 	struct ledger *ledger, *behind; /* behind: the real one of a dry run */
 	struct scribe scribe;
 	struct intake *intake;
-	struct sender *sender; /* NULL in a dry run */
-	struct outbox *outbox; /* likewise */
+	struct sender *sender;	 /* NULL in a dry run */
+	struct outbox *outbox;	 /* likewise */
+	struct control *control; /* NULL: a dry run, a scan, or it cannot be made */
+	struct desk desk;
 
 	struct watch_state *watches; /* as conf->watches */
 	struct list facts;
@@ -302,6 +308,9 @@ static void detach(struct watch_state *w)
 	link_free(w->link);
 	w->link = NULL;
 	confirm_attach(w->confirm, NULL);
+	wire_page_unmap(w->desk.page);
+	w->desk.page = NULL;
+	desk_detached(&w->d->desk, &w->desk);
 }
 
 /* Keeps a copy of the message until the end of the round. */
@@ -338,6 +347,28 @@ static bool may_read(const struct dispatcher *d)
 	return !d->broken && d->facts_n < FACTS_MAX && d->facts_bytes < FACTS_BYTES_MAX;
 }
 
+/* For `status`. */
+static void note_listing(struct watch_state *w, const struct wire_scanned *m)
+{
+	if (!m->complete)
+		return;
+	w->desk.listing = *m;
+	w->desk.listing.why = NULL;
+	w->desk.listed_us = clock_wall_us();
+}
+
+/* The page of a watcher: what it is doing. */
+static void map_page(struct watch_state *w, struct wire_message *m)
+{
+	struct err err = ERR_INIT;
+
+	if (m->n_fds < 2)
+		return;
+	w->desk.page = wire_page_map(m->fds[1], false, &err);
+	if (!w->desk.page)
+		log_warning("watch %s: %s; where it hangs cannot be shown", w->peer.watch->name, err.text);
+}
+
 static bool on_link(struct link *l, const struct wire_message *m, const char *why, void *arg)
 {
 	struct watch_state *w = arg;
@@ -353,6 +384,10 @@ static bool on_link(struct link *l, const struct wire_message *m, const char *wh
 	/* verdicts are remembered only, which needs no transaction; what was not asked for is a fault */
 	if (m->type == WIRE_CONFIRMED && confirm_take(w->confirm, &m->as.confirmed) == 0)
 		return may_read(w->d);
+	if (w->d->control && desk_take(&w->d->desk, &w->desk, m))
+		return may_read(w->d);
+	if (m->type == WIRE_SCANNED)
+		note_listing(w, &m->as.scanned);
 	add_fact(w, m);
 	return may_read(w->d);
 }
@@ -420,6 +455,7 @@ static void on_attach(struct dispatcher *d, struct wire_message *m)
 	w->peer = (struct intake_peer){.watch = w->peer.watch};
 	w->link = link_new(d->loop, m->fds[0], &d->in, on_link, w, &err);
 	m->fds[0] = -1;
+	map_page(w, m);
 	if (!w->link) {
 		log_error("watch %s: %s", w->peer.watch->name, err.text);
 		return;
@@ -589,6 +625,8 @@ static int apply(struct dispatcher *d, struct err *err)
 	}
 	if (rc == 0)
 		rc = intake_apply(d->intake, clock_wall_us(), err);
+	if (rc == 0 && d->control)
+		rc = control_apply(d->control, err);
 	if (rc == 0 && d->sender)
 		rc = sender_apply(d->sender, err);
 	if (rc < 0)
@@ -609,6 +647,8 @@ static void undo(struct dispatcher *d)
 		if (f->result.announced)
 			f->watch->peer.announced = false;
 	}
+	if (d->control)
+		control_undo(d->control);
 	if (d->sender)
 		sender_undo(d->sender);
 	if (d->outbox)
@@ -711,6 +751,8 @@ static void act(struct dispatcher *d)
 	if (d->outbox)
 		outbox_committed(d->outbox);
 	act_on_facts(d);
+	if (d->control)
+		control_committed(d->control);
 	if (d->sender)
 		sender_committed(d->sender);
 	for (size_t i = 0; i < d->conf->watches_n; i++)
@@ -830,7 +872,8 @@ static void set_wake(struct dispatcher *d, int64_t at_us)
 static bool has_work(const struct dispatcher *d)
 {
 	return d->service_started || !list_is_empty(&d->facts) ||
-	       intake_due_us(d->intake) <= clock_mono_us() || (d->sender && sender_has_work(d->sender)) ||
+	       intake_due_us(d->intake) <= clock_mono_us() ||
+	       (d->control && control_has_work(d->control)) || (d->sender && sender_has_work(d->sender)) ||
 	       (d->outbox && outbox_wants_commit(d->outbox));
 }
 
@@ -921,6 +964,56 @@ static int start_sender(struct dispatcher *d, struct err *err)
 	return d->sender ? 0 : -err->code;
 }
 
+static struct desk_watch *lend_watch(struct desk *desk, size_t i)
+{
+	struct dispatcher *d = LIST_OF(desk, struct dispatcher, desk);
+	struct watch_state *w = &d->watches[i];
+
+	w->desk.peer = &w->peer;
+	w->desk.link = w->link;
+	w->desk.scanned = w->scanned;
+	w->desk.lost = w->lost;
+	return &w->desk;
+}
+
+static bool is_ledger_failing(struct desk *desk)
+{
+	return LIST_OF(desk, struct dispatcher, desk)->broken;
+}
+
+static void fill_desk(struct dispatcher *d)
+{
+	d->desk.conf = d->conf;
+	d->desk.ledger = d->ledger;
+	d->desk.scribe = &d->scribe;
+	d->desk.sender = d->sender;
+	d->desk.outbox = d->outbox;
+	d->desk.control = d->control;
+	d->desk.hash = d->hash;
+	d->desk.watch = lend_watch;
+	d->desk.ledger_is_failing = is_ledger_failing;
+}
+
+/* Files are more important than who asks about them: without the socket the service goes on. */
+static void start_control(struct dispatcher *d)
+{
+	const struct control_options o = {
+		.loop = d->loop,
+		.directory = d->conf->service.runtime_directory,
+		.verbs = verbs_table,
+		.verbs_n = verbs_n,
+		.host = &d->desk,
+	};
+	struct err err = ERR_INIT;
+
+	d->desk.started_us = clock_wall_us();
+	d->control = control_new(&o, &err);
+	if (!d->control)
+		log_warning("%s; going on without: status and the other verbs that ask the service will not "
+			    "work",
+			err.text);
+}
+
 static void make_watches(struct dispatcher *d)
 {
 	d->watches = mem_array(d->conf->watches_n + 1, sizeof(d->watches[0]));
@@ -950,6 +1043,9 @@ static int set_up(struct dispatcher *d, struct err *err)
 	d->intake = intake_new(d->conf, d->ledger, d->behind, &d->scribe, d->dry);
 	d->service_started = d->mode == WIRE_MODE_RUN && !d->dry;
 	d->started_us = clock_mono_us();
+	if (d->mode == WIRE_MODE_RUN && !d->dry)
+		start_control(d);
+	fill_desk(d);
 	d->keeper_io = loop_io_add(d->loop, d->keeper_fd, LOOP_IN, on_keeper, d, err);
 	if (!d->keeper_io)
 		return -err->code;
@@ -959,6 +1055,8 @@ static int set_up(struct dispatcher *d, struct err *err)
 
 static void tear_down(struct dispatcher *d)
 {
+	control_free(d->control);
+	d->control = d->desk.control = NULL;
 	for (size_t i = 0; d->watches && i < d->conf->watches_n; i++)
 		detach(&d->watches[i]);
 	for (size_t i = 0; d->watches && i < d->conf->watches_n; i++)

@@ -143,6 +143,12 @@ enum query {
 	Q_META_SET,
 	Q_META_CLEAR,
 	Q_NEWEST_ID,
+	Q_SELECT,
+	Q_SELECT_PATH,
+	Q_TALLY,
+	Q_NOTE,
+	Q_REQUEUE,
+	Q_REMOVE,
 	QUERIES,
 };
 
@@ -256,6 +262,26 @@ static const char *const query_sql[QUERIES] = {
 	[Q_META_SET] = "INSERT OR REPLACE INTO meta (name, value) VALUES (?1, ?2)",
 	[Q_META_CLEAR] = "DELETE FROM meta WHERE name = ?1",
 	[Q_NEWEST_ID] = "SELECT ifnull(max(id), 0) FROM version",
+	/* NOT INDEXED: in the order of ids, so that a stretch of them costs no more than that stretch */
+	[Q_SELECT] =
+		"SELECT id FROM version NOT INDEXED WHERE id > ?1 AND id <= ?2 AND (?3 = '' OR state = ?3)"
+		" AND (?4 = '' OR watch = ?4) AND changed >= ?5 AND (?6 = 0 OR changed < ?6)"
+		" ORDER BY id LIMIT ?7",
+	/* every directory that is the beginning of the path, and what is left of the path behind it */
+	[Q_SELECT_PATH] = "SELECT v.id FROM root r JOIN version v ON v.root = r.id AND v.relpath ="
+			  " substr(?1, length(r.path) + 2 - (r.path = x'2f'))"
+			  " WHERE substr(?1, 1, length(r.path) + 1 - (r.path = x'2f')) ="
+			  " CASE r.path WHEN x'2f' THEN r.path ELSE CAST(r.path || x'2f' AS BLOB) END"
+			  " AND v.id > ?2 ORDER BY v.id LIMIT ?3",
+	[Q_TALLY] = "SELECT state, count(*), min(changed) FROM version NOT INDEXED WHERE id > ?1 AND id <= ?2"
+		    " GROUP BY state",
+	[Q_NOTE] = "SELECT id, reason, detail, principal, changed, request IS NOT NULL AND token IS NOT NULL"
+		   " FROM version WHERE id = ?1",
+	[Q_REQUEUE] =
+		"UPDATE version SET state = 'pending', reason = '', detail = '', sent = ?2, unchecked = ?3,"
+		" attempts = 0, first_failed = 0, last_failed = 0, next_attempt = 0, tried = 0, changed = ?4"
+		" WHERE id = ?1 AND request IS NOT NULL AND token IS NOT NULL",
+	[Q_REMOVE] = "DELETE FROM version WHERE id = ?1",
 };
 
 static const char *const state_names[LEDGER_STATES] = {
@@ -1614,4 +1640,113 @@ int ledger_newest_id(struct ledger *l, int64_t *ret, struct err *err)
 	int rc = get_one(l, use(l, Q_NEWEST_ID), 0, ret, err);
 
 	return rc < 0 ? rc : 0;
+}
+/* ---- looking through it ---- */
+
+int ledger_select(struct ledger *l, const struct ledger_filter *f, int64_t after, int64_t through,
+	int64_t *ids, int n, struct err *err)
+{
+	sqlite3_stmt *s = use(l, Q_SELECT);
+
+	bind_i64(l, s, 1, after);
+	bind_i64(l, s, 2, through);
+	bind_text(l, s, 3, f->state < 0 ? "" : ledger_state_name((enum ledger_state)f->state));
+	bind_text(l, s, 4, f->watch);
+	bind_i64(l, s, 5, f->since_us > 0 ? f->since_us : INT64_MIN);
+	bind_i64(l, s, 6, f->until_us);
+	bind_i64(l, s, 7, n);
+	return get_ids(l, s, ids, n, err);
+}
+
+int ledger_select_path(
+	struct ledger *l, const char *path, int64_t after, int64_t *ids, int n, struct err *err)
+{
+	sqlite3_stmt *s = use(l, Q_SELECT_PATH);
+
+	bind_path(l, s, 1, path);
+	bind_i64(l, s, 2, after);
+	bind_i64(l, s, 3, n);
+	return get_ids(l, s, ids, n, err);
+}
+
+int ledger_add_tally(
+	struct ledger *l, int64_t after, int64_t through, struct ledger_tally *t, struct err *err)
+{
+	sqlite3_stmt *s = use(l, Q_TALLY);
+	struct columns c = {.s = s};
+	int rc;
+
+	bind_i64(l, s, 1, after);
+	bind_i64(l, s, 2, through);
+	while ((rc = step(l, s, err)) > 0) {
+		enum ledger_state state = get_state(&c, 0);
+		int64_t rows = get_i64(&c, 1, 1), oldest_us = get_i64(&c, 2, INT64_MIN);
+
+		if (c.bad)
+			return finish(l, &c, err);
+		t->rows[state] += rows;
+		if (t->oldest_us[state] == 0 || oldest_us < t->oldest_us[state])
+			t->oldest_us[state] = oldest_us;
+	}
+	return rc;
+}
+
+void ledger_note_done(struct ledger_note *n)
+{
+	free(n->detail);
+	free(n->principal);
+	*n = (struct ledger_note){.detail = NULL};
+}
+
+int ledger_note(struct ledger *l, int64_t id, struct ledger_note *ret, struct err *err)
+{
+	sqlite3_stmt *s = use(l, Q_NOTE);
+	struct columns c = {.s = s};
+	struct ledger_note n = {.detail = NULL};
+	int rc;
+
+	bind_i64(l, s, 1, id);
+	rc = step(l, s, err);
+	if (rc <= 0)
+		return rc;
+	get_text(&c, 1, n.reason, sizeof(n.reason));
+	n.detail = get_copy(&c, 2, LEDGER_LINE_BYTES);
+	n.principal = get_copy(&c, 3, LEDGER_LINE_BYTES);
+	n.changed_us = get_i64(&c, 4, INT64_MIN);
+	n.has_request = get_i64(&c, 5, 0) != 0;
+	rc = finish(l, &c, err);
+	if (rc > 0)
+		*ret = n;
+	else
+		ledger_note_done(&n);
+	return rc;
+}
+
+/* ---- what an operator does to a row ---- */
+
+int ledger_requeue(struct ledger *l, int64_t id, bool sent, bool unchecked, int64_t now_us, struct err *err)
+{
+	sqlite3_stmt *s;
+	int rc = begin(l, err);
+
+	if (rc < 0)
+		return rc;
+	s = use(l, Q_REQUEUE);
+	bind_i64(l, s, 1, id);
+	bind_i64(l, s, 2, sent);
+	bind_i64(l, s, 3, unchecked);
+	bind_i64(l, s, 4, now_us);
+	return change_one(l, s, err);
+}
+
+int ledger_remove(struct ledger *l, int64_t id, struct err *err)
+{
+	sqlite3_stmt *s;
+	int rc = begin(l, err);
+
+	if (rc < 0)
+		return rc;
+	s = use(l, Q_REMOVE);
+	bind_i64(l, s, 1, id);
+	return change_one(l, s, err);
 }

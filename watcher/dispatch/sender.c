@@ -69,6 +69,7 @@ struct line { /* a watch at a host */
 	char *watch;
 	const struct conf_watch
 		*conf; /* NULL: no longer configured; then only what may be out already is sent */
+	bool paused;
 	struct rate rate;
 	int64_t max_out;
 	struct pause pause;
@@ -779,7 +780,7 @@ static int note_ages(struct sender *s, int64_t now_us, struct err *err)
 
 static bool is_free(const struct line *line, int64_t now_us)
 {
-	if (is_waiting(&line->pause, now_us) || (line->pause.failures > 0 && line->out > 0))
+	if (line->paused || is_waiting(&line->pause, now_us) || (line->pause.failures > 0 && line->out > 0))
 		return false;
 	return line->out < line->max_out && rate_next_us(&line->rate, now_us) <= now_us;
 }
@@ -940,8 +941,9 @@ static int64_t line_time(const struct sender *s, const struct line *line, int64_
 	const struct lane *lane = line->lane;
 	int64_t at_us = row_time(s, line, now_us);
 
-	if (at_us == INT64_MAX || line->out >= line->max_out || lane->out >= lane->conf->max_requests ||
-		(line->out > 0 && line->pause.failures > 0) || (lane->out > 0 && lane->pause.failures > 0))
+	if (line->paused || at_us == INT64_MAX || line->out >= line->max_out ||
+		lane->out >= lane->conf->max_requests || (line->out > 0 && line->pause.failures > 0) ||
+		(lane->out > 0 && lane->pause.failures > 0))
 		return INT64_MAX;
 	at_us = later_of(at_us, later_of(pause_until(&line->pause), pause_until(&lane->pause)));
 	return later_of(
@@ -1380,4 +1382,70 @@ struct sender_counts sender_counts(const struct sender *s)
 			c.given_up += line->pending;
 	}
 	return c;
+}
+
+void sender_released(struct sender *s, const char *watch, const char *host, int64_t rows)
+{
+	const struct sender_options o = {.conf = s->conf, .only_watch = ""};
+	const struct conf_watch *conf = conf_watch_find(s->conf, watch);
+	struct lining lining = {.s = s, .o = &o};
+	struct lane *lane = find_lane(s, host);
+	struct line *line;
+
+	if (conf && conf->workspace && strcmp(conf->workspace->host_token, host) == 0)
+		lane = lane_of(s, conf->workspace);
+	line = lane ? find_line(s, watch, lane) : NULL;
+	if (line) {
+		line_restart(line);
+		line->pending += line->conf ? rows : 0;
+	} else {
+		(void)line_up(watch, host, rows, &lining);
+	}
+	set_timer(s);
+}
+
+void sender_set_paused(struct sender *s, const char *watch, bool paused)
+{
+	for (size_t i = 0; i < s->lines_n; i++)
+		if (strcmp(s->lines[i]->watch, watch) == 0)
+			s->lines[i]->paused = paused;
+	set_timer(s);
+}
+
+static void place_of_lane(const struct lane *lane, struct sender_place *ret)
+{
+	*ret = (struct sender_place){
+		.workspace = lane->conf->name,
+		.host = lane->conf->host_token,
+		.in_flight = lane->out,
+		.suspended = lane->pause.told,
+		.slow = !lane->pause.told && lane->pause.failures > 0,
+		.until_us = lane->pause.until_us,
+	};
+}
+
+static void place_of_line(const struct line *line, struct sender_place *ret)
+{
+	*ret = (struct sender_place){
+		.workspace = line->lane->conf->name,
+		.host = line->lane->conf->host_token,
+		.watch = line->watch,
+		.job_id = line->conf ? line->conf->job_id : 0,
+		.pending = line->pending,
+		.in_flight = line->out,
+		.suspended = line->pause.failures > 0,
+		.paused = line->paused,
+		.until_us = line->pause.until_us,
+	};
+}
+
+bool sender_place(const struct sender *s, size_t i, struct sender_place *ret)
+{
+	if (i < s->lanes_n)
+		place_of_lane(s->lanes[i], ret);
+	else if (i - s->lanes_n < s->lines_n)
+		place_of_line(s->lines[i - s->lanes_n], ret);
+	else
+		return false;
+	return true;
 }

@@ -27,6 +27,7 @@
 #include "core/filetype.h"
 #include "core/rules.h"
 #include "sense/explain.h"
+#include "sense/inventory.h"
 #include "sense/judge.h"
 #include "sense/probe.h"
 #include "sense/recheck.h"
@@ -659,6 +660,10 @@ static void watcher_on_message(void *arg, struct wire_message *m)
 		walk_pass(w->s.walk, "rescan");
 	} else if (m->type == WIRE_CONFIRM) {
 		recheck_answer(&w->s, &m->as.confirm);
+	} else if (m->type == WIRE_COUNT) {
+		inventory_count(&w->s);
+	} else if (m->type == WIRE_LIST) {
+		inventory_list(&w->s, &m->as.list);
 	} else {
 		log_error("unexpected message \"%s\" from the dispatcher; ignored", wire_type_name(m->type));
 	}

@@ -1,0 +1,39 @@
+/*
+ * client: asks the running service, over its control socket.
+ */
+#ifndef CLI_CLIENT_H
+#define CLI_CLIENT_H
+
+#include <stddef.h>
+#include "base/err.h"
+#include "base/json.h"
+#include "core/conf.h"
+#include "core/wire.h"
+
+struct client;
+
+/* -ENOENT: no service runs (no socket, or nobody listens on it); -errno with *err. */
+int client_open(const struct conf *conf, struct client **ret, struct err *err) MUST_CHECK;
+void client_close(struct client *c); /* takes NULL */
+
+struct client_command {
+	struct wire_command command; /* client_ask fills in protocol */
+	const char *const *operands;
+	size_t operands_n;
+	/* each record of the answer: its text, and parsed */
+	void (*record)(const struct wire_record *raw, const struct json *j, void *arg);
+	void *arg;
+};
+
+/* Texts that are NULL are sent as "". *ret_text (malloc'd, the caller's) is the service's sentence, maybe "".
+ * Returns the exit status that the service tells, or -errno with *err when there was no (whole) answer. */
+int client_ask(struct client *c, struct client_command *q, char **ret_text, struct err *err) MUST_CHECK;
+
+/* The whole of a verb that only asks: says what is wrong, prints the sentence (not when json), returns the
+ * exit status. */
+int client_run(const struct conf *conf, struct client_command *q, bool json);
+/* A path as the service knows it: absolute, without doubled slashes; no link is resolved, no folder looked
+ * at. malloc'd. NULL with *err. */
+char *client_path(const char *operand, struct err *err);
+
+#endif

@@ -1,0 +1,13 @@
+/*
+ * inventory: answers to the dispatcher's `count` and `list`: the files that are not complete yet.
+ */
+#ifndef SENSE_INVENTORY_H
+#define SENSE_INVENTORY_H
+
+#include "sense/state.h"
+
+void inventory_count(struct sense *s);
+/* One page from m->offset on. Files that come or go between two pages may be left out or be there twice. */
+void inventory_list(struct sense *s, const struct wire_list *m);
+
+#endif

@@ -1,0 +1,176 @@
+/*
+ * client: the service answers at once or says why not, so a long silence means that it hangs.
+ */
+#include "cli/client.h"
+
+#include <inttypes.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+#include "base/fs.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/sock.h"
+#include "base/text.h"
+#include "cli/cli.h"
+#include "dispatch/control.h"
+
+#define CLIENT_SILENCE_MS 60000
+
+struct client {
+	int fd;
+	struct wire_message in;
+};
+
+static int client_connect(const char *path, struct err *err)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	CLEANUP_FD int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	int taken;
+
+	if (fd < 0)
+		return err_errno(err, errno, "cannot make a socket");
+	if (strlen(path) >= sizeof(address.sun_path))
+		return err_set(err, ERR_CONF, ENAMETOOLONG, "the path %s is too long for a socket", path);
+	memcpy(address.sun_path, path, strlen(path) + 1);
+	if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) < 0) {
+		if (errno == ENOENT || errno == ECONNREFUSED || errno == ENOTDIR)
+			return err_set(err, ERR_SYSTEM, ENOENT, "the service is not running (%s %s)",
+				errno == ECONNREFUSED ? "nobody listens on" : "no socket at", path);
+		if (errno == EACCES)
+			return err_set(err, ERR_SYSTEM, EACCES,
+				"not permitted to ask the service (%s): be root, its user, or in its group",
+				path);
+		return err_errno(err, errno, "cannot ask the service (%s)", path);
+	}
+	taken = fd;
+	fd = -1;
+	return taken;
+}
+
+int client_open(const struct conf *conf, struct client **ret, struct err *err)
+{
+	CLEANUP_FREE char *path = fs_join(conf->service.runtime_directory, CONTROL_SOCKET);
+	int fd = client_connect(path, err);
+
+	if (fd < 0)
+		return fd;
+	*ret = mem_alloc(sizeof(**ret));
+	(*ret)->fd = fd;
+	return 0;
+}
+
+void client_close(struct client *c)
+{
+	if (!c)
+		return;
+	fs_close(&c->fd);
+	free(c);
+}
+
+static const char *client_text(const char *text)
+{
+	return text ? text : "";
+}
+
+static int client_send(struct client *c, struct client_command *q, struct err *err)
+{
+	const struct wire_empty go = {0};
+	struct wire_command *m = &q->command;
+	int rc;
+
+	m->protocol = WIRE_CONTROL_VERSION;
+	m->watch = client_text(m->watch);
+	m->state = client_text(m->state);
+	m->glob = client_text(m->glob);
+	m->reason = client_text(m->reason);
+	rc = wire_send_wait(c->fd, WIRE_COMMAND, m, NULL, 0);
+	for (size_t i = 0; i < q->operands_n && rc == 0; i++) {
+		const struct wire_operand o = {.bytes = q->operands[i], .bytes_len = strlen(q->operands[i])};
+
+		rc = wire_send_wait(c->fd, WIRE_OPERAND, &o, NULL, 0);
+	}
+	if (rc == 0)
+		rc = wire_send_wait(c->fd, WIRE_GO, &go, NULL, 0);
+	return rc < 0 && rc != -EPIPE ? err_errno(err, -rc, "cannot ask the service") : 0;
+}
+
+static int client_take_record(struct client_command *q, const struct wire_record *m, struct err *err)
+{
+	CLEANUP_JSON struct json *j = json_parse(m->json, m->json_len, err);
+
+	if (!j)
+		return err_prefix(err, "the service's answer");
+	if (q->record)
+		q->record(m, j, q->arg);
+	return 0;
+}
+
+static int client_receive(struct client *c, struct client_command *q, char **ret_text, struct err *err)
+{
+	for (;;) {
+		int rc = sock_wait(c->fd, POLLIN, CLIENT_SILENCE_MS);
+
+		if (rc == -ETIMEDOUT)
+			return err_set(err, ERR_SYSTEM, ETIMEDOUT, "the service does not answer");
+		if (rc == 0)
+			rc = wire_recv(c->fd, &c->in, err);
+		if (rc == 0)
+			return err_set(err, ERR_SYSTEM, ECONNRESET,
+				"the service ended before it had answered, or has too many clients");
+		if (rc < 0)
+			return rc;
+		if (c->in.type == WIRE_DONE) {
+			*ret_text = mem_strdup(c->in.as.done.text);
+			return c->in.as.done.status >= 0 && c->in.as.done.status < 256
+				       ? (int)c->in.as.done.status
+				       : CLI_FAILED;
+		}
+		rc = c->in.type == WIRE_RECORD ? client_take_record(q, &c->in.as.record, err) : 0;
+		wire_message_close(&c->in);
+		if (rc < 0)
+			return rc;
+	}
+}
+
+int client_ask(struct client *c, struct client_command *q, char **ret_text, struct err *err)
+{
+	int rc = client_send(c, q, err);
+
+	return rc < 0 ? rc : client_receive(c, q, ret_text, err);
+}
+
+int client_run(const struct conf *conf, struct client_command *q, bool json)
+{
+	struct client *c = NULL;
+	CLEANUP_FREE char *text = NULL;
+	struct err err = ERR_INIT;
+	int rc = client_open(conf, &c, &err);
+
+	if (rc == -ENOENT) {
+		log_error("%s", err.text);
+		return CLI_NOT_RUNNING;
+	}
+	if (rc == 0)
+		rc = client_ask(c, q, &text, &err);
+	client_close(c);
+	if (rc < 0)
+		return cli_fail(&err);
+	if (text[0] && rc != CLI_DONE)
+		log_error("%s", text);
+	else if (text[0] && !json)
+		(void)printf("%s\n", text);
+	return rc;
+}
+
+char *client_path(const char *operand, struct err *err)
+{
+	CLEANUP_FREE char *here = operand[0] == '/' ? NULL : getcwd(NULL, 0);
+	CLEANUP_FREE char *joined = here ? fs_join(here, operand) : mem_strdup(operand);
+	char *path;
+
+	return fs_normalise(joined, &path, err) == 0 ? path : NULL;
+}

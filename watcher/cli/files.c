@@ -1,0 +1,265 @@
+/*
+ * files: what became of each file. The service is asked, for it also knows what is not complete yet; when
+ * none runs, the ledger is read here.
+ */
+#include "cli/cli.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/text.h"
+#include "cli/client.h"
+#include "dispatch/ledger.h"
+#include "dispatch/report.h"
+
+enum { FILES_STATE = CLI_OPTION_FIRST, FILES_WATCH, FILES_SINCE, FILES_UNTIL, FILES_DAY };
+
+struct files {
+	struct control_request request; /* texts borrowed */
+	const char *day;
+	bool json;
+	int64_t open; /* files in a state that is not an end */
+	bool problem;
+};
+
+static int files_set_day(struct files *f, const char *value, struct err *err)
+{
+	time_t next;
+	struct tm tm;
+	int rc = clock_parse_user(value, clock_wall_us(), &f->request.since_us, err);
+
+	if (rc < 0)
+		return rc;
+	next = (time_t)(f->request.since_us / US_PER_S);
+	if (!localtime_r(&next, &tm) || tm.tm_hour != 0 || tm.tm_min != 0 || tm.tm_sec != 0)
+		return err_set(
+			err, ERR_USAGE, EINVAL, "--day: \"%s\" is not a day such as 2026-01-31", value);
+	tm.tm_mday++; /* a day may have 23 or 25 hours */
+	tm.tm_isdst = -1;
+	next = mktime(&tm);
+	f->request.until_us = (int64_t)next * US_PER_S;
+	f->day = value;
+	return 0;
+}
+
+static int files_take(int opt, const char *value, void *arg, struct err *err)
+{
+	struct files *f = arg;
+
+	switch (opt) {
+	case FILES_STATE:
+		f->request.state = (char *)(uintptr_t)value;
+		if (strcmp(value, "waiting") != 0 && selection_state(value) < 0)
+			return err_set(err, ERR_USAGE, EINVAL, "--state: there is no state \"%s\"", value);
+		return 0;
+	case FILES_WATCH:
+		f->request.watch = (char *)(uintptr_t)value;
+		return 0;
+	case FILES_SINCE:
+		return clock_parse_user(value, clock_wall_us(), &f->request.since_us, err);
+	case FILES_UNTIL:
+		return clock_parse_user(value, clock_wall_us(), &f->request.until_us, err);
+	case FILES_DAY:
+		return files_set_day(f, value, err);
+	default:
+		return -EINVAL;
+	}
+}
+
+static bool files_is_end(const char *state)
+{
+	static const char *const ends[] = {
+		"started", "rejected", "skipped", "superseded", "dropped", "discarded"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(ends); i++)
+		if (strcmp(ends[i], state) == 0)
+			return true;
+	return false;
+}
+
+static const char *files_text(const struct json *j, const char *key)
+{
+	const char *text = json_get_text(j, key);
+
+	return text ? text : "";
+}
+
+static void files_print(const struct json *j)
+{
+	CLEANUP_BUF struct buf b = BUF_INIT(CONTROL_RECORD_BYTES);
+	const char *when = files_text(j, json_get(j, "since") ? "since" : "changed");
+	const char *state = files_text(j, "state"), *run = files_text(j, "run_id");
+	const char *why = files_text(j, json_get(j, "waiting_for") ? "waiting_for" : "reason");
+
+	(void)buf_addf(&b, "%-10s  %.19s  %-12s  ", state, when[0] ? when : "-", files_text(j, "watch"));
+	(void)text_add_printable(&b, files_text(j, "path"), strlen(files_text(j, "path")));
+	if (run[0])
+		(void)buf_addf(&b, "  run %s", run);
+	if (why[0]) {
+		(void)buf_adds(&b, "  (");
+		(void)text_add_printable(&b, why, strlen(why));
+		(void)buf_addc(&b, ')');
+	}
+	(void)puts(buf_str(&b));
+}
+
+static void files_totals(struct files *f, const struct json *totals)
+{
+	CLEANUP_BUF struct buf b = BUF_INIT(4096);
+
+	for (const struct json *it = json_first(totals); it; it = json_next(it)) {
+		const char *state = json_key(it);
+		int64_t n = 0;
+
+		if (json_get_i64(totals, state, &n) < 0 || n == 0)
+			continue;
+		(void)buf_addf(&b, "%s%s %" PRId64, b.len > 0 ? ", " : "", state, n);
+		if (!files_is_end(state))
+			f->open += n;
+	}
+	if (!f->json)
+		(void)printf("%s\n", b.len > 0 ? buf_str(&b) : "no files");
+}
+
+static void files_record(const struct wire_record *raw, const struct json *j, void *arg)
+{
+	struct files *f = arg;
+	const struct json *totals = json_get(j, "totals");
+
+	if (f->json)
+		(void)printf("%.*s\n", (int)raw->json_len, (const char *)raw->json);
+	if (totals) {
+		files_totals(f, totals);
+	} else if (json_get(j, "problem")) {
+		f->problem = true;
+		log_warning("watch %s: %s", files_text(j, "watch"), files_text(j, "problem"));
+	} else if (!f->json) {
+		files_print(j);
+	}
+}
+
+static int files_from_ledger(struct files *f, struct ledger *l, struct err *err)
+{
+	CLEANUP_BUF struct buf json = BUF_INIT(CONTROL_RECORD_BYTES);
+	CLEANUP_FREE struct report_rows *rows = mem_alloc(sizeof(*rows));
+	int rc = selection_init(&rows->at, &f->request, err);
+
+	while (rc >= 0 || rc == -EINPROGRESS) {
+		buf_reset(&json);
+		rc = report_rows_next(rows, l, &json, err);
+		if (rc == 0)
+			return 0;
+		if (rc > 0) {
+			const struct wire_record raw = {.json = buf_str(&json), .json_len = json.len};
+			CLEANUP_JSON struct json *j = json_parse(raw.json, raw.json_len, err);
+
+			if (!j)
+				return -EBADMSG;
+			files_record(&raw, j, f);
+		}
+	}
+	return rc;
+}
+
+/* Without a service. */
+static int files_read(struct files *f, const struct conf *conf, const char *why)
+{
+	struct ledger *l = NULL;
+	struct err err = ERR_INIT;
+	int rc;
+
+	log_info("%s; looking into the ledger", why);
+	if (strcmp(f->request.state, "waiting") == 0) {
+		log_error("which files are not complete yet is known to a running service only");
+		return CLI_NOT_RUNNING;
+	}
+	rc = ledger_open_read_only(conf->service.state_directory, &l, &err);
+	if (rc == 0)
+		rc = files_from_ledger(f, l, &err);
+	ledger_close(l);
+	return rc < 0 ? cli_fail(&err) : CLI_DONE;
+}
+
+static int files_ask(struct files *f, const struct conf *conf)
+{
+	const struct control_request *r = &f->request;
+	struct client_command q = {
+		.command = {.verb = "files",
+			.watch = r->watch,
+			.state = r->state,
+			.glob = r->glob,
+			.since_us = r->since_us,
+			.until_us = r->until_us},
+		.record = files_record,
+		.arg = f,
+	};
+	CLEANUP_FREE char *text = NULL;
+	struct client *c = NULL;
+	struct err err = ERR_INIT;
+	int rc = client_open(conf, &c, &err);
+
+	if (rc == -ENOENT)
+		return files_read(f, conf, err.text);
+	if (rc == 0)
+		rc = client_ask(c, &q, &text, &err);
+	client_close(c);
+	if (rc < 0)
+		return cli_fail(&err);
+	if (text[0])
+		log_error("%s", text);
+	return rc;
+}
+
+static int files_run(const struct cli_verb *verb, int argc, char **argv)
+{
+	static const struct option own[] = {{"state", required_argument, NULL, FILES_STATE},
+		{"watch", required_argument, NULL, FILES_WATCH},
+		{"since", required_argument, NULL, FILES_SINCE},
+		{"until", required_argument, NULL, FILES_UNTIL}, {"day", required_argument, NULL, FILES_DAY}};
+	char none[] = "";
+	struct files f = {.request = {.watch = none, .state = none, .glob = none, .reason = none}};
+	struct cli_common common;
+	struct conf *conf;
+	int rest, rc;
+
+	rc = cli_options(verb, argc, argv, own, ARRAY_SIZE(own), files_take, &f, &common, &rest);
+	if (rc >= 0)
+		return rc;
+	if (argc - rest > 1)
+		return cli_usage(verb, "one GLOB at most (in quotes, else the shell expands it)");
+	if (rest < argc)
+		f.request.glob = argv[rest];
+	f.json = common.json;
+	rc = cli_load(common.config, false, &conf);
+	if (rc != 0)
+		return rc;
+	log_set_level((enum log_level)conf->service.log_level);
+	rc = files_ask(&f, conf);
+	conf_free(conf);
+	return rc == CLI_DONE && f.day && f.open > 0 ? CLI_FAILED : rc;
+}
+
+const struct cli_verb cli_files = {
+	.name = "files",
+	.usage = "[-c FILE] [--state S] [--watch NAME] [--since T] [--until T] [--day D] [--json] [GLOB]",
+	.summary = "What became of each file: waiting (not complete yet), pending, started, rejected, "
+		   "failed, held,\n"
+		   "skipped, vanished, superseded, dropped or discarded. Ends with the totals per state. "
+		   "Asks the\n"
+		   "running service, or reads the ledger when there is none.",
+	.help = "  --state S          in this state only\n"
+		"  --watch NAME       of this watch\n"
+		"  --since T          whose state changed not before; T: RFC 3339, \"2h\" (ago), or a local "
+		"date\n"
+		"  --until T          … before\n"
+		"  --day D            of this local day; exit status 1 unless all of them are started, "
+		"rejected,\n"
+		"                     skipped, superseded, dropped or discarded\n"
+		"  --json             one JSON object a line\n"
+		"  GLOB               such as '*.csv', 'orders/**', or a whole path (beginning with /)\n",
+	.run = files_run,
+};

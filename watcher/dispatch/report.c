@@ -1,0 +1,527 @@
+/*
+ * report: a record at a time, made when the client's socket has room for it.
+ */
+#include "dispatch/report.h"
+
+#include <inttypes.h>
+#include <string.h>
+#include <unistd.h>
+#include "base/clock.h"
+#include "base/fs.h"
+#include "base/mem.h"
+#include "base/text.h"
+#include "dispatch/desk.h"
+
+#define COUNT_PATIENCE_US US_PER_S
+#define DETAIL_BYTES 2048 /* shown of what a server or watcher has said */
+
+static void add_time(struct json_writer *w, const char *key, int64_t at_us)
+{
+	char text[CLOCK_TEXT_BYTES];
+
+	if (at_us > 0)
+		json_add_string(w, key, clock_format_us(at_us, 6, text));
+	else
+		json_add_null(w, key);
+}
+
+void report_add_path(struct json_writer *w, const char *root, const char *relpath)
+{
+	CLEANUP_FREE char *path = relpath[0] ? fs_join(root, relpath) : mem_strdup(root);
+	CLEANUP_BUF struct buf base64 = BUF_INIT(2 * CONTROL_RECORD_BYTES);
+
+	json_add_string(w, "path", path);
+	if (text_is_utf8(path, strlen(path)))
+		return;
+	(void)text_add_base64(&base64, path, strlen(path));
+	json_add_string(w, "path_base64", buf_str(&base64));
+}
+
+/* ---- rows ---- */
+
+static void add_row(struct json_writer *w, const struct ledger_row *r, const struct ledger_note *n)
+{
+	char mtime[CLOCK_TEXT_BYTES];
+
+	json_begin_object(w, NULL);
+	json_add_string(w, "watch", r->watch);
+	report_add_path(w, r->root, r->relpath);
+	json_add_string(w, "state", ledger_state_name(r->state));
+	json_add_string(w, "reason", n->reason[0] ? n->reason : NULL);
+	json_add_bytes(w, "detail", n->detail, strnlen(n->detail, DETAIL_BYTES));
+	add_time(w, "changed", n->changed_us);
+	json_add_i64(w, "size", r->version.size);
+	json_add_string(w, "mtime", clock_format_ns(r->version.mtime_ns, mtime));
+	add_time(w, "completed", r->completed_us);
+	if (r->run_id > 0)
+		json_add_i64(w, "run_id", r->run_id);
+	else
+		json_add_null(w, "run_id");
+	json_add_string(w, "workspace", r->workspace);
+	json_add_i64(w, "job_id", r->job_id);
+	json_add_string(w, "token", r->token[0] ? r->token : NULL);
+	json_add_i64(w, "generation", r->generation);
+	json_add_i64(w, "attempts", r->attempts);
+	add_time(w, "next_attempt", r->state == LEDGER_PENDING ? r->next_attempt_us : 0);
+	json_end_object(w);
+}
+
+static void add_totals(struct json_writer *w, const struct report_rows *r)
+{
+	json_begin_object(w, NULL);
+	json_begin_object(w, "totals");
+	json_add_i64(w, "waiting", r->waiting);
+	for (int state = 0; state < LEDGER_STATES; state++)
+		json_add_i64(w, ledger_state_name((enum ledger_state)state), r->totals[state]);
+	json_end_object(w);
+	json_end_object(w);
+}
+
+int report_rows_next(struct report_rows *r, struct ledger *l, struct buf *json, struct err *err)
+{
+	struct json_writer w = JSON_WRITER(json);
+	bool operand_over;
+
+	while (r->pos < r->n) {
+		struct ledger_row row;
+		struct ledger_note note;
+		int rc = selection_load(&r->at, l, r->ids[r->pos++], &row, &note, err);
+
+		if (rc < 0)
+			return rc;
+		if (rc == 0)
+			continue;
+		add_row(&w, &row, &note);
+		r->totals[row.state]++;
+		ledger_note_done(&note);
+		ledger_row_done(&row);
+		return 1;
+	}
+	if (!selection_is_over(&r->at)) {
+		int rc = selection_page(&r->at, l, r->ids, REPORT_PAGE, &r->n, &operand_over, err);
+
+		r->pos = 0;
+		return rc < 0 ? rc : -EINPROGRESS;
+	}
+	if (r->done)
+		return 0;
+	r->done = true;
+	add_totals(&w, r);
+	return 1;
+}
+
+/* ---- files ---- */
+
+struct files {
+	struct report_rows rows;
+	bool wants_waiting, wants_rows;
+	/* what the watchers have */
+	size_t watch; /* the one that is asked */
+	bool asked, answered;
+	int64_t offset, asked_us;
+	struct buf page; /* of the answer: JSON objects, a line each */
+	size_t pos;
+};
+
+static int files_open(struct control_job *j, struct err *err)
+{
+	struct files *f = j->state;
+	struct control_request r = *j->request;
+	bool is_waiting = strcmp(r.state, "waiting") == 0;
+	char none[] = "";
+	int rc;
+
+	if (is_waiting)
+		r.state = none;
+	rc = selection_init(&f->rows.at, &r, err);
+	if (rc < 0)
+		return rc;
+	f->wants_waiting = (is_waiting || !j->request->state[0]) && r.operands_n == 0;
+	f->wants_rows = !is_waiting;
+	buf_init(&f->page, WIRE_MESSAGE_BYTES);
+	return 0;
+}
+
+static void files_close(struct control_job *j)
+{
+	struct files *f = j->state;
+
+	desk_forget(j->host, j);
+	buf_done(&f->page);
+}
+
+static void files_next_watch(struct files *f)
+{
+	f->watch++;
+	f->asked = f->answered = false;
+	f->offset = 0;
+	f->asked_us = 0;
+	buf_reset(&f->page);
+	f->pos = 0;
+}
+
+static void files_on_page(struct control_job *j, size_t watch, const struct wire_message *m)
+{
+	struct files *f = j->state;
+
+	if (!f->asked || watch != f->watch)
+		return;
+	f->asked = false;
+	f->answered = true;
+	buf_reset(&f->page);
+	f->pos = 0;
+	if (m)
+		(void)buf_add(&f->page, m->as.unsettled.items, m->as.unsettled.items_len);
+}
+
+/* Is the line, which a watcher has sent, what it must be, and selected? */
+static bool files_takes(const struct files *f, const char *line, size_t len)
+{
+	struct err err = ERR_INIT;
+	CLEANUP_JSON struct json *item = json_parse(line, len, &err);
+	const char *path = json_get_text(item, "path"), *since = json_get_text(item, "since");
+	const struct ledger_filter *filter = &f->rows.at.filter;
+	const char *relpath = json_get_text(item, "relpath");
+	int64_t since_us;
+
+	if (!json_is_object(item) || !path || !relpath || !since || clock_parse_rfc3339(since, &since_us) < 0)
+		return false;
+	if (filter->until_us > 0 && since_us >= filter->until_us)
+		return false;
+	return selection_fits(f->rows.at.glob, path, "") || selection_fits(f->rows.at.glob, "", relpath);
+}
+
+/* The next one of the page. 1, 0 */
+static int files_from_page(struct files *f, struct buf *json)
+{
+	while (f->pos < f->page.len) {
+		const char *line = buf_str(&f->page) + f->pos;
+		const char *end = memchr(line, '\n', f->page.len - f->pos);
+		size_t len = end ? (size_t)(end - line) : f->page.len - f->pos;
+
+		f->pos += len + (end ? 1 : 0);
+		f->offset++;
+		if (!files_takes(f, line, len))
+			continue;
+		(void)buf_add(json, line, len);
+		f->rows.waiting++;
+		return 1;
+	}
+	return 0;
+}
+
+/* Asks the watcher in turn. 0: it is asked, -EAGAIN: later, else its watcher cannot be asked */
+static int files_ask(struct control_job *j)
+{
+	struct files *f = j->state;
+	struct desk *d = j->host;
+	const struct wire_list m = {.offset = f->offset};
+	int rc = desk_ask(d, f->watch, DESK_LIST, j, WIRE_LIST, &m, files_on_page);
+
+	if (f->asked_us == 0)
+		f->asked_us = clock_mono_us();
+	f->asked = rc == 0;
+	return rc == -EBUSY ? -EAGAIN : rc;
+}
+
+/* A record about a watch whose files cannot be told. */
+static int files_tell_silent(struct control_job *j, struct buf *json, const char *why)
+{
+	struct files *f = j->state;
+	const struct desk *d = j->host;
+	struct json_writer w = JSON_WRITER(json);
+
+	json_begin_object(&w, NULL);
+	json_add_string(&w, "watch", d->conf->watches[f->watch]->name);
+	json_add_string(&w, "problem", why);
+	json_end_object(&w);
+	j->status = 1;
+	desk_forget(j->host, j);
+	files_next_watch(f);
+	return 1;
+}
+
+static int files_silent(struct control_job *j, struct buf *json)
+{
+	struct files *f = j->state;
+	struct desk *d = j->host;
+	CLEANUP_BUF struct buf why = BUF_INIT(2 * WIRE_PATH_BYTES);
+
+	(void)buf_adds(&why, "what it waits for is not shown: the watch does not answer");
+	if (d->watch(d, f->watch)->page) {
+		CLEANUP_BUF struct buf stall = BUF_INIT(2 * WIRE_PATH_BYTES);
+
+		if (desk_describe_stall(d->watch(d, f->watch), &stall) > 0)
+			(void)buf_addf(&why, ", it is stalled in %s", buf_str(&stall));
+	}
+	return files_tell_silent(j, json, buf_str(&why));
+}
+
+/* 1: a record, 0: no more watches, -EAGAIN */
+static int files_waiting(struct control_job *j, struct buf *json)
+{
+	struct files *f = j->state;
+	struct desk *d = j->host;
+
+	while (f->watch < d->conf->watches_n) {
+		const char *name = d->conf->watches[f->watch]->name;
+		int rc = 0;
+
+		if (f->rows.at.filter.watch[0] && strcmp(f->rows.at.filter.watch, name) != 0) {
+			files_next_watch(f);
+			continue;
+		}
+		if (files_from_page(f, json) > 0)
+			return 1;
+		if (f->answered && f->page.len == 0) {
+			files_next_watch(f);
+			continue;
+		}
+		if (!f->asked)
+			rc = files_ask(j);
+		if (rc < 0 && rc != -EAGAIN)
+			return files_tell_silent(
+				j, json, "what it waits for is not shown: its watcher does not run now");
+		if (clock_mono_us() >= f->asked_us + DESK_PATIENCE_US)
+			return files_silent(j, json);
+		j->wake_at_us = f->asked_us + DESK_PATIENCE_US;
+		return -EAGAIN;
+	}
+	return 0;
+}
+
+static int files_next(struct control_job *j, struct buf *json, struct err *err)
+{
+	struct files *f = j->state;
+	const struct desk *d = j->host;
+	int rc = f->wants_waiting ? files_waiting(j, json) : 0;
+
+	if (rc != 0)
+		return rc;
+	if (!f->wants_rows) { /* just the totals */
+		f->rows.at.last = f->rows.at.after = 0;
+		f->rows.at.operands_n = 0;
+	}
+	return report_rows_next(&f->rows, d->ledger, json, err);
+}
+
+const struct control_verb report_files = {
+	.name = "files",
+	.state_bytes = sizeof(struct files),
+	.open = files_open,
+	.next = files_next,
+	.close = files_close,
+};
+
+/* ---- status ---- */
+
+enum status_part { STATUS_SERVICE, STATUS_WATCHES, STATUS_PLACES, STATUS_COUNTS, STATUS_END };
+
+struct status {
+	enum status_part part;
+	size_t i;
+	int64_t give_up_us;
+	int64_t open;				 /* questions not answered yet */
+	int64_t unsettled[CONF_WATCHES_MAX + 1]; /* -1: not told */
+	struct ledger_tally tally;
+	int64_t after, last;
+};
+
+static void status_on_counts(struct control_job *j, size_t watch, const struct wire_message *m)
+{
+	struct status *s = j->state;
+
+	s->open--;
+	if (m)
+		s->unsettled[watch] = m->as.counts.unsettled;
+}
+
+static int status_open(struct control_job *j, struct err *err)
+{
+	static const struct wire_empty question = {0};
+	struct status *s = j->state;
+	struct desk *d = j->host;
+
+	(void)err;
+	for (size_t i = 0; i < d->conf->watches_n; i++) {
+		s->unsettled[i] = -1;
+		s->open += desk_ask(d, i, DESK_COUNT, j, WIRE_COUNT, &question, status_on_counts) == 0;
+	}
+	s->give_up_us = clock_mono_us() + COUNT_PATIENCE_US;
+	s->last = -1;
+	return 0;
+}
+
+static void status_close(struct control_job *j)
+{
+	desk_forget(j->host, j);
+}
+
+static void add_service(struct json_writer *w, struct desk *d)
+{
+	struct sender_counts c = sender_counts(d->sender);
+
+	json_begin_object(w, NULL);
+	json_add_string(w, "kind", "service");
+	json_add_string(w, "version", BW_VERSION);
+	json_add_i64(w, "pid", getppid()); /* the keeper's: what systemd shows, too */
+	add_time(w, "started", d->started_us);
+	json_add_string(w, "configuration", d->hash);
+	json_add_bool(w, "ledger_failing", d->ledger_is_failing(d));
+	json_add_bool(w, "event_log_failing", outbox_is_failing(d->outbox));
+	json_add_i64(w, "watches", (int64_t)d->conf->watches_n);
+	json_add_i64(w, "runs_started", c.started);
+	json_add_i64(w, "pending", c.pending);
+	json_add_i64(w, "in_flight", c.in_flight);
+	json_end_object(w);
+}
+
+static const char *state_of(const struct desk_watch *w, int64_t stalled_us)
+{
+	if (!w->link)
+		return "down";
+	if (stalled_us >= DESK_STALLED_US)
+		return "stalled";
+	if (w->lost)
+		return "lost";
+	return w->scanned ? "ready" : "listing";
+}
+
+static int is_paused(struct ledger *l, const char *watch, struct err *err)
+{
+	CLEANUP_FREE char *name = mem_printf("paused:%s", watch);
+	CLEANUP_BUF struct buf value = BUF_INIT(LEDGER_META_BYTES);
+
+	return ledger_meta(l, name, &value, err);
+}
+
+static int add_watch(struct json_writer *w, struct desk *d, size_t i, const struct status *s, struct err *err)
+{
+	CLEANUP_BUF struct buf stall = BUF_INIT(3 * WIRE_PATH_BYTES);
+	const struct desk_watch *watch = d->watch(d, i);
+	const struct conf_watch *conf = d->conf->watches[i];
+	int64_t stalled_us = watch->link ? desk_describe_stall(watch, &stall) : 0;
+	int paused = is_paused(d->ledger, conf->name, err);
+
+	if (paused < 0)
+		return paused;
+	json_begin_object(w, NULL);
+	json_add_string(w, "kind", "watch");
+	json_add_string(w, "watch", conf->name);
+	json_add_string(w, "state", state_of(watch, stalled_us));
+	json_add_bool(w, "paused", paused > 0 || conf->paused);
+	json_add_string(w, "method", watch->peer->method);
+	json_add_string(w, "file_system", watch->peer->file_system);
+	json_add_string(w, "limits", watch->peer->limits[0] ? watch->peer->limits : NULL);
+	if (s->unsettled[i] >= 0)
+		json_add_i64(w, "waiting", s->unsettled[i]);
+	else
+		json_add_null(w, "waiting");
+	json_add_string(w, "busy_with", stall.len > 0 ? buf_str(&stall) : NULL);
+	json_add_i64(w, "busy_ms", stalled_us / US_PER_MS);
+	add_time(w, "listed", watch->listed_us);
+	json_add_i64(w, "files", watch->listing.files);
+	json_add_i64(w, "directories", watch->listing.directories);
+	json_add_i64(w, "listing_ms", watch->listing.took_us / US_PER_MS);
+	json_end_object(w);
+	return 1;
+}
+
+static void add_place(struct json_writer *w, const struct sender_place *p)
+{
+	int64_t until_us = p->until_us - clock_mono_us();
+	bool waits = p->suspended || p->slow;
+
+	json_begin_object(w, NULL);
+	json_add_string(w, "kind", p->watch ? "job" : "workspace");
+	if (p->watch)
+		json_add_string(w, "watch", p->watch);
+	json_add_string(w, "workspace", p->workspace);
+	json_add_string(w, "host", p->host);
+	if (p->watch) {
+		json_add_i64(w, "job_id", p->job_id);
+		json_add_i64(w, "pending", p->pending);
+	}
+	json_add_i64(w, "in_flight", p->in_flight);
+	json_add_string(w, "state", p->suspended ? "suspended" : p->slow ? "slow" : "ok");
+	json_add_i64(w, "next_try_ms", waits && until_us > 0 ? until_us / US_PER_MS : 0);
+	json_end_object(w);
+}
+
+static void add_counts(struct json_writer *w, const struct ledger_tally *t)
+{
+	json_begin_object(w, NULL);
+	json_add_string(w, "kind", "counts");
+	for (int state = 0; state < LEDGER_STATES; state++)
+		json_add_i64(w, ledger_state_name((enum ledger_state)state), t->rows[state]);
+	json_begin_object(w, "oldest");
+	for (int state = 0; state < LEDGER_STATES; state++)
+		if (t->rows[state] > 0)
+			add_time(w, ledger_state_name((enum ledger_state)state), t->oldest_us[state]);
+	json_end_object(w);
+	json_end_object(w);
+}
+
+/* Counts a stretch of the ledger. 1: the record, -EINPROGRESS, -errno */
+static int status_counts(struct status *s, struct desk *d, struct json_writer *w, struct err *err)
+{
+	int64_t through;
+	int rc = s->last < 0 ? ledger_newest_id(d->ledger, &s->last, err) : 0;
+
+	if (rc < 0)
+		return rc;
+	if (s->after < s->last) {
+		through = s->after + SELECTION_STRETCH < s->last ? s->after + SELECTION_STRETCH : s->last;
+		rc = ledger_add_tally(d->ledger, s->after, through, &s->tally, err);
+		s->after = through;
+		return rc < 0 ? rc : -EINPROGRESS;
+	}
+	add_counts(w, &s->tally);
+	return 1;
+}
+
+static int status_next(struct control_job *j, struct buf *json, struct err *err)
+{
+	struct status *s = j->state;
+	struct desk *d = j->host;
+	struct json_writer w = JSON_WRITER(json);
+	struct sender_place place;
+	int rc;
+
+	if (s->open > 0 && clock_mono_us() < s->give_up_us) {
+		j->wake_at_us = s->give_up_us;
+		return -EAGAIN;
+	}
+	if (s->part == STATUS_SERVICE) {
+		s->part = STATUS_WATCHES;
+		add_service(&w, d);
+		return 1;
+	}
+	if (s->part == STATUS_WATCHES && s->i < d->conf->watches_n)
+		return add_watch(&w, d, s->i++, s, err);
+	if (s->part == STATUS_WATCHES) {
+		s->part = STATUS_PLACES;
+		s->i = 0;
+	}
+	if (s->part == STATUS_PLACES && sender_place(d->sender, s->i, &place)) {
+		s->i++;
+		add_place(&w, &place);
+		return 1;
+	}
+	if (s->part == STATUS_PLACES) /* counting reads the whole ledger: not for who only asks for health */
+		s->part = j->request->yes ? STATUS_END : STATUS_COUNTS;
+	if (s->part == STATUS_END)
+		return 0;
+	rc = status_counts(s, d, &w, err);
+	if (rc > 0)
+		s->part = STATUS_END;
+	return rc;
+}
+
+const struct control_verb report_status = {
+	.name = "status",
+	.state_bytes = sizeof(struct status),
+	.open = status_open,
+	.next = status_next,
+	.close = status_close,
+};

@@ -1,0 +1,193 @@
+/*
+ * verbs: small ones. What looks is in report, what changes rows in operate.
+ */
+#include "dispatch/verbs.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "dispatch/desk.h"
+#include "dispatch/report.h"
+
+static void say(struct control_job *j, int64_t status, const char *fmt, ...) PRINTF_LIKE(3, 4);
+static void say(struct control_job *j, int64_t status, const char *fmt, ...)
+{
+	va_list ap;
+
+	j->status = status;
+	va_start(ap, fmt);
+	(void)vsnprintf(j->text, sizeof(j->text), fmt, ap);
+	va_end(ap);
+}
+
+/* ---- rescan, pause, resume: one watch (rescan: or all) ---- */
+
+struct watch_verb {
+	bool changes;
+	int64_t asked, absent; /* watches */
+};
+
+static int watch_open(struct control_job *j, struct err *err)
+{
+	const struct desk *d = j->host;
+	const char *name = j->request->watch;
+
+	if (name[0] && desk_find(d, name) < 0)
+		return err_set(err, ERR_USAGE, ENOENT, "the service has no watch \"%.60s\"", name);
+	if (!name[0] && strcmp(j->request->verb, "rescan") != 0)
+		return err_set(err, ERR_USAGE, EINVAL, "which watch?");
+	return 0;
+}
+
+static int write_action(struct control_job *j, struct err *err)
+{
+	struct desk *d = j->host;
+	const struct event_action x = {
+		.verb = j->request->verb,
+		.arguments = j->request->watch,
+		.user = j->request->user,
+		.reason = j->request->reason,
+		.count = -1,
+	};
+
+	return scribe_action(
+		d->scribe, j->request->watch[0] ? j->request->watch : NULL, &x, clock_wall_us(), err);
+}
+
+static void rescan_one(struct desk *d, size_t i, struct watch_verb *v)
+{
+	static const struct wire_empty m = {0};
+	struct desk_watch *w = d->watch(d, i);
+
+	/* one that has not gone out yet is as good */
+	if (w->link && (link_send(w->link, WIRE_RESCAN, &m) != -EMSGSIZE))
+		v->asked++;
+	else
+		v->absent++;
+}
+
+static int rescan_apply(struct control_job *j, struct err *err)
+{
+	return write_action(j, err);
+}
+
+static void rescan_committed(struct control_job *j)
+{
+	struct watch_verb *v = j->state;
+	struct desk *d = j->host;
+
+	for (size_t i = 0; i < d->conf->watches_n; i++)
+		if (!j->request->watch[0] || strcmp(d->conf->watches[i]->name, j->request->watch) == 0)
+			rescan_one(d, i, v);
+	if (v->absent > 0)
+		say(j, 1,
+			"%" PRId64 " of %" PRId64
+			" watches cannot be asked, their watchers do not run now (they list when they start)",
+			v->absent, v->absent + v->asked);
+	else
+		say(j, 0, "listing %" PRId64 " watch%s", v->asked, v->asked == 1 ? "" : "es");
+}
+
+static const struct control_verb verb_rescan = {
+	.name = "rescan",
+	.state_bytes = sizeof(struct watch_verb),
+	.open = watch_open,
+	.apply = rescan_apply,
+	.committed = rescan_committed,
+};
+
+static int set_paused(struct control_job *j, const char *value, enum event_type type, struct err *err)
+{
+	struct watch_verb *v = j->state;
+	struct desk *d = j->host;
+	const char *watch = j->request->watch;
+	CLEANUP_FREE char *name = mem_printf("paused:%s", watch);
+	CLEANUP_BUF struct buf before = BUF_INIT(LEDGER_META_BYTES);
+	CLEANUP_FREE char *detail = mem_printf("by %s", j->request->user);
+	const struct event_watch x = {.method = "", .file_system = "", .detail = detail, .count = -1};
+	int rc = ledger_meta(d->ledger, name, &before, err);
+
+	v->changes = rc >= 0 && (rc > 0) != (value != NULL);
+	if (rc < 0 || !v->changes)
+		return rc < 0 ? rc : 0;
+	rc = ledger_set_meta(d->ledger, name, value, err);
+	if (rc == 0)
+		rc = scribe_watch(d->scribe, type, watch, &x, clock_wall_us(), err);
+	return rc < 0 ? rc : write_action(j, err);
+}
+
+static int pause_apply(struct control_job *j, struct err *err)
+{
+	char now[CLOCK_TEXT_BYTES];
+
+	return set_paused(j, clock_format_us(clock_wall_us(), 0, now), EVENT_WATCH_PAUSED, err);
+}
+
+static void pause_committed(struct control_job *j)
+{
+	const struct watch_verb *v = j->state;
+	struct desk *d = j->host;
+
+	sender_set_paused(d->sender, j->request->watch, true);
+	if (v->changes)
+		log_info("watch %s is paused by %s: its files are accepted and wait", j->request->watch,
+			j->request->user);
+	say(j, 0,
+		v->changes ? "watch %.60s is paused: its files are accepted and wait until `resume`"
+			   : "watch %.60s is paused already",
+		j->request->watch);
+}
+
+static int resume_apply(struct control_job *j, struct err *err)
+{
+	return set_paused(j, NULL, EVENT_WATCH_RESUMED, err);
+}
+
+static void resume_committed(struct control_job *j)
+{
+	const struct watch_verb *v = j->state;
+	struct desk *d = j->host;
+	const struct conf_watch *conf = conf_watch_find(d->conf, j->request->watch);
+	bool by_conf = conf && conf->paused;
+
+	sender_set_paused(d->sender, j->request->watch, by_conf);
+	if (v->changes)
+		log_info("watch %s is resumed by %s", j->request->watch, j->request->user);
+	if (by_conf)
+		say(j, 1, "watch %.60s has `paused = yes` in the configuration", j->request->watch);
+	else
+		say(j, 0, v->changes ? "watch %.60s goes on" : "watch %.60s is not paused",
+			j->request->watch);
+}
+
+static const struct control_verb verb_pause = {
+	.name = "pause",
+	.state_bytes = sizeof(struct watch_verb),
+	.open = watch_open,
+	.apply = pause_apply,
+	.committed = pause_committed,
+};
+
+static const struct control_verb verb_resume = {
+	.name = "resume",
+	.state_bytes = sizeof(struct watch_verb),
+	.open = watch_open,
+	.apply = resume_apply,
+	.committed = resume_committed,
+};
+
+/* ---- */
+
+const struct control_verb *const verbs_table[] = {
+	&report_files,
+	&report_status,
+	&verb_pause,
+	&verb_rescan,
+	&verb_resume,
+};
+
+const size_t verbs_n = ARRAY_SIZE(verbs_table);
