@@ -133,3 +133,294 @@ def test_files_many(service):
     found, totals, _ = files_of(s)
     assert totals == {"started": 1500} and len(found) == 1500
     s.stop()
+
+
+# --- what changes rows ------------------------------------------------------------------------------------------------
+
+def actions(service, verb):
+    return service.events("operator.action", verb=verb)
+
+
+def user():
+    import pwd
+    return pwd.getpwuid(os.geteuid()).pw_name
+
+
+def refuse(service, name, times=1, **options):
+    """run-now is refused for this file, in a way that makes a dead letter."""
+    return service.api.fault("status", status=400, path="run-now", body=name, times=times, **options)
+
+
+def test_retry(service):
+    s = service().start()
+    refuse(s, "a.csv")
+    refuse(s, "b.csv")
+    a, b = s.put("a.csv"), s.put("b.csv")
+    s.wait_event("start.failed", 2)
+    token = json.loads(s.verb("files", "--json", a).out.splitlines()[0])["token"]
+    done = s.verb("retry", a)
+    assert done.status == 0 and "1 file tried again" in done.out, done
+    assert len(s.wait_run(a)) == 1
+    s.check_runs({a: 1})
+    [event] = s.wait_event("operator.action")
+    assert event["verb"] == "retry" and event["user"] == user() and event["count"] == 1, event
+    assert event["arguments"] == a and event["reason"] is None and event["watch"] is None
+    done = s.verb("retry", "--state", "failed", "--watch", "drop", "--reason", "mended")
+    assert done.status == 0, done
+    s.wait_run(b)
+    [_, event] = s.wait_event("operator.action", 2)
+    assert event["reason"] == "mended" and event["watch"] == "drop"
+    done = s.verb("retry", a)
+    assert done.status == 1 and "it is started, not failed" in done.err, done
+    done = s.verb("retry", str(s.drop / "never.csv"))
+    assert done.status == 1 and "knows no such file" in done.err, done
+    assert len(actions(s, "retry")) == 2
+    s.check_runs({a: 1, b: 1})
+    assert token in {r.token for r in s.api.runs}
+    s.check_started()
+    s.stop()
+
+
+def test_retry_when_the_run_exists(service):
+    """The answer was lost, then the job refused: only the token can tell, and it does."""
+    s = service().start()
+    s.api.fault("lose", path="run-now", times=1)
+    refuse(s, "a.csv", times=1)
+    path = s.put("a.csv")
+    [failed] = s.wait_event("start.failed")
+    assert failed["reason"] == "outcome_unknown"
+    assert s.verb("retry", path).status == 0
+    [started] = s.wait_event("run.started")
+    assert [r.run_id for r in s.api.runs] == [started["run_id"]]
+    s.stop()
+
+
+def test_retry_of_what_has_no_request(service):
+    """A name that could not be sent: judged anew, and still refused."""
+    s = service().start()
+    bad = str(s.drop / "{{x}}.csv")
+    s.put("{{x}}.csv")
+    s.wait_event("start.failed")
+    done = s.verb("retry", bad)
+    assert done.status == 0 and "never been judged" in done.out, done
+    s.wait_event("start.failed", 2)
+    s.barrier()
+    s.check_runs({})
+    s.stop()
+
+
+def test_drop(service):
+    s = service().start()
+    refuse(s, "a.csv")
+    path = s.put("a.csv")
+    s.wait_event("start.failed")
+    done = s.verb("drop", path, "--reason", "not needed")
+    assert done.status == 0 and "1 file dropped" in done.out, done
+    found, totals, _ = files_of(s)
+    assert totals == {"dropped": 1} and found[path]["detail"] == "not needed"
+    assert s.verb("retry", path).status == 1
+    assert s.verb("files", "--day", "2000-01-01").status == 0
+    s.stop()
+    s.start()
+    s.barrier()
+    s.check_runs({})
+    s.stop()
+
+
+def test_release_of_rules_changed(service):
+    """Turned away, then passed by other rules: held, and judged when released."""
+    s = service(min_size="1000").start()
+    path = s.put("a.csv")
+    s.wait_event("file.rejected")
+    s.stop()
+    s.watches["drop"]["min_size"] = "1"
+    s.write_configuration()
+    s.start()
+    wait_for(lambda: files_of(s)[1] == {"held": 1}, "held")
+    assert s.verb("retry", path).status == 1
+    done = s.verb("release", path)
+    assert done.status == 0 and "looked at again" in done.out, done
+    s.wait_run(path)
+    s.check_runs({path: 1})
+    [event] = s.wait_event("operator.action", verb="release")
+    assert event["count"] == 1
+    s.stop()
+
+
+def test_release_with_a_request(service):
+    """A file that was there before, touched: held because nobody knows what was in it; then it goes."""
+    s = service(existing="skip")
+    path = s.put("a.csv")
+    s.start()
+    s.stop()
+    os.utime(path, (1, 1))
+    s.start()
+    wait_for(lambda: files_of(s)[1] == {"skipped": 1, "held": 1}, lambda: files_of(s))
+    s.stop()
+    s.start()
+    done = s.verb("release", "--watch", "drop")
+    assert done.status == 0 and "1 file released" in done.out, done
+    s.wait_run(path)
+    s.barrier()
+    s.check_runs({path: 1})
+    s.stop()
+
+
+def test_rerun(service):
+    s = service().start()
+    a, b = s.put("a.csv"), s.put("b.csv")
+    s.wait_event("run.started", 2)
+    refuse(s, "c.csv")
+    c = s.put("c.csv")
+    lost = s.api.fault("status", status=503, path="run-now", body="d.csv", times=None)
+    d = s.put("d.csv")
+    s.wait_event("start.retrying", path=d)
+    refuse(s, "d.csv")
+    s.api.remove_fault(lost)
+    s.wait_event("start.failed", 2)
+    assert s.verb("rerun", a).status == 2
+    done = s.verb("rerun", "--watch", "drop", "--reason", "x")
+    assert done.status == 1 and "4 files would be run again, 1 of them" in done.err and d in done.err, done
+    assert not actions(s, "rerun")
+    done = s.verb("rerun", a, c, "--reason", "new code", "--yes")
+    assert done.status == 0 and "2 files run again" in done.out, done
+    runs = s.wait_run(a, 2)
+    s.wait_run(c)
+    s.wait_event("run.started", 4)
+    first, second = s.events("run.started", path=a)
+    assert (first["generation"], second["generation"]) == (1, 2)
+    assert second["previous_run_id"] == first["run_id"] == runs[0].run.run_id
+    s.barrier()
+    assert s.verb("rescan").status == 0
+    s.barrier()
+    s.check_runs({a: 2, b: 1, c: 1})
+    s.stop()
+    s.start()
+    s.barrier()
+    s.check_runs({a: 2, b: 1, c: 1})
+    assert s.verb("files", "--state", "failed").out.splitlines()[-1] == "failed 1"
+    s.stop()
+
+
+def test_rerun_of_an_older_version(service):
+    """Only the newest version of a file can be run again, else the newest would look new."""
+    s = service().start()
+    path = s.put("a.csv", text("one"))
+    s.wait_event("run.started")
+    s.put("a.csv", text("two, longer"))
+    s.wait_event("run.started", 2)
+    done = s.verb("rerun", path, "--reason", "x", "--yes")
+    assert done.status == 1 and "1 file run again" in done.err and "1 left" in done.err, done
+    s.wait_run(path, 3)
+    assert s.verb("rescan").status == 0
+    s.barrier()
+    s.check_runs({path: 3})
+    s.stop()
+
+
+def test_release_many(service):
+    """More than one chunk, one event."""
+    s = service(min_size="1000", events={"rejected": "no"})
+    paths = [s.put(f"{n}.csv") for n in range(700)]
+    s.start()
+    wait_for(lambda: files_of(s)[1] == {"rejected": 700}, "all rejected")
+    s.stop()
+    s.watches["drop"]["min_size"] = "1"
+    s.write_configuration()
+    s.start()
+    wait_for(lambda: files_of(s)[1] == {"held": 700}, "all held")
+    assert s.verb("release", "--state", "held").status == 0
+    wait_for(lambda: len(s.events("run.started")) == 700, "all started")
+    s.check_runs({p: 1 for p in paths})
+    [event] = s.events("operator.action")
+    assert event["count"] == 700 and event["arguments"] == "--state held"
+    s.stop()
+
+
+def test_usage(service):
+    """What is wrong with the command line is said without a service."""
+    s = service()
+    for words in (["release"], ["retry", "--state", "nothing"], ["rerun", "x"], ["pause"], ["resume"],
+                  ["rescan", "a", "b"], ["drop", "--since", "tomorrowish", "x"], ["status", "x"],
+                  ["files", "a", "b"]):
+        assert s.verb(*words).status == 2, words
+    for words in (["release", "x"], ["rerun", "x", "--reason", "y"], ["pause", "drop"], ["rescan"]):
+        assert s.verb(*words).status == 3, words
+
+
+# --- one watch --------------------------------------------------------------------------------------------------------
+
+def test_pause_and_resume(service):
+    s = service(watches={"drop": {}, "more": {}}).start()
+    done = s.verb("pause", "drop", "--reason", "a freeze")
+    assert done.status == 0, done
+    assert "already" in s.verb("pause", "drop").out
+    path = s.put("a.csv")
+    other = str(s.folder / "more" / "b.csv")
+    put(other, text("b"))
+    s.wait_run(other)
+    wait_for(lambda: files_of(s)[1] == {"started": 1, "pending": 1}, "it waits")
+    assert "paused" in s.verb("status").out
+    assert s.verb("status", "--check").status == 0
+    s.check_runs({other: 1})
+    assert [e["watch"] for e in s.wait_event("watch.paused")] == ["drop"]
+    assert s.verb("resume", "drop").status == 0
+    s.wait_run(path)
+    assert [e["watch"] for e in s.wait_event("watch.resumed")] == ["drop"]
+    assert "not paused" in s.verb("resume", "drop").out
+    assert [(e["verb"], e["watch"], e["reason"]) for e in s.events("operator.action")] == [
+        ("pause", "drop", "a freeze"), ("resume", "drop", None)]
+    assert s.verb("pause", "nothing").status == 2
+    s.check_runs({path: 1, other: 1})
+    s.stop()
+
+
+def test_rescan(service):
+    """What only a listing can show is found at once."""
+    s = service(rescan="24h").start()
+    source, linked = s.outside / "l", s.drop / "linked.csv"
+    put(source, text("one"))
+    os.link(source, linked)
+    s.wait_run(linked)
+    with open(source, "ab") as file:
+        file.write(b"7,more\n")
+    assert s.verb("rescan", "drop").status == 0
+    s.wait_run(linked, 2)
+    s.wait_event("operator.action", verb="rescan", watch="drop")
+    assert s.verb("rescan").status == 0
+    s.stop()
+
+
+# --- hostile and careless clients -------------------------------------------------------------------------------------
+
+def connect(service):
+    client = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    client.connect(str(service.folder / "run" / "control.sock"))
+    client.settimeout(10)
+    return client
+
+
+@pytest.mark.parametrize("garbage", [b"x", b"\0" * 8, b"\1\0\x26\0\xff\xff\xff\xff" + b"y" * 100, b"z" * 65536])
+def test_garbage(service, garbage):
+    """Who sends what is none is let go, and nobody else notices."""
+    s = service().start()
+    with connect(s) as client:
+        client.send(garbage)
+        try:
+            assert client.recv(100) == b""
+        except ConnectionResetError:
+            pass
+    assert s.verb("status").status == 0
+    s.wait_run(s.put("a.csv"))
+    s.stop()
+
+
+def test_too_many_clients(service):
+    s = service().start()
+    clients = [connect(s) for _ in range(40)]
+    wait_for(lambda: s.verb("status").status == 1, "turned away")
+    s.wait_run(s.put("a.csv"))
+    for client in clients:
+        client.close()
+    wait_for(lambda: s.verb("status").status == 0, "served again")
+    s.stop()

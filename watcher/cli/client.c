@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 #include "base/fs.h"
@@ -19,6 +20,7 @@
 #include "dispatch/control.h"
 
 #define CLIENT_SILENCE_MS 60000
+#define CLIENT_CONNECT_S 10
 
 struct client {
 	int fd;
@@ -29,9 +31,10 @@ static int client_connect(const char *path, struct err *err)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	CLEANUP_FD int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	const struct timeval patience = {.tv_sec = CLIENT_CONNECT_S};
 	int taken;
 
-	if (fd < 0)
+	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)) < 0)
 		return err_errno(err, errno, "cannot make a socket");
 	if (strlen(path) >= sizeof(address.sun_path))
 		return err_set(err, ERR_CONF, ENAMETOOLONG, "the path %s is too long for a socket", path);
@@ -44,6 +47,8 @@ static int client_connect(const char *path, struct err *err)
 			return err_set(err, ERR_SYSTEM, EACCES,
 				"not permitted to ask the service (%s): be root, its user, or in its group",
 				path);
+		if (errno == EAGAIN)
+			return err_set(err, ERR_SYSTEM, ETIMEDOUT, "the service does not answer (%s)", path);
 		return err_errno(err, errno, "cannot ask the service (%s)", path);
 	}
 	taken = fd;

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "dispatch/desk.h"
+#include "dispatch/operate.h"
 #include "dispatch/report.h"
 
 static void say(struct control_job *j, int64_t status, const char *fmt, ...) PRINTF_LIKE(3, 4);
@@ -183,6 +184,10 @@ static const struct control_verb verb_resume = {
 /* ---- */
 
 const struct control_verb *const verbs_table[] = {
+	&operate_drop,
+	&operate_release,
+	&operate_rerun,
+	&operate_retry,
 	&report_files,
 	&report_status,
 	&verb_pause,

@@ -1,0 +1,176 @@
+/*
+ * operate: release, retry, drop, rerun: what a person decides about files. The service does it; here paths
+ * are made absolute and the answer is shown.
+ */
+#include "cli/cli.h"
+
+#include <stdio.h>
+#include <string.h>
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/mem.h"
+#include "base/text.h"
+#include "cli/client.h"
+#include "dispatch/selection.h"
+
+enum {
+	OPERATE_STATE = CLI_OPTION_FIRST,
+	OPERATE_WATCH,
+	OPERATE_SINCE,
+	OPERATE_UNTIL,
+	OPERATE_GLOB,
+	OPERATE_REASON,
+	OPERATE_YES,
+};
+
+static int operate_take(int opt, const char *value, void *arg, struct err *err)
+{
+	struct wire_command *m = arg;
+
+	switch (opt) {
+	case OPERATE_STATE:
+		m->state = value;
+		return selection_state(value) < 0
+			       ? err_set(err, ERR_USAGE, EINVAL, "--state: there is no state \"%s\"", value)
+			       : 0;
+	case OPERATE_WATCH:
+		m->watch = value;
+		return 0;
+	case OPERATE_SINCE:
+		return clock_parse_user(value, clock_wall_us(), &m->since_us, err);
+	case OPERATE_UNTIL:
+		return clock_parse_user(value, clock_wall_us(), &m->until_us, err);
+	case OPERATE_GLOB:
+		m->glob = value;
+		return 0;
+	case OPERATE_REASON:
+		m->reason = value;
+		return 0;
+	case OPERATE_YES:
+		m->yes = 1;
+		return 0;
+	default:
+		return -EINVAL;
+	}
+}
+
+static void operate_record(const struct wire_record *raw, const struct json *j, void *arg)
+{
+	CLEANUP_BUF struct buf b = BUF_INIT(WIRE_MESSAGE_BYTES);
+	const bool *json = arg;
+	const char *path = json_get_text(j, "path"), *problem = json_get_text(j, "problem"),
+		   *state = json_get_text(j, "state"), *needed = json_get_text(j, "needed");
+
+	if (*json) {
+		(void)printf("%.*s\n", (int)raw->json_len, (const char *)raw->json);
+		return;
+	}
+	if (path)
+		(void)text_add_printable(&b, path, strlen(path));
+	if (needed && state)
+		(void)buf_addf(&b, ": it is %s, not %s", state, needed);
+	else
+		(void)buf_addf(&b, ": %s", problem ? problem : "?");
+	(void)fprintf(stderr, "%s\n", buf_str(&b));
+}
+
+static bool operate_selects(const struct wire_command *m)
+{
+	return m->state || m->watch || m->glob || m->since_us || m->until_us;
+}
+
+/* The operands as absolute paths; NULL: one cannot be. The program ends soon: they are not freed. */
+static const char **operate_paths(char **operands, size_t n, struct err *err)
+{
+	const char **paths = mem_array(n + 1, sizeof(*paths));
+
+	for (size_t i = 0; i < n; i++) {
+		paths[i] = client_path(operands[i], err);
+		if (!paths[i])
+			return NULL;
+	}
+	return paths;
+}
+
+static int operate_run(const struct cli_verb *verb, int argc, char **argv)
+{
+	static const struct option own[] = {{"state", required_argument, NULL, OPERATE_STATE},
+		{"watch", required_argument, NULL, OPERATE_WATCH},
+		{"since", required_argument, NULL, OPERATE_SINCE},
+		{"until", required_argument, NULL, OPERATE_UNTIL},
+		{"glob", required_argument, NULL, OPERATE_GLOB},
+		{"reason", required_argument, NULL, OPERATE_REASON}, {"yes", no_argument, NULL, OPERATE_YES}};
+	struct cli_common common;
+	struct client_command q = {.command.verb = verb->name, .record = operate_record, .arg = &common.json};
+	struct err err = ERR_INIT;
+	struct conf *conf;
+	int rest, rc;
+
+	rc = cli_options(verb, argc, argv, own, ARRAY_SIZE(own), operate_take, &q.command, &common, &rest);
+	if (rc >= 0)
+		return rc;
+	q.operands_n = (size_t)(argc - rest);
+	if (q.operands_n == 0 && !operate_selects(&q.command))
+		return cli_usage(verb,
+			"which files? Give paths, or at least one of --state, --watch, --since, "
+			"--until, --glob");
+	if (strcmp(verb->name, "rerun") == 0 && (!q.command.reason || !q.command.reason[0]))
+		return cli_usage(verb, "--reason TEXT is needed");
+	q.operands = operate_paths(argv + rest, q.operands_n, &err);
+	if (!q.operands)
+		return cli_usage(verb, "%s", err.text);
+	rc = cli_load(common.config, false, &conf);
+	if (rc != 0)
+		return rc;
+	rc = client_run(conf, &q, common.json);
+	conf_free(conf);
+	return rc;
+}
+
+#define OPERATE_USAGE "[--state S] [--watch NAME] [--since T] [--until T] [--glob GLOB] [--json]"
+#define OPERATE_HELP                                                                                         \
+	"  --state S          those in this state\n"                                                         \
+	"  --watch NAME       of this watch\n"                                                               \
+	"  --since T          whose state changed not before; T: RFC 3339, \"2h\" (ago), or a local date\n"  \
+	"  --until T          … before\n"                                                                  \
+	"  --glob GLOB        whose path fits, such as '*.csv'\n"                                            \
+	"  --reason TEXT      why; stands in the event log\n"                                                \
+	"  --json             one JSON object a line for what could not be done\n"                           \
+	"  PATH               these files, exactly\n"
+
+const struct cli_verb cli_release = {
+	.name = "release",
+	.usage = "[-c FILE] " OPERATE_USAGE " [--reason TEXT] [PATH…]",
+	.summary = "Held files go: their runs are started. Those that had never been judged are judged now.",
+	.help = OPERATE_HELP,
+	.run = operate_run,
+};
+
+const struct cli_verb cli_retry = {
+	.name = "retry",
+	.usage = "[-c FILE] " OPERATE_USAGE " [--reason TEXT] [PATH…]",
+	.summary = "Failed files (dead letters) are tried again, with the same request and token: a run that "
+		   "may\n"
+		   "exist already is not started twice.",
+	.help = OPERATE_HELP,
+	.run = operate_run,
+};
+
+const struct cli_verb cli_drop = {
+	.name = "drop",
+	.usage = "[-c FILE] " OPERATE_USAGE " [--reason TEXT] [PATH…]",
+	.summary = "Failed or held files are closed for good: no run.",
+	.help = OPERATE_HELP,
+	.run = operate_run,
+};
+
+const struct cli_verb cli_rerun = {
+	.name = "rerun",
+	.usage = "[-c FILE] " OPERATE_USAGE " --reason TEXT [--yes] [PATH…]",
+	.summary = "Another run for files that had one, and for failed files whose request cannot succeed: "
+		   "it is\n"
+		   "made anew. Without --yes it only says how many, and names those that may have a run "
+		   "already.",
+	.help = OPERATE_HELP "  --yes              do it\n",
+	.run = operate_run,
+};

@@ -1,0 +1,85 @@
+/*
+ * service: rescan, pause, resume: what can be asked of a running service as a whole or of one watch.
+ */
+#include "cli/cli.h"
+
+#include <string.h>
+#include "base/mem.h"
+#include "cli/client.h"
+
+enum { SERVICE_REASON = CLI_OPTION_FIRST };
+
+static int service_take(int opt, const char *value, void *arg, struct err *err)
+{
+	struct wire_command *m = arg;
+
+	(void)err;
+	if (opt != SERVICE_REASON)
+		return -EINVAL;
+	m->reason = value;
+	return 0;
+}
+
+/* operands: how many at least and at most (the name of a watch). */
+static int service_ask(const struct cli_verb *verb, int argc, char **argv, int least, int most)
+{
+	static const struct option own[] = {{"reason", required_argument, NULL, SERVICE_REASON}};
+	struct client_command q = {.command.verb = verb->name};
+	struct cli_common common;
+	struct conf *conf;
+	int rest, rc;
+
+	rc = cli_options(verb, argc, argv, own, ARRAY_SIZE(own), service_take, &q.command, &common, &rest);
+	if (rc >= 0)
+		return rc;
+	if (argc - rest < least)
+		return cli_usage(verb, "which watch?");
+	if (argc - rest > most)
+		return cli_usage(verb, "unexpected \"%s\"", argv[rest + most]);
+	if (rest < argc)
+		q.command.watch = argv[rest];
+	rc = cli_load(common.config, false, &conf);
+	if (rc != 0)
+		return rc;
+	rc = client_run(conf, &q, common.json);
+	conf_free(conf);
+	return rc;
+}
+
+static int service_rescan(const struct cli_verb *verb, int argc, char **argv)
+{
+	return service_ask(verb, argc, argv, 0, 1);
+}
+
+static int service_one(const struct cli_verb *verb, int argc, char **argv)
+{
+	return service_ask(verb, argc, argv, 1, 1);
+}
+
+#define SERVICE_HELP "  --reason TEXT      why; stands in the event log\n"
+
+const struct cli_verb cli_rescan = {
+	.name = "rescan",
+	.usage = "[-c FILE] [--reason TEXT] [NAME]",
+	.summary = "Lists the folders of a watch, or of all watches, now.",
+	.help = SERVICE_HELP,
+	.run = service_rescan,
+};
+
+const struct cli_verb cli_pause = {
+	.name = "pause",
+	.usage = "[-c FILE] [--reason TEXT] NAME",
+	.summary = "Nothing of a watch is sent any more, also over restarts, until it is resumed. Its files "
+		   "are\n"
+		   "accepted and wait.",
+	.help = SERVICE_HELP,
+	.run = service_one,
+};
+
+const struct cli_verb cli_resume = {
+	.name = "resume",
+	.usage = "[-c FILE] [--reason TEXT] NAME",
+	.summary = "A paused watch goes on.",
+	.help = SERVICE_HELP,
+	.run = service_one,
+};
