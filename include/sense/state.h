@@ -55,7 +55,8 @@ struct sense {
 	char ask_trouble[ERR_TEXT_BYTES]; /* why no sniffer can be started; "": none, or not known yet */
 	struct judge *judge;
 	struct walk *walk;
-	struct explain *explain; /* the question, in WIRE_MODE_EXPLAIN */
+	struct explain *explain; /* the question in hand */
+	bool explain_turn;	 /* nothing is judged until it is answered: both need the sniffer */
 	char rules_hash[17];
 };
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import socket
 import stat
 
@@ -388,6 +389,52 @@ def test_rescan(service):
     s.wait_run(linked, 2)
     s.wait_event("operator.action", verb="rescan", watch="drop")
     assert s.verb("rescan").status == 0
+    s.stop()
+
+
+# --- explain on a running service -------------------------------------------------------------------------------------
+
+def test_explain_live(service):
+    """What the running watch waits for, and since when."""
+    s = service(types="@csv").start()
+    path = s.drop / "a.csv"
+    with open(path, "wb") as file:
+        file.write(text("a"))
+        file.flush()
+        done = wait_for(lambda: (lambda d: d if "open for writing since" in d.out else None)(
+            s.verb("explain", path)), "the evidence")
+        assert done.status == 0 and "not yet, noticed" in done.out and "@csv" in done.out, done
+    s.wait_run(path)
+    s.wait_event("run.started")
+    done = s.verb("explain", path)
+    assert "does not wait for it" in done.out and "started already, as run" in done.out, done
+    [answer] = json.loads(s.verb("explain", "--json", path).out)
+    assert "complete" in [step["step"] for step in answer["steps"]] and "service" not in answer["steps"]
+    done = s.verb("explain", s.drop / "none.csv")
+    assert "no such file" in done.out, done
+    s.barrier()
+    s.stop()
+    done = s.verb("explain", path)
+    assert done.status == 0 and "noticed" not in done.out and "started already" in done.out, done
+
+
+def test_explain_and_status_of_a_stalled_watch(service):
+    """A stopped watcher answers nothing: that is said after five seconds, and files goes on without it."""
+    s = service().start()
+    path = s.put("a.csv")
+    s.wait_event("run.started")
+    pid = s.kill("bw-watch", signo=signal.SIGSTOP)
+    try:
+        done = s.verb("explain", path)
+        assert done.status == 1 and "has not answered in 5 s" in done.out, done
+        done = s.verb("files")
+        assert done.status == 1 and "does not answer" in done.err and "started 1" in done.out, done
+        done = s.verb("status")
+        assert done.status == 0 and " ? " in done.out, done
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    wait_for(lambda: s.verb("files").status == 0, "it answers again")
+    assert "does not wait for it" in s.verb("explain", path).out
     s.stop()
 
 

@@ -1,7 +1,8 @@
 /*
- * explain: why would this file start a run, or not? Every watch whose folder holds the path is asked in a
- * watcher process of its own (nobody else touches drop folders); path mapping, version, token and request are
- * then worked out here by the same functions as the dispatcher uses.
+ * explain: why would this file start a run, or not? Every watch whose folder holds the path is asked: the
+ * running watcher, which has seen what happened, or without a service one of its own (nobody else touches
+ * drop folders); path mapping, version, token and request are then worked out here by the same functions as
+ * the dispatcher uses.
  */
 #include "cli/cli.h"
 
@@ -21,6 +22,7 @@
 #include "base/text.h"
 #include "core/request.h"
 #include "core/start.h"
+#include "cli/client.h"
 #include "cli/history.h"
 #include "keep/keeper.h"
 #include "keep/process.h"
@@ -39,6 +41,13 @@ struct explain_watch {
 	bool starts; /* it would start a run */
 	bool never;  /* its name is not looked at, or no folder of the watch holds it */
 	struct history history;
+	const char *root;
+	struct client *client; /* of the running service; NULL: none */
+	bool has_file;
+	struct explain_told { /* what the watcher says of the file itself */
+		struct wire_file file;
+		char ends[64], mime[128], rule[64], detail[1024];
+	} told;
 };
 
 static void explain_text(struct buf *b, const char *text)
@@ -116,8 +125,86 @@ static int explain_receive(struct explain_watch *e, int fd, struct err *err)
 	}
 }
 
+static void explain_copy(char *to, size_t room, const struct json *j, const char *key)
+{
+	const char *text = json_get_text(j, key);
+
+	(void)snprintf(to, room, "%s", text ? text : "");
+}
+
+static int64_t explain_number(const struct json *j, const char *key)
+{
+	int64_t v;
+
+	return json_get_i64(j, key, &v) < 0 ? 0 : v;
+}
+
+/* The last record: the file as the watcher knows it. Its place is known here, byte by byte. */
+static void explain_take_file(struct explain_watch *e, const struct json *j)
+{
+	struct explain_told *t = &e->told;
+	const char *relpath = e->path + strlen(e->root);
+
+	explain_copy(t->ends, sizeof(t->ends), j, "ends");
+	explain_copy(t->mime, sizeof(t->mime), j, "mime");
+	explain_copy(t->rule, sizeof(t->rule), j, "rule");
+	explain_copy(t->detail, sizeof(t->detail), j, "detail");
+	t->file = (struct wire_file){
+		.root = e->root,
+		.relpath = relpath + (*relpath == '/'),
+		.size = explain_number(j, "size"),
+		.mtime_ns = explain_number(j, "mtime_ns"),
+		.ino = explain_number(j, "ino"),
+		.ends = t->ends,
+		.mime = t->mime,
+		.rule = t->rule,
+		.detail = t->detail,
+		.dead_letter = json_is_true(json_get(j, "dead_letter")),
+	};
+	e->has_file = true;
+}
+
+static void explain_record(const struct wire_record *raw, const struct json *j, void *arg)
+{
+	struct explain_watch *e = arg;
+	const char *step = json_get_text(j, "step"), *text = json_get_text(j, "text");
+	const struct wire_explained m = {
+		.step = step ? step : "?", .ok = explain_number(j, "ok"), .text = text ? text : ""};
+
+	(void)raw;
+	if (json_get(j, "file"))
+		explain_take_file(e, json_get(j, "file"));
+	else
+		explain_step_of(e, &m);
+}
+
+/* Asks the watcher of the running service. 1: answered, 0: it has no such watch, or is just ending; -errno */
+static int explain_ask_service(struct explain_watch *e, struct err *err)
+{
+	const char *const operands[] = {e->path};
+	struct client_command q = {
+		.command = {.verb = "explain", .watch = e->watch->name},
+		.operands = operands,
+		.operands_n = 1,
+		.record = explain_record,
+		.arg = e,
+	};
+	CLEANUP_FREE char *text = NULL;
+	struct err none = ERR_INIT;
+	int rc = client_ask(e->client, &q, &text, &none);
+
+	if (rc == CLI_USAGE || rc == -ECONNRESET)
+		return 0;
+	if (rc == CLI_DONE && e->has_file)
+		return 1;
+	return err_set(err, ERR_SYSTEM, EIO, "%s",
+		rc < 0	  ? none.text
+		: text[0] ? text
+			  : "the service's answer is not whole");
+}
+
 /* Starts a watcher for the question and reads its answer up to the file itself. */
-static int explain_ask(struct explain_watch *e, struct err *err)
+static int explain_ask_watcher(struct explain_watch *e, struct err *err)
 {
 	const char *const argv[] = {"bw-watch", "--plain", e->watch->name, NULL};
 	const struct wire_configured last = {.mode = WIRE_MODE_EXPLAIN, .only_watch = "", .hash = ""};
@@ -283,21 +370,30 @@ static int explain_one(struct explain_watch *e, const char *root)
 	struct err err = ERR_INIT;
 	int rc;
 
+	e->root = root;
 	explain_open(e, root);
 	e->never = false;
 	e->history = (struct history){.kind = HISTORY_NONE};
-	rc = explain_ask(e, &err);
+	e->has_file = false;
+	rc = e->client ? explain_ask_service(e, &err) : 0;
+	if (rc == 0 && e->client)
+		explain_step(e, "service", 2,
+			"the running service does not know this watch; a watcher of its own was asked");
+	if (rc == 0) {
+		rc = explain_ask_watcher(e, &err);
+		e->told.file = e->in->as.file;
+	}
 	if (rc < 0) {
 		explain_close(e, NULL, err.text);
 		return CLI_FAILED;
 	}
-	e->starts = e->in->as.file.size >= 0 && !e->in->as.file.rule[0];
-	if (!e->never && e->in->as.file.size != WIRE_SIZE_NOT_A_FILE)
-		explain_history(e, &e->in->as.file);
-	if (!e->never && e->in->as.file.size != WIRE_SIZE_NOT_A_FILE && !e->in->as.file.rule[0] &&
+	e->starts = e->told.file.size >= 0 && !e->told.file.rule[0];
+	if (!e->never && e->told.file.size != WIRE_SIZE_NOT_A_FILE)
+		explain_history(e, &e->told.file);
+	if (!e->never && e->told.file.size != WIRE_SIZE_NOT_A_FILE && !e->told.file.rule[0] &&
 		e->watch->workspace && e->watch->job_id > 0)
-		explain_outcome(e, &e->in->as.file);
-	explain_close(e, &e->in->as.file, NULL);
+		explain_outcome(e, &e->told.file);
+	explain_close(e, &e->told.file, NULL);
 	return CLI_DONE;
 }
 
@@ -308,11 +404,14 @@ static int explain_all(const struct conf *conf, const char *path, bool json)
 	struct json_writer w = JSON_WRITER(&out);
 	struct explain_watch e = {
 		.conf = conf, .path = path, .json = json ? &w : NULL, .out = &out, .in = in};
+	struct err none = ERR_INIT;
 	const char *root;
 	size_t from = 0;
 	int status = CLI_DONE, rc;
 	bool found = false;
 
+	if (client_open(conf, &e.client, &none) < 0)
+		log_debug("%s; a watcher of its own is asked", none.text);
 	if (json)
 		json_begin_array(&w, NULL);
 	while ((e.watch = conf_watch_for_path(conf, path, &from, &root))) {
@@ -329,6 +428,7 @@ static int explain_all(const struct conf *conf, const char *path, bool json)
 		explain_text(&out, path);
 		(void)buf_adds(&out, "\n  NO  no watch: this path is not below any configured directory\n");
 	}
+	client_close(e.client);
 	(void)fputs(buf_str(&out), stdout);
 	return found ? status : CLI_FAILED;
 }

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "base/clock.h"
+#include "base/json.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "dispatch/desk.h"
@@ -181,6 +182,134 @@ static const struct control_verb verb_resume = {
 	.committed = resume_committed,
 };
 
+/* ---- explain: asks the watcher, which has seen what happened to the file ---- */
+
+#define EXPLAIN_BYTES (256u * 1024) /* of one answer; some fifteen steps */
+
+struct explain {
+	int64_t give_up_us;
+	bool asked, over;
+	struct buf records; /* a line each */
+	size_t pos;
+};
+
+static int explain_open(struct control_job *j, struct err *err)
+{
+	struct explain *x = j->state;
+	const struct desk *d = j->host;
+
+	if (desk_find(d, j->request->watch) < 0)
+		return err_set(
+			err, ERR_USAGE, ENOENT, "the service has no watch \"%.60s\"", j->request->watch);
+	if (j->request->operands_n != 1 || j->request->operands[0].len >= WIRE_PATH_BYTES)
+		return err_set(err, ERR_USAGE, EINVAL, "one path is expected");
+	x->give_up_us = clock_mono_us() + DESK_PATIENCE_US;
+	buf_init(&x->records, EXPLAIN_BYTES);
+	return 0;
+}
+
+static void explain_close(struct control_job *j)
+{
+	struct explain *x = j->state;
+
+	desk_forget(j->host, j);
+	buf_done(&x->records);
+}
+
+static void add_explained_file(struct json_writer *w, const struct wire_file *f)
+{
+	json_begin_object(w, "file");
+	json_add_string(w, "root", f->root);
+	json_add_string(w, "relpath", f->relpath);
+	json_add_i64(w, "size", f->size);
+	json_add_i64(w, "mtime_ns", f->mtime_ns);
+	json_add_i64(w, "ino", f->ino);
+	json_add_string(w, "ends", f->ends);
+	json_add_string(w, "mime", f->mime);
+	json_add_string(w, "rule", f->rule);
+	json_add_string(w, "detail", f->detail);
+	json_add_bool(w, "dead_letter", f->dead_letter != 0);
+	json_end_object(w);
+}
+
+static void explain_on_answer(struct control_job *j, size_t watch, const struct wire_message *m)
+{
+	struct explain *x = j->state;
+	struct json_writer w = JSON_WRITER(&x->records);
+
+	(void)watch;
+	if (!m) {
+		x->over = true;
+		say(j, 1, "the watcher has ended and is started again; ask again");
+		return;
+	}
+	json_begin_object(&w, NULL);
+	if (m->type == WIRE_EXPLAINED) {
+		json_add_string(&w, "step", m->as.explained.step);
+		json_add_i64(&w, "ok", m->as.explained.ok);
+		json_add_string(&w, "text", m->as.explained.text);
+	} else {
+		add_explained_file(&w, &m->as.file);
+		x->over = true;
+	}
+	json_end_object(&w);
+	(void)buf_addc(&x->records, '\n');
+}
+
+/* Five seconds without an answer: why? */
+static void explain_give_up(struct control_job *j, size_t watch)
+{
+	CLEANUP_BUF struct buf stall = BUF_INIT(2 * WIRE_PATH_BYTES);
+	struct desk *d = j->host;
+
+	if (desk_describe_stall(d->watch(d, watch), &stall) > 0)
+		say(j, 1, "the watch is stalled in %.800s", buf_str(&stall));
+	else
+		say(j, 1, "the watch is busy and has not answered in 5 s");
+}
+
+static int explain_next(struct control_job *j, struct buf *json, struct err *err)
+{
+	struct explain *x = j->state;
+	struct desk *d = j->host;
+	int watch = desk_find(d, j->request->watch), rc = 0;
+	const char *line = buf_str(&x->records) + x->pos;
+	size_t len = strcspn(line, "\n");
+
+	if (x->records.failed || watch < 0)
+		return err_set(
+			err, ERR_INPUT, EMSGSIZE, "the watcher's answer is too long, or the watch is gone");
+	if (len > 0) {
+		x->pos += len + 1;
+		(void)buf_add(json, line, len);
+		return 1;
+	}
+	if (x->over)
+		return 0;
+	if (!x->asked) {
+		const struct wire_explain m = {.path = j->request->operands[0].bytes};
+
+		rc = desk_ask(d, (size_t)watch, DESK_EXPLAIN, j, WIRE_EXPLAIN, &m, explain_on_answer);
+		x->asked = rc == 0;
+	}
+	if (rc < 0 && rc != -EBUSY)
+		return err_set(err, ERR_SYSTEM, ENOTCONN, "the watcher does not run now; ask again");
+	if (clock_mono_us() >= x->give_up_us) {
+		explain_give_up(j, (size_t)watch);
+		return 0;
+	}
+	j->wake_at_us = x->give_up_us;
+	return -EAGAIN;
+}
+
+static const struct control_verb verb_explain = {
+	.name = "explain",
+	.state_bytes = sizeof(struct explain),
+	.open = explain_open,
+	.next = explain_next,
+	.close = explain_close,
+};
+
 /* ---- */
 
 const struct control_verb *const verbs_table[] = {
@@ -190,6 +319,7 @@ const struct control_verb *const verbs_table[] = {
 	&operate_retry,
 	&report_files,
 	&report_status,
+	&verb_explain,
 	&verb_pause,
 	&verb_rescan,
 	&verb_resume,

@@ -33,6 +33,14 @@ struct explain {
 	void *arg;
 };
 
+static void explain_send(struct explain *x, enum wire_type type, const void *m)
+{
+	if (x->fd < 0)
+		outlet_send(x->s->outlet, type, m);
+	else if (wire_send_wait(x->fd, type, m, NULL, 0) < 0)
+		log_debug("nobody reads the explanation any more");
+}
+
 static void explain_step(struct explain *x, const char *step, int ok, const char *fmt, ...) PRINTF_LIKE(4, 5);
 static void explain_step(struct explain *x, const char *step, int ok, const char *fmt, ...)
 {
@@ -43,8 +51,7 @@ static void explain_step(struct explain *x, const char *step, int ok, const char
 	va_start(ap, fmt);
 	(void)vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	if (wire_send_wait(x->fd, WIRE_EXPLAINED, &m, NULL, 0) < 0)
-		log_debug("nobody reads the explanation any more");
+	explain_send(x, WIRE_EXPLAINED, &m);
 }
 
 static void explain_end(struct explain *x, const char *ends, int64_t size)
@@ -71,8 +78,7 @@ static void explain_end(struct explain *x, const char *ends, int64_t size)
 	};
 
 	fs_close(&x->file_fd);
-	if (wire_send_wait(x->fd, WIRE_EXPLAINED_FILE, &m, NULL, 0) < 0)
-		log_debug("nobody reads the explanation any more");
+	explain_send(x, WIRE_EXPLAINED_FILE, &m);
 	x->done(x->arg);
 }
 
@@ -109,6 +115,39 @@ static bool explain_name(struct explain *x)
 		name == RULES_LOOK ? (why[0] ? why : "not hidden, not ignored, not excluded, included")
 				   : why);
 	return name == RULES_LOOK;
+}
+
+/* The file among those that this watcher waits for, or NULL. */
+static const struct unsettled_file *explain_find_unsettled(const struct explain *x)
+{
+	const struct sense *s = x->s;
+	const char *slash = strrchr(x->relpath, '/');
+	size_t len = slash ? (size_t)(slash - x->relpath) : 0;
+	struct tree_dir *root = s->roots[x->root].dir;
+	const struct tree_dir *dir = root ? tree_resolve(s->tree, root, x->relpath, len) : NULL;
+
+	return dir ? unsettled_find(s->unsettled, dir, slash ? slash + 1 : x->relpath) : NULL;
+}
+
+/* What a running watcher knows: it has seen the events. */
+static void explain_evidence(struct explain *x)
+{
+	const struct unsettled_file *f = explain_find_unsettled(x);
+	CLEANUP_BUF struct buf missing = BUF_INIT(512), evidence = BUF_INIT(512);
+	int64_t now_us = clock_mono_us();
+	char since[CLOCK_TEXT_BYTES];
+
+	if (!f) {
+		explain_step(x, "complete", 2,
+			"the watch does not wait for it: it was judged already, or has not been noticed "
+			"(yet)");
+		return;
+	}
+	(void)settle_add_missing(&f->settle, &x->s->policy, now_us, &missing);
+	(void)settle_add_evidence(&f->settle, now_us, &evidence);
+	explain_step(x, "complete", 0, "not yet, noticed %s: %s; so far: %s",
+		clock_format_us(f->first_seen_us, 0, since),
+		f->unreadable ? "it cannot be read" : buf_str(&missing), buf_str(&evidence));
 }
 
 /* What can be said about completeness without having watched the file. */
@@ -179,7 +218,7 @@ void explain_path(struct sense *s, int fd, const char *path, void (*done)(void *
 	char mtime[CLOCK_TEXT_BYTES];
 	struct err err = ERR_INIT;
 
-	BUG_ON(s->explain); /* one question a process */
+	BUG_ON(s->explain); /* one question at a time */
 	x->s = s;
 	x->fd = fd;
 	x->file_fd = -1;
@@ -199,6 +238,8 @@ void explain_path(struct sense *s, int fd, const char *path, void (*done)(void *
 	explain_step(x, "file", 1, "%lld bytes, changed %s, inode %llu, owner %lld",
 		(long long)x->st.look.size, clock_format_ns(x->st.look.mtime_ns, mtime),
 		(unsigned long long)x->st.look.ino, (long long)x->st.owner);
+	if (fd < 0)
+		explain_evidence(x);
 	explain_completeness(x, probe_lease(x->file_fd, s->roots[x->root].lease_trusted));
 	x->verdict = rules_judge_file(s->watch, x->relpath, x->st.look.size, x->why);
 	explain_step(x,
@@ -213,10 +254,14 @@ void explain_path(struct sense *s, int fd, const char *path, void (*done)(void *
 		explain_verdict(x);
 		return;
 	}
-	if (probe_bytes(x->file_fd, x->st.look.size, x->relpath, s->page, &x->bytes) == 0 &&
-		ask_start(s->ask, x->file_fd, x->relpath, 1, &err) == 0) {
-		x->asked = true;
+	x->asked = s->ask_trouble[0] != '\0';
+	if (x->asked) {
 		explain_check_ask(s);
+		return;
+	}
+	if (probe_bytes(x->file_fd, x->st.look.size, x->relpath, s->page, &x->bytes) == 0 &&
+		ask_start(s->ask, x->file_fd, x->relpath, EXPLAIN_TAG, &err) == 0) {
+		x->asked = true;
 		return; /* explain_answer goes on */
 	}
 	explain_step(x, "type", 0, "the file cannot be read: %s", err.text[0] ? err.text : "it changes");

@@ -85,7 +85,7 @@ static void judge_rearm(struct judge *j)
 {
 	const struct unsettled_file *f = unsettled_first(j->s->unsettled);
 
-	if (f && !j->busy)
+	if (f && !j->busy && !j->s->explain_turn)
 		loop_timer_set(j->timer, f->settle.due_us);
 	else
 		loop_timer_clear(j->timer);
@@ -391,7 +391,7 @@ static void judge_due(struct judge *j)
 	for (int i = 0; i < JUDGE_FILES_A_ROUND; i++) {
 		struct unsettled_file *f;
 
-		if (j->busy || outlet_is_blocked(j->s->outlet))
+		if (j->busy || j->s->explain_turn || outlet_is_blocked(j->s->outlet))
 			break;
 		(void)inotify_drain(j->s->inotify);
 		f = unsettled_first(j->s->unsettled);

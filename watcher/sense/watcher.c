@@ -56,6 +56,7 @@ struct watcher {
 	} recent_links[WATCHER_RECENT_LINKS];
 	size_t next_link;
 	struct buf path;
+	struct buf question; /* of an `explain` that waits for its turn; empty: none */
 	struct wire_message in;
 };
 
@@ -649,6 +650,33 @@ static void watcher_on_lost(void *arg, const char *why)
 	loop_stop(w->s.loop, 0); /* the keeper starts us anew */
 }
 
+static void watcher_explained_live(void *arg)
+{
+	struct watcher *w = arg;
+
+	explain_free(w->s.explain);
+	w->s.explain = NULL;
+	w->s.explain_turn = false;
+	judge_kick(w->s.judge);
+}
+
+/* The sniffer answers one question at a time, so this waits until no file is being judged. */
+static void watcher_take_explain(struct watcher *w, const char *path)
+{
+	if (w->s.explain_turn)
+		return; /* the dispatcher asks one at a time */
+	w->s.explain_turn = true;
+	buf_reset(&w->question);
+	(void)buf_adds(&w->question, path);
+}
+
+static void watcher_explain_in_turn(struct watcher *w)
+{
+	if (!w->s.explain_turn || w->s.explain || judge_is_busy(w->s.judge) || outlet_is_blocked(w->s.outlet))
+		return;
+	explain_path(&w->s, -1, buf_str(&w->question), watcher_explained_live, w);
+}
+
 static void watcher_on_message(void *arg, struct wire_message *m)
 {
 	struct watcher *w = arg;
@@ -660,6 +688,8 @@ static void watcher_on_message(void *arg, struct wire_message *m)
 		walk_pass(w->s.walk, "rescan");
 	} else if (m->type == WIRE_CONFIRM) {
 		recheck_answer(&w->s, &m->as.confirm);
+	} else if (m->type == WIRE_EXPLAIN) {
+		watcher_take_explain(w, m->as.explain.path);
 	} else if (m->type == WIRE_COUNT) {
 		inventory_count(&w->s);
 	} else if (m->type == WIRE_LIST) {
@@ -725,6 +755,7 @@ static void watcher_prepare(void *arg)
 	struct watcher *w = arg;
 
 	watcher_throttle(w);
+	watcher_explain_in_turn(w);
 	walk_resume(w->s.walk);
 	if (w->s.mode == WIRE_MODE_SCAN)
 		watcher_say_done(w);
@@ -756,7 +787,7 @@ static void watcher_on_answer(struct ask *a, const struct ask_result *r, void *a
 	struct watcher *w = arg;
 
 	(void)a;
-	if (w->s.mode == WIRE_MODE_EXPLAIN)
+	if (r->tag == EXPLAIN_TAG)
 		explain_answer(&w->s, r);
 	else
 		judge_answer(w->s.judge, r);
@@ -902,6 +933,7 @@ static void watcher_free_parts(struct watcher *w)
 	wire_page_unmap(w->s.page);
 	conf_free(w->s.conf);
 	buf_done(&w->path);
+	buf_done(&w->question);
 	free(w->s.roots);
 	free(w);
 }
@@ -948,6 +980,7 @@ int watcher_main(int keeper_fd, int dispatch_fd, int page_fd)
 	w->keeper_fd = keeper_fd;
 	w->root_retry_us = WATCHER_ROOT_RETRY_FIRST_US;
 	buf_init(&w->path, 2 * WIRE_PATH_BYTES);
+	buf_init(&w->question, WIRE_MESSAGE_BYTES);
 	rc = watcher_run(w, dispatch_fd, page_fd, &err);
 	if (rc < 0)
 		log_error("%s; ending, the keeper starts this watch again", err.text);
