@@ -31,7 +31,7 @@ struct cli_verb {
 extern const struct cli_verb cli_run, cli_scan, cli_check, cli_explain, cli_events, cli_config;
 /* Some verbs of one kind share a file. */
 extern const struct cli_verb cli_status, cli_files, cli_release, cli_retry, cli_drop, cli_rerun, cli_rescan,
-	cli_pause, cli_resume;
+	cli_pause, cli_resume, cli_reload;
 
 /* The options every verb has; a verb's own are told by `own`. */
 struct cli_common {
@@ -52,6 +52,9 @@ int cli_usage(const struct cli_verb *verb, const char *fmt, ...) PRINTF_LIKE(2, 
 /* Loads and checks the configuration. Prints every mistake (and, when warnings, every warning) on stderr.
  * *ret is the caller's. Returns 0 or the exit status to end with. */
 int cli_load(const char *path, bool warnings, struct conf **ret);
+/* The same for a verb that only needs to know where the service is: mistakes are not its business (the
+ * running service has the configuration it was started with). Warns that there are some. */
+int cli_load_for_service(const char *path, struct conf **ret);
 /* Prints an error on stderr; returns the exit status that belongs to its class. */
 int cli_fail(const struct err *err);
 /* Are messages read by the journal? */

@@ -34,8 +34,8 @@ enum wire_type {
 	WIRE_ATTACH, /* keeper -> dispatcher: a watcher was started; its socket and its state page come along
 		      */
 	WIRE_DETACH, /* keeper -> dispatcher: a watcher is gone */
-	WIRE_RELOADED, /* keeper -> dispatcher: what became of a reload. Done: CONFIGURE …, CONFIGURED follow
-			*/
+	WIRE_RELOADED, /* keeper -> dispatcher: what became of a reload. Done: CONFIGURE …, CONFIGURED follow,
+			* and the dispatcher says in the same way whether it has taken them over */
 	/* dispatcher -> keeper */
 	WIRE_STATE,   /* readiness and a status line */
 	WIRE_RELOAD,  /* read the configuration again */

@@ -22,6 +22,8 @@ void confirm_free(struct confirm *c); /* takes NULL; no question is answered any
 /* The watcher has come (link: borrowed) or gone (NULL). What was asked of the one before is answered
  * WIRE_UNSURE now. */
 void confirm_attach(struct confirm *c, struct link *link);
+/* Nobody waits for verdicts any more: what was asked is answered to nobody. */
+void confirm_forget(struct confirm *c);
 /* Is a watcher there, and room for another question? */
 bool confirm_may_ask(const struct confirm *c);
 /* known is copied. root: a configured directory of the watch, kept by the caller. -EBUSY: confirm_may_ask

@@ -61,12 +61,12 @@ struct desk {
 	/* the i-th watch of conf, up to date */
 	struct desk_watch *(*watch)(struct desk *d, size_t i);
 	bool (*ledger_is_failing)(struct desk *d);
-	/* Has the configuration read anew; desk_reloaded comes when that is over. -EBUSY: it is being done
-	 * already. */
-	int (*reload)(struct desk *d);
+	/* Has the configuration read anew; when that is over reloads counts on, and control_wake comes.
+	 * -EBUSY: it is being done already. */
+	int (*reload)(struct desk *d, const struct control_request *request);
 	int64_t reloads;       /* how many have come to an end … */
 	int64_t reload_status; /* … and how the last one did */
-	char *reload_text;
+	char *reload_text;     /* mistakes, a line each */
 };
 
 /* Where a watch of this name is, or -1. */

@@ -25,6 +25,7 @@ struct link *link_new(
 void link_free(struct link *
 		l); /* takes NULL; not from inside its callback for a message, but from the one for the end */
 void link_set_reading(struct link *l, bool on);
+void link_set_arg(struct link *l, void *arg);
 /* Reads what is there already; may call fn for the end. */
 void link_read(struct link *l);
 /* Sends a message, now or as soon as there is room. -EBUSY: the last one of this type has not gone out yet;

@@ -18,6 +18,7 @@ struct keeper_options {
 	const char *only_watch; /* NULL: all */
 	int64_t wait_us;	/* scan */
 	bool journal;		/* log lines carry priorities */
+	const char *config;	/* the file, for a reload; NULL: cannot be reloaded */
 };
 
 /* Runs until a signal, or (scan) until everything is done. Returns the exit status. */

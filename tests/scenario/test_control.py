@@ -392,6 +392,128 @@ def test_rescan(service):
     s.stop()
 
 
+# --- reload -----------------------------------------------------------------------------------------------------------
+
+def test_reload_refused(service):
+    """A mistaken configuration is refused whole, and the running one goes on."""
+    s = service().start()
+    before = s.pid("bw-watch")
+    s.watches["drop"]["settle"] = "soon"
+    s.sections["service"]["log_level"] = "loud"
+    s.write_configuration()
+    done = s.verb("reload")
+    assert done.status == 78 and "settle" in done.err and "log_level" in done.err and "stays" in done.err, done
+    del s.watches["drop"]["settle"]
+    s.sections["service"]["log_level"] = "info"
+    state = s.sections["service"].pop("state_directory")
+    s.sections["service"]["state_directory"] = s.folder / "elsewhere"
+    s.write_configuration()
+    done = s.verb("reload")
+    assert done.status == 78 and "needs a restart" in done.err, done
+    s.sections["service"]["state_directory"] = state
+    s.sections["workspace"]["token_file"] = s.folder / "none"
+    s.write_configuration()
+    done = s.verb("reload")
+    assert done.status == 78 and "none" in done.err, done
+    path = s.put("a.csv")
+    s.wait_run(path)
+    assert s.pid("bw-watch") == before and s.verb("status", "--check").status == 0
+    assert not s.events("service.reloaded")
+    s.stop()
+
+
+def test_reload_of_what_is_the_same(service):
+    s = service().start()
+    s.wait_run(s.put("a.csv"))
+    pids = [s.pid("bw-watch"), s.pid("bw-dispatch")]
+    done = s.verb("reload", "--reason", "to see")
+    assert done.status == 0 and "reloaded: 1 watch" in done.out, done
+    s.wait_run(s.put("b.csv"))
+    assert pids == [s.pid("bw-watch"), s.pid("bw-dispatch")]
+    s.wait_event("service.reloaded")
+    [event] = s.wait_event("operator.action")
+    assert event["verb"] == "reload" and event["user"] == user() and event["reason"] == "to see"
+    assert s.verb("status", "--check").status == 0
+    s.wait_event("run.started", 2)
+    s.check_runs({s.drop / "a.csv": 1, s.drop / "b.csv": 1})
+    s.check_started()
+    s.stop()
+
+
+def test_reload_of_watches(service):
+    """A changed watch is restarted, a new one started, one that is gone stopped; the others go on."""
+    s = service(watches={"same": {}, "other": {"min_size": "1000"}, "gone": {}}).start()
+    same, other, gone = s.pid("bw-watch", "same"), s.pid("bw-watch", "other"), s.pid("bw-watch", "gone")
+    small = str(s.folder / "other" / "small.csv")
+    put(small, text("small"))
+    s.wait_event("file.rejected")
+    s.watches["other"]["min_size"] = "1"
+    del s.watches["gone"]
+    s.watches["new"] = {}
+    (s.folder / "new").mkdir()
+    put(s.folder / "new" / "n.csv", text("n"))
+    s.write_configuration()
+    assert s.verb("reload").status == 0
+    s.wait_run(s.folder / "new" / "n.csv")
+    wait_for(lambda: not s.pids("bw-watch", "gone"), "the watch that is gone has ended")
+    wait_for(lambda: s.pids("bw-watch", "other") not in ([], [other]), "the changed watch was restarted")
+    assert s.pid("bw-watch", "same") == same and gone
+    wait_for(lambda: s.verb("status", "--check").status == 0, "all ready")
+    wait_for(lambda: "held" in files_of(s)[1], "known under other rules: held")
+    put(s.folder / "other" / "next.csv", text("next"))
+    s.wait_run(s.folder / "other" / "next.csv")
+    put(s.folder / "same" / "s.csv", text("s"))
+    s.wait_run(s.folder / "same" / "s.csv")
+    put(s.folder / "gone" / "g.csv", text("g"))
+    s.watches["gone"] = {}
+    s.write_configuration()
+    assert s.verb("reload").status == 0
+    s.wait_run(s.folder / "gone" / "g.csv")
+    s.wait_event("run.started", 4)
+    s.check_runs({s.folder / w / n: 1 for w, n in (("new", "n.csv"), ("other", "next.csv"), ("same", "s.csv"),
+                                                   ("gone", "g.csv"))})
+    assert len(s.events("service.reloaded")) == 2
+    assert s.verb("rescan", "gone").status == 0
+    s.stop()
+    s.start()
+    s.stop()
+    s.check_started()
+
+
+def test_reload_under_load(service):
+    """Files that come while it is reloaded, again and again, are started once; so is what was on its way."""
+    s = service(workspace={"max_requests": "4"}).start()
+    held = s.api.fault("slow", path="run-now", delay_s=0.0001, times=None)
+    paths = []
+    for round_number in range(6):
+        for n in range(40):
+            paths.append(s.put(f"{round_number}-{n}.csv"))
+        s.watches["drop"]["rescan"] = f"{round_number + 10}m"
+        s.write_configuration()
+        assert s.verb("reload").status == 0
+    s.api.remove_fault(held)
+    wait_for(lambda: len(s.events("run.started")) >= len(paths), lambda: s.err()[-2000:])
+    s.check_runs({p: 1 for p in paths})
+    s.check_started()
+    s.stop()
+
+
+def test_reload_counts_for_what_waits(service):
+    """A mended job is used for files that were accepted under the mistaken one and not sent."""
+    s = service().start()
+    assert s.verb("pause", "drop").status == 0
+    path = s.put("a.csv")
+    wait_for(lambda: files_of(s)[1] == {"pending": 1}, "it waits")
+    s.api.add_job(4711, ["path"])
+    s.watches["drop"]["job_id"] = 4711
+    s.write_configuration()
+    assert s.verb("reload").status == 0
+    assert s.verb("resume", "drop").status == 0
+    [run] = s.wait_run(path)
+    assert run.run.job_id == 4711
+    s.stop()
+
+
 # --- explain on a running service -------------------------------------------------------------------------------------
 
 def test_explain_live(service):

@@ -133,3 +133,23 @@ int cli_load(const char *path, bool warnings, struct conf **ret)
 	*ret = conf;
 	return 0;
 }
+
+int cli_load_for_service(const char *path, struct conf **ret)
+{
+	struct conf_mistakes mistakes = {0};
+	struct conf *conf = conf_new();
+	struct err err = ERR_INIT;
+
+	if (conffile_load(path, true, conf, &mistakes, &err) < 0) {
+		conf_mistakes_done(&mistakes);
+		conf_free(conf);
+		err.class = ERR_CONF;
+		return cli_fail(&err);
+	}
+	conf_resolve(conf);
+	if (mistakes.errors > 0)
+		log_warning("%s has mistakes; brickwatch check shows them", path);
+	conf_mistakes_done(&mistakes);
+	*ret = conf;
+	return 0;
+}

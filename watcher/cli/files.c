@@ -234,7 +234,7 @@ static int files_run(const struct cli_verb *verb, int argc, char **argv)
 	if (rest < argc)
 		f.request.glob = argv[rest];
 	f.json = common.json;
-	rc = cli_load(common.config, false, &conf);
+	rc = cli_load_for_service(common.config, &conf);
 	if (rc != 0)
 		return rc;
 	log_set_level((enum log_level)conf->service.log_level);

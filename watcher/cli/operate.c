@@ -119,7 +119,7 @@ static int operate_run(const struct cli_verb *verb, int argc, char **argv)
 	q.operands = operate_paths(argv + rest, q.operands_n, &err);
 	if (!q.operands)
 		return cli_usage(verb, "%s", err.text);
-	rc = cli_load(common.config, false, &conf);
+	rc = cli_load_for_service(common.config, &conf);
 	if (rc != 0)
 		return rc;
 	rc = client_run(conf, &q, common.json);

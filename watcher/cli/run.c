@@ -35,6 +35,7 @@ static int run_run(const struct cli_verb *verb, int argc, char **argv)
 	if (rc != 0)
 		return rc;
 	log_set_level((enum log_level)conf->service.log_level);
+	o.config = common.config;
 	rc = keeper_run(conf, &o);
 	conf_free(conf);
 	return rc;

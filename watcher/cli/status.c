@@ -196,7 +196,7 @@ static int status_run(const struct cli_verb *verb, int argc, char **argv)
 		return rc;
 	if (rest < argc)
 		return cli_usage(verb, "unexpected \"%s\"", argv[rest]);
-	rc = cli_load(common.config, false, &conf);
+	rc = cli_load_for_service(common.config, &conf);
 	if (rc != 0)
 		return rc;
 	s.json = common.json;

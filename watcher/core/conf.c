@@ -557,6 +557,37 @@ int conf_each_entry(const struct conf *c, const char *watch_name,
 	return 0;
 }
 
+/* The next entry of that watch from *i on, or NULL. */
+static const struct conf_entry *next_of_watch(const struct conf *c, const char *name, size_t *i)
+{
+	for (; *i < c->entries_n; ++*i) {
+		const struct conf_entry *e = &c->entries[*i];
+
+		if (text_starts_with(e->section, "watch:") && strcmp(e->section + 6, name) == 0)
+			return &c->entries[(*i)++];
+	}
+	return NULL;
+}
+
+bool conf_watch_differs(const struct conf *a, const struct conf *b, const char *name)
+{
+	const struct conf_entry *of_a, *of_b;
+	size_t i = 0, j = 0;
+
+	if (a->service.log_level != b->service.log_level)
+		return true;
+	do {
+		of_a = next_of_watch(a, name, &i);
+		of_b = next_of_watch(b, name, &j);
+		if (!of_a != !of_b)
+			return true;
+		if (of_a && of_b &&
+			(strcmp(of_a->key, of_b->key) != 0 || strcmp(of_a->value, of_b->value) != 0))
+			return true;
+	} while (of_a);
+	return false;
+}
+
 const char *conf_auth_name(int auth)
 {
 	const struct conf_key *k = conf_schema_find(CONF_KIND_WORKSPACE, "auth");

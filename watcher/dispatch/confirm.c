@@ -41,9 +41,12 @@ static void batch_answer(struct batch *b, const char *verdicts)
 
 	memcpy(questions, b->questions, n * sizeof(questions[0]));
 	batch_clear(b);
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < n; i++) {
+		if (!questions[i].fn)
+			continue; /* forgotten */
 		questions[i].fn(questions[i].id, verdicts ? (enum wire_verdict)verdicts[i] : WIRE_UNSURE,
 			questions[i].arg);
+	}
 }
 
 struct confirm *confirm_new(void)
@@ -70,6 +73,13 @@ void confirm_attach(struct confirm *c, struct link *link)
 	batch_answer(&c->out, NULL);
 	batch_answer(&c->next, NULL);
 	c->link = link;
+}
+
+void confirm_forget(struct confirm *c)
+{
+	batch_clear(&c->next);
+	for (size_t i = 0; i < c->out.n; i++)
+		c->out.questions[i].fn = NULL; /* the watcher answers all the same */
 }
 
 bool confirm_may_ask(const struct confirm *c)

@@ -81,6 +81,21 @@ struct fact { /* a message of a watcher */
 	char bytes[];
 };
 
+/* A reload: asked for; the new configuration comes in; what is on its way is let finish, then the new one
+ * takes the place of the old; its event is written. */
+enum reload_phase { RELOAD_NONE, RELOAD_ASKED, RELOAD_RECEIVING, RELOAD_DRAINING, RELOAD_DONE };
+
+struct reload {
+	enum reload_phase phase;
+	struct conf *conf;
+	struct conf_mistakes mistakes;
+	int64_t watches; /* that will be attached */
+	char *hash;
+	char user[64]; /* who asked */
+	char *reason;
+	int64_t by_us; /* draining ends then */
+};
+
 struct dispatcher {
 	int keeper_fd;
 	struct wire_page *page;
@@ -101,6 +116,7 @@ struct dispatcher {
 	struct outbox *outbox;	 /* likewise */
 	struct control *control; /* NULL: a dry run, a scan, or it cannot be made */
 	struct desk desk;
+	struct reload reload;
 
 	struct watch_state *watches; /* as conf->watches */
 	struct list facts;
@@ -148,14 +164,14 @@ static int take_configured(struct dispatcher *d, const struct wire_configured *m
 	return 0;
 }
 
-static int check_configuration(struct dispatcher *d, const struct conf_mistakes *mistakes, struct err *err)
+static int check_configuration(struct conf *conf, const struct conf_mistakes *mistakes, struct err *err)
 {
-	conf_resolve(d->conf);
+	conf_resolve(conf);
 	for (size_t i = 0; i < mistakes->n; i++)
 		if (!mistakes->items[i].warning)
 			return err_set(err, ERR_CONF, EINVAL, "%s", mistakes->items[i].text);
-	for (size_t i = 0; i < d->conf->watches_n; i++) {
-		const struct conf_watch *w = d->conf->watches[i];
+	for (size_t i = 0; i < conf->watches_n; i++) {
+		const struct conf_watch *w = conf->watches[i];
 
 		if (!w->workspace || !w->workspace->host_token)
 			return err_set(err, ERR_CONF, EINVAL, "watch %s has no workspace", w->name);
@@ -197,7 +213,7 @@ static int receive_configuration(struct dispatcher *d, struct err *err)
 		wire_message_close(&d->in);
 	}
 	if (rc == 0)
-		rc = check_configuration(d, &mistakes, err);
+		rc = check_configuration(d->conf, &mistakes, err);
 	conf_mistakes_done(&mistakes);
 	return rc;
 }
@@ -294,6 +310,13 @@ static int open_dry_state(struct dispatcher *d, struct err *err)
 }
 
 /* ---- watchers ---- */
+
+static void init_watch(struct watch_state *w, struct dispatcher *d, const struct conf_watch *conf)
+{
+	w->d = d;
+	w->peer.watch = conf;
+	w->confirm = confirm_new();
+}
 
 static struct watch_state *find_watch(struct dispatcher *d, const char *name)
 {
@@ -498,6 +521,98 @@ static void stop(struct dispatcher *d)
 	d->stop_by_us = clock_mono_us() + STOP_WAIT_US;
 }
 
+/* ---- reload ---- */
+
+static void reload_done(struct reload *r)
+{
+	conf_free(r->conf);
+	conf_mistakes_done(&r->mistakes);
+	free(r->hash);
+	free(r->reason);
+	*r = (struct reload){.phase = RELOAD_NONE};
+}
+
+/* Tells those who wait for it how the reload has ended. */
+static void reload_end(struct dispatcher *d, int64_t status, const char *text)
+{
+	reload_done(&d->reload);
+	d->desk.reloads++;
+	d->desk.reload_status = status;
+	free(d->desk.reload_text);
+	d->desk.reload_text = mem_strdup(text);
+	if (d->control)
+		control_wake(d->control);
+}
+
+static void tell_keeper_reloaded(struct dispatcher *d, int status)
+{
+	const struct wire_reloaded m = {.status = status, .text = ""};
+
+	if (wire_send_wait(d->keeper_fd, WIRE_RELOADED, &m, NULL, 0) < 0)
+		log_debug("the keeper does not listen any more");
+}
+
+/* It was read, and cannot be used: the running one stays. */
+static void reload_refuse(struct dispatcher *d, const char *why)
+{
+	log_error("the new configuration is refused: %s; the running one stays", why);
+	tell_keeper_reloaded(d, EXIT_CONFIGURATION);
+	reload_end(d, EXIT_CONFIGURATION, why);
+}
+
+/* The keeper has read the files. */
+static void on_reloaded(struct dispatcher *d, const struct wire_reloaded *m)
+{
+	if (d->reload.phase != RELOAD_ASKED)
+		return;
+	if (m->status != 0) {
+		log_error("the new configuration is refused; the running one stays");
+		reload_end(d, m->status, m->text);
+		return;
+	}
+	d->reload.phase = RELOAD_RECEIVING;
+	d->reload.conf = conf_new();
+}
+
+/* Could it be worked with? Made for a look, since after the old sender was stopped there is no way back. */
+static int try_configuration(struct dispatcher *d, struct err *err)
+{
+	const struct sender_options o = {
+		.loop = d->loop,
+		.conf = d->reload.conf,
+		.ledger = d->ledger,
+		.scribe = &d->scribe,
+		.only_watch = d->only_watch,
+	};
+	struct sender *trial = sender_new(&o, err);
+
+	if (!trial)
+		return -err->code;
+	sender_free(trial);
+	return 0;
+}
+
+static void on_configured(struct dispatcher *d, const struct wire_configured *m)
+{
+	struct reload *r = &d->reload;
+	struct err err = ERR_INIT;
+	int rc = d->stopping || d->broken
+			 ? err_set(&err, ERR_SYSTEM, EBUSY, "the service is stopping, or its ledger failing")
+			 : check_configuration(r->conf, &r->mistakes, &err);
+
+	if (rc == 0)
+		rc = try_configuration(d, &err);
+	if (rc < 0) {
+		reload_refuse(d, err.text);
+		return;
+	}
+	r->watches = m->watches;
+	r->hash = mem_strdup(m->hash);
+	r->phase = RELOAD_DRAINING;
+	r->by_us = clock_mono_us() + STOP_WAIT_US;
+	sender_stop(d->sender);
+}
+
 /* ---- the keeper ---- */
 
 static void on_keeper(struct loop_io *io, uint32_t events, void *arg)
@@ -526,6 +641,13 @@ static void on_keeper(struct loop_io *io, uint32_t events, void *arg)
 		stop(d);
 	else if (m->type == WIRE_REOPEN && d->outbox)
 		outbox_reopen(d->outbox);
+	else if (m->type == WIRE_RELOADED)
+		on_reloaded(d, &m->as.reloaded);
+	else if (m->type == WIRE_CONFIGURE && d->reload.phase == RELOAD_RECEIVING)
+		conf_set(d->reload.conf, m->as.configure.section, m->as.configure.key, m->as.configure.value,
+			m->as.configure.file, (int)m->as.configure.line, &d->reload.mistakes);
+	else if (m->type == WIRE_CONFIGURED && d->reload.phase == RELOAD_RECEIVING)
+		on_configured(d, &m->as.configured);
 	wire_message_close(m);
 }
 
@@ -609,6 +731,20 @@ static int apply_service(struct dispatcher *d, enum event_type type, struct err 
 	return rc < 0 ? rc : scribe_service(&d->scribe, type, &x, clock_wall_us(), err);
 }
 
+static int apply_reload(struct dispatcher *d, struct err *err)
+{
+	const struct event_action x = {
+		.verb = "reload",
+		.arguments = "",
+		.user = d->reload.user,
+		.reason = d->reload.reason,
+		.count = -1,
+	};
+	int rc = apply_service(d, EVENT_SERVICE_RELOADED, err);
+
+	return rc < 0 ? rc : scribe_action(&d->scribe, NULL, &x, clock_wall_us(), err);
+}
+
 static int apply(struct dispatcher *d, struct err *err)
 {
 	int rc = 0;
@@ -619,6 +755,8 @@ static int apply(struct dispatcher *d, struct err *err)
 		rc = outbox_apply(d->outbox, err);
 	if (rc == 0 && d->service_started)
 		rc = apply_service(d, EVENT_SERVICE_STARTED, err);
+	if (rc == 0 && d->reload.phase == RELOAD_DONE)
+		rc = apply_reload(d, err);
 	LIST_FOREACH (it, &d->facts) {
 		if (rc == 0)
 			rc = apply_fact(d, LIST_OF(it, struct fact, in), err);
@@ -748,6 +886,8 @@ static void act(struct dispatcher *d)
 {
 	d->service_started = false;
 	intake_committed(d->intake);
+	if (d->reload.phase == RELOAD_DONE)
+		reload_end(d, EXIT_DONE, "");
 	if (d->outbox)
 		outbox_committed(d->outbox);
 	act_on_facts(d);
@@ -861,6 +1001,8 @@ static void set_wake(struct dispatcher *d, int64_t at_us)
 		at_us = intake_due_us(d->intake);
 	if (d->stopping && d->stop_by_us < at_us)
 		at_us = d->stop_by_us;
+	if (d->reload.phase == RELOAD_DRAINING && d->reload.by_us < at_us)
+		at_us = d->reload.by_us;
 	if (d->mode == WIRE_MODE_SCAN && !d->stopping && d->wait_us > 0 && d->started_us + d->wait_us < at_us)
 		at_us = d->started_us + d->wait_us;
 	if (at_us == INT64_MAX)
@@ -871,10 +1013,9 @@ static void set_wake(struct dispatcher *d, int64_t at_us)
 
 static bool has_work(const struct dispatcher *d)
 {
-	return d->service_started || !list_is_empty(&d->facts) ||
-	       intake_due_us(d->intake) <= clock_mono_us() ||
-	       (d->control && control_has_work(d->control)) || (d->sender && sender_has_work(d->sender)) ||
-	       (d->outbox && outbox_wants_commit(d->outbox));
+	return d->service_started || d->reload.phase == RELOAD_DONE || !list_is_empty(&d->facts) ||
+	       intake_due_us(d->intake) <= clock_mono_us() || (d->control && control_has_work(d->control)) ||
+	       (d->sender && sender_has_work(d->sender)) || (d->outbox && outbox_wants_commit(d->outbox));
 }
 
 /* Nothing can be recorded, and what is read may be wrong: going on would lose or double runs. */
@@ -902,33 +1043,7 @@ static void work(struct dispatcher *d)
 	act(d);
 }
 
-/* The end of every round of the loop. */
-static void on_round(void *arg)
-{
-	struct dispatcher *d = arg;
-	int64_t now_us = clock_mono_us();
-
-	if (d->ended)
-		return;
-	if ((!d->broken || now_us >= d->retry_at_us) && (d->broken || has_work(d)))
-		work(d);
-	if (!d->stopping && scan_is_over(d, now_us))
-		stop(d);
-	if (is_finished(d, now_us)) {
-		finish(d);
-		end(d, d->mode == WIRE_MODE_SCAN ? scan_status(d) : EXIT_DONE);
-		return;
-	}
-	set_wake(d, send_state(d, now_us));
-}
-
-static void on_wake(struct loop_timer *t, void *arg)
-{
-	(void)t;
-	(void)arg; /* the round that it starts is what it is for */
-}
-
-/* ---- life ---- */
+/* ---- making the parts ---- */
 
 /* Files that were accepted under another configuration, and cannot have been sent yet. */
 static int renew(struct dispatcher *d, struct err *err)
@@ -976,6 +1091,24 @@ static struct desk_watch *lend_watch(struct desk *desk, size_t i)
 	return &w->desk;
 }
 
+/* For the verb: asks the keeper. */
+static int ask_reload(struct desk *desk, const struct control_request *request)
+{
+	static const struct wire_empty m = {0};
+	struct dispatcher *d = LIST_OF(desk, struct dispatcher, desk);
+	int rc;
+
+	if (d->reload.phase != RELOAD_NONE)
+		return -EBUSY;
+	rc = wire_send(d->keeper_fd, WIRE_RELOAD, &m, NULL, 0);
+	if (rc < 0)
+		return rc;
+	d->reload.phase = RELOAD_ASKED;
+	(void)snprintf(d->reload.user, sizeof(d->reload.user), "%s", request->user);
+	d->reload.reason = mem_strdup(request->reason);
+	return 0;
+}
+
 static bool is_ledger_failing(struct desk *desk)
 {
 	return LIST_OF(desk, struct dispatcher, desk)->broken;
@@ -992,7 +1125,161 @@ static void fill_desk(struct dispatcher *d)
 	d->desk.hash = d->hash;
 	d->desk.watch = lend_watch;
 	d->desk.ledger_is_failing = is_ledger_failing;
+	d->desk.reload = ask_reload;
 }
+
+/* ---- taking over a new configuration ---- */
+
+/* The watch in its new place: a changed one gets a new watcher, an unchanged one keeps what it has. */
+static void carry_watch(
+	struct watch_state *to, struct watch_state *from, const struct conf_watch *conf, bool is_changed)
+{
+	if (is_changed) { /* what it still has to say is found again by the next one's listing */
+		detach(from);
+		from->scanned = false;
+	}
+	*to = *from;
+	to->peer.watch = conf;
+	from->link = NULL;
+	from->confirm = NULL;
+	if (to->link)
+		link_set_arg(to->link, to);
+}
+
+static void replace_watches(struct dispatcher *d, struct conf *next)
+{
+	struct watch_state *watches = mem_array(next->watches_n + 1, sizeof(watches[0]));
+	struct conf *old = d->conf;
+
+	for (size_t i = 0; i < next->watches_n; i++) {
+		const struct conf_watch *conf = next->watches[i];
+		struct watch_state *from = find_watch(d, conf->name);
+
+		if (from)
+			carry_watch(&watches[i], from, conf, conf_watch_differs(old, next, conf->name));
+		else
+			init_watch(&watches[i], d, conf);
+	}
+	for (size_t i = 0; i < old->watches_n; i++) {
+		if (!d->watches[i].confirm)
+			continue; /* carried over */
+		detach(&d->watches[i]);
+		confirm_free(d->watches[i].confirm);
+	}
+	free(d->watches);
+	d->watches = watches;
+}
+
+/* The event lines that are written are taken out of the ledger, so that none is written again. */
+static int settle_outbox(struct dispatcher *d, struct err *err)
+{
+	int rc;
+
+	outbox_drain(d->outbox);
+	rc = outbox_apply(d->outbox, err);
+	if (rc == 0)
+		rc = ledger_commit(d->ledger, err);
+	if (rc < 0)
+		outbox_undo(d->outbox);
+	else
+		outbox_committed(d->outbox);
+	return rc;
+}
+
+/* Everything that borrows from the configuration is made anew, as at a start. */
+static int take_over(struct dispatcher *d, struct err *err)
+{
+	struct reload *r = &d->reload;
+	int rc = settle_outbox(d, err);
+
+	if (rc < 0)
+		return rc;
+	tell_keeper_reloaded(d, 0); /* before links end, so that it knows why */
+	for (size_t i = 0; i < d->conf->watches_n; i++)
+		confirm_forget(d->watches[i].confirm); /* who has asked is no more */
+	sender_free(d->sender);
+	outbox_free(d->outbox);
+	intake_free(d->intake);
+	d->sender = NULL;
+	d->outbox = NULL;
+	replace_watches(d, r->conf);
+	conf_free(d->conf);
+	d->conf = r->conf;
+	r->conf = NULL;
+	free(d->hash);
+	d->hash = r->hash;
+	r->hash = NULL;
+	d->expected = r->watches;
+	log_set_level((enum log_level)d->conf->service.log_level);
+	make_log_directory(d->conf->events.file);
+	d->outbox = outbox_new(d->loop, d->ledger, &d->conf->events,
+		d->conf->service.durability == CONF_DURABILITY_POWER, d->page);
+	d->intake = intake_new(d->conf, d->ledger, d->behind, &d->scribe, d->dry);
+	rc = renew(d, err);
+	if (rc == 0)
+		rc = start_sender(d, err);
+	for (size_t i = 0; rc == 0 && i < d->conf->watches_n; i++)
+		if (d->watches[i].link)
+			sender_may_ask(d->sender, d->conf->watches[i]->name);
+	fill_desk(d);
+	return rc;
+}
+
+/* Has all that was on its way come to its end, or waited long enough? */
+static bool is_drained(const struct dispatcher *d, int64_t now_us)
+{
+	return d->reload.phase == RELOAD_DRAINING && !d->broken && list_is_empty(&d->facts) &&
+	       (sender_counts(d->sender).in_flight == 0 || now_us >= d->reload.by_us);
+}
+
+static void reload_if_drained(struct dispatcher *d, int64_t now_us)
+{
+	struct err err = ERR_INIT;
+
+	if (!is_drained(d, now_us))
+		return;
+	if (take_over(d, &err) < 0) {
+		/* the keeper starts the next dispatcher, which reads the ledger as it is */
+		log_error("the new configuration cannot be taken over: %s; ending", err.text);
+		end(d, EXIT_FAILED);
+		return;
+	}
+	log_info("the configuration was reloaded");
+	d->reload.phase = RELOAD_DONE;
+	work(d);
+}
+
+/* ---- a round ---- */
+
+/* The end of every round of the loop. */
+static void on_round(void *arg)
+{
+	struct dispatcher *d = arg;
+	int64_t now_us = clock_mono_us();
+
+	if (d->ended)
+		return;
+	if ((!d->broken || now_us >= d->retry_at_us) && (d->broken || has_work(d)))
+		work(d);
+	if (!d->stopping && scan_is_over(d, now_us))
+		stop(d);
+	if (!d->stopping && !d->ended)
+		reload_if_drained(d, now_us);
+	if (is_finished(d, now_us)) {
+		finish(d);
+		end(d, d->mode == WIRE_MODE_SCAN ? scan_status(d) : EXIT_DONE);
+		return;
+	}
+	set_wake(d, send_state(d, now_us));
+}
+
+static void on_wake(struct loop_timer *t, void *arg)
+{
+	(void)t;
+	(void)arg; /* the round that it starts is what it is for */
+}
+
+/* ---- life ---- */
 
 /* Files are more important than who asks about them: without the socket the service goes on. */
 static void start_control(struct dispatcher *d)
@@ -1017,11 +1304,8 @@ static void start_control(struct dispatcher *d)
 static void make_watches(struct dispatcher *d)
 {
 	d->watches = mem_array(d->conf->watches_n + 1, sizeof(d->watches[0]));
-	for (size_t i = 0; i < d->conf->watches_n; i++) {
-		d->watches[i].d = d;
-		d->watches[i].peer.watch = d->conf->watches[i];
-		d->watches[i].confirm = confirm_new();
-	}
+	for (size_t i = 0; i < d->conf->watches_n; i++)
+		init_watch(&d->watches[i], d, d->conf->watches[i]);
 }
 
 static int set_up(struct dispatcher *d, struct err *err)
@@ -1077,6 +1361,8 @@ static void tear_down(struct dispatcher *d)
 	free(d->only_watch);
 	free(d->hash);
 	free(d->state_sent);
+	free(d->desk.reload_text);
+	reload_done(&d->reload);
 	conf_free(d->conf);
 	fs_close(&d->lock_fd);
 	fs_close(&d->keeper_fd);

@@ -124,6 +124,11 @@ void link_set_reading(struct link *l, bool on)
 	set_events(l);
 }
 
+void link_set_arg(struct link *l, void *arg)
+{
+	l->arg = arg;
+}
+
 void link_read(struct link *l)
 {
 	read_some(l, MESSAGES_PER_ROUND);

@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include "base/clock.h"
 #include "base/json.h"
@@ -310,6 +311,77 @@ static const struct control_verb verb_explain = {
 	.close = explain_close,
 };
 
+/* ---- reload ---- */
+
+struct reload {
+	int64_t before; /* desk.reloads */
+	bool over;
+	char *text; /* mistakes */
+	size_t pos;
+};
+
+static int reload_open(struct control_job *j, struct err *err)
+{
+	struct reload *r = j->state;
+	struct desk *d = j->host;
+	int rc = d->reload(d, j->request);
+
+	r->before = d->reloads;
+	if (rc == -EBUSY)
+		return err_set(err, ERR_SYSTEM, EBUSY, "a reload is under way already");
+	return rc < 0 ? err_errno(err, -rc, "cannot ask for the reload") : 0;
+}
+
+static void reload_close(struct control_job *j)
+{
+	struct reload *r = j->state;
+
+	free(r->text);
+}
+
+static void reload_take(struct control_job *j)
+{
+	struct reload *r = j->state;
+	const struct desk *d = j->host;
+
+	r->over = true;
+	r->text = mem_strdup(d->reload_text);
+	if (d->reload_status == 0)
+		say(j, 0, "reloaded: %zu watch%s", d->conf->watches_n, d->conf->watches_n == 1 ? "" : "es");
+	else
+		say(j, d->reload_status, "the new configuration is refused; the running one stays");
+}
+
+static int reload_next(struct control_job *j, struct buf *json, struct err *err)
+{
+	struct reload *r = j->state;
+	const struct desk *d = j->host;
+	struct json_writer w = JSON_WRITER(json);
+	size_t len;
+
+	(void)err;
+	if (!r->over && d->reloads == r->before)
+		return -EAGAIN;
+	if (!r->over)
+		reload_take(j);
+	len = strcspn(r->text + r->pos, "\n");
+	if (len == 0)
+		return 0;
+	json_begin_object(&w, NULL);
+	json_add_bytes(&w, "mistake", r->text + r->pos, len);
+	json_end_object(&w);
+	r->pos += len + (r->text[r->pos + len] == '\n');
+	return 1;
+}
+
+static const struct control_verb verb_reload = {
+	.name = "reload",
+	.state_bytes = sizeof(struct reload),
+	.open = reload_open,
+	.next = reload_next,
+	.close = reload_close,
+};
+
 /* ---- */
 
 const struct control_verb *const verbs_table[] = {
@@ -321,6 +393,7 @@ const struct control_verb *const verbs_table[] = {
 	&report_status,
 	&verb_explain,
 	&verb_pause,
+	&verb_reload,
 	&verb_rescan,
 	&verb_resume,
 };

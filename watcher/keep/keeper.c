@@ -22,13 +22,15 @@
 #include "confine/limits.h"
 #include "keep/notify.h"
 #include "keep/process.h"
+#include "keep/reload.h"
 
 #define KEEPER_AGAIN_FIRST_US (100 * US_PER_MS)
 #define KEEPER_AGAIN_MOST_US (30 * US_PER_S)
 #define KEEPER_LIVED_WELL_US (60 * US_PER_S) /* who lived that long starts again at once */
 #define KEEPER_STOP_WATCHERS_US (3 * US_PER_S)
 #define KEEPER_STOP_DISPATCHER_US (10 * US_PER_S)
-#define KEEPER_SCAN_STARTS 3 /* a scan's dispatcher that is killed so often will not make it */
+#define KEEPER_MISTAKES_BYTES (48u * 1024) /* of a reload; a message holds them */
+#define KEEPER_SCAN_STARTS 3		   /* a scan's dispatcher that is killed so often will not make it */
 #define KEEPER_GIVE_UP_US                                                                                    \
 	(2 * US_PER_S) /* after SIGKILL: a process in an uninterruptible call is left behind */
 
@@ -45,19 +47,25 @@ struct keeper_child {
 
 struct keeper_watch {
 	struct keeper *k;
-	const struct conf_watch *conf;
+	const struct conf_watch *conf; /* of k->conf; with leaving: NULL */
+	char name[CONF_NAME_BYTES];
 	struct keeper_child child;
+	bool changed; /* its process is stopping, to be started with another configuration */
+	bool leaving; /* … and not to be started again */
+	struct loop_timer *kill;
 };
 
 struct keeper {
-	const struct conf *conf;
+	const struct conf *conf; /* the running one */
+	struct conf *owned;	 /* the same after a reload, else NULL */
+	struct conf *next;	 /* read, and handed to the dispatcher, who has not taken it over yet */
 	const struct keeper_options *options;
 	struct loop *loop;
 	char hash[65];
 	enum keeper_phase phase;
 	struct keeper_child dispatcher;
 	struct wire_page *page; /* the dispatcher's */
-	struct keeper_watch *watches;
+	struct keeper_watch **watches;
 	size_t watches_n;
 	struct loop_timer *deadline;
 	bool killed; /* the phase's children have been sent SIGKILL */
@@ -67,6 +75,8 @@ struct keeper {
 };
 
 static void keeper_start_all(struct keeper *k);
+static void keeper_reload(struct keeper *k);
+static void keeper_reloaded(struct keeper *k, bool taken);
 
 struct keeper_sending {
 	int fd;
@@ -150,12 +160,13 @@ static void keeper_on_dispatcher(struct loop_io *io, uint32_t events, void *arg)
 	(void)events;
 	if (rc == -EAGAIN)
 		return;
-	if (rc == 1 && k->in.type == WIRE_STATE) {
+	if (rc == 1 && k->in.type == WIRE_STATE)
 		keeper_on_state(k, &k->in.as.state);
-		wire_message_close(&k->in);
-		return;
-	}
-	if (rc == 1)
+	else if (rc == 1 && k->in.type == WIRE_RELOAD)
+		keeper_reload(k);
+	else if (rc == 1 && k->in.type == WIRE_RELOADED && k->next)
+		keeper_reloaded(k, k->in.as.reloaded.status == 0);
+	else if (rc == 1)
 		log_error(
 			"unexpected message \"%s\" from the dispatcher; ignored", wire_type_name(k->in.type));
 	else
@@ -163,17 +174,31 @@ static void keeper_on_dispatcher(struct loop_io *io, uint32_t events, void *arg)
 	wire_message_close(&k->in);
 }
 
+static struct wire_configured keeper_last_of(const struct keeper *k, size_t watches_n, const char *hash)
+{
+	return (struct wire_configured){
+		.mode = k->options->mode,
+		.dry_run = k->options->dry_run,
+		.watches = (int64_t)watches_n,
+		.wait_us = k->options->wait_us,
+		.only_watch = k->options->only_watch ? k->options->only_watch : "",
+		.hash = hash,
+	};
+}
+
+static size_t keeper_count_watches(const struct keeper *k)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < k->watches_n; i++)
+		n += !k->watches[i]->leaving;
+	return n;
+}
+
 static int keeper_start_dispatcher(struct keeper *k, struct err *err)
 {
 	const char *const argv[] = {"bw-dispatch", k->options->journal ? "--journal" : "--plain", NULL};
-	const struct wire_configured last = {
-		.mode = k->options->mode,
-		.dry_run = k->options->dry_run,
-		.watches = (int64_t)k->watches_n,
-		.wait_us = k->options->wait_us,
-		.only_watch = k->options->only_watch ? k->options->only_watch : "",
-		.hash = k->hash,
-	};
+	const struct wire_configured last = keeper_last_of(k, keeper_count_watches(k), k->hash);
 	CLEANUP_FD int page_fd = wire_page_new(err);
 	int pair[2], rc;
 	pid_t pid;
@@ -204,17 +229,17 @@ static int keeper_start_dispatcher(struct keeper *k, struct err *err)
 /* The watcher, its socket to the dispatcher and its page. */
 static int keeper_attach(struct keeper_watch *w, int socket_fd, int page_fd, struct err *err)
 {
-	const struct wire_attach m = {.name = w->conf->name, .pid = w->child.pid, .start = w->child.starts};
+	const struct wire_attach m = {.name = w->name, .pid = w->child.pid, .start = w->child.starts};
 	int rc = wire_send_wait(w->k->dispatcher.fd, WIRE_ATTACH, &m, (const int[]){socket_fd, page_fd}, 2);
 
-	return rc < 0 ? err_errno(err, -rc, "cannot tell the dispatcher of watch %s", w->conf->name) : 0;
+	return rc < 0 ? err_errno(err, -rc, "cannot tell the dispatcher of watch %s", w->name) : 0;
 }
 
 static int keeper_start_watch_with(
 	struct keeper_watch *w, const int control[2], const int data[2], struct err *err)
 {
 	const char *const argv[] = {
-		"bw-watch", w->k->options->journal ? "--journal" : "--plain", w->conf->name, NULL};
+		"bw-watch", w->k->options->journal ? "--journal" : "--plain", w->name, NULL};
 	const struct wire_configured last = {.mode = w->k->options->mode,
 		.dry_run = w->k->options->dry_run,
 		.only_watch = "",
@@ -229,7 +254,7 @@ static int keeper_start_watch_with(
 	if (pid < 0)
 		return (int)pid;
 	keeper_child_started(&w->child, pid, control[0]);
-	rc = keeper_send_configuration(control[0], w->k->conf, w->conf->name, &last, err);
+	rc = keeper_send_configuration(control[0], w->k->conf, w->name, &last, err);
 	return rc < 0 ? rc : keeper_attach(w, data[0], page_fd, err);
 }
 
@@ -266,11 +291,11 @@ static void keeper_on_watch_again(struct loop_timer *t, void *arg)
 	struct err err = ERR_INIT;
 
 	(void)t;
-	if (w->k->phase != KEEPER_RUNNING || w->k->dispatcher.pid == 0 || w->child.pid != 0)
+	if (w->k->phase != KEEPER_RUNNING || w->k->dispatcher.pid == 0 || w->child.pid != 0 || w->leaving)
 		return;
 	if (keeper_start_watch(w, &err) == 0)
 		return;
-	log_error("watch %s: %s; trying again", w->conf->name, err.text);
+	log_error("watch %s: %s; trying again", w->name, err.text);
 	if (w->child.pid != 0)
 		(void)kill(w->child.pid, SIGKILL); /* half started: reaped and started again */
 	else
@@ -300,8 +325,8 @@ static void keeper_start_all(struct keeper *k)
 		return;
 	}
 	for (size_t i = 0; i < k->watches_n; i++)
-		if (k->watches[i].child.pid == 0)
-			keeper_on_watch_again(NULL, &k->watches[i]);
+		if (k->watches[i]->child.pid == 0)
+			keeper_on_watch_again(NULL, k->watches[i]);
 }
 
 /* ---- the end
@@ -310,7 +335,7 @@ static void keeper_start_all(struct keeper *k)
 static bool keeper_any_watch_runs(const struct keeper *k)
 {
 	for (size_t i = 0; i < k->watches_n; i++)
-		if (k->watches[i].child.pid != 0)
+		if (k->watches[i]->child.pid != 0)
 			return true;
 	return false;
 }
@@ -343,7 +368,7 @@ static void keeper_stop(struct keeper *k)
 	k->phase = KEEPER_STOPPING_WATCHERS;
 	k->killed = false;
 	for (size_t i = 0; i < k->watches_n; i++)
-		keeper_tell(&k->watches[i].child, WIRE_STOP);
+		keeper_tell(&k->watches[i]->child, WIRE_STOP);
 	if (keeper_any_watch_runs(k))
 		loop_timer_set(k->deadline, clock_mono_us() + KEEPER_STOP_WATCHERS_US);
 	else
@@ -353,10 +378,10 @@ static void keeper_stop(struct keeper *k)
 static void keeper_kill_watches(struct keeper *k)
 {
 	for (size_t i = 0; i < k->watches_n; i++) {
-		if (k->watches[i].child.pid == 0)
+		if (k->watches[i]->child.pid == 0)
 			continue;
-		log_warning("watch %s does not end; killed", k->watches[i].conf->name);
-		(void)kill(k->watches[i].child.pid, SIGKILL);
+		log_warning("watch %s does not end; killed", k->watches[i]->name);
+		(void)kill(k->watches[i]->child.pid, SIGKILL);
 	}
 }
 
@@ -384,10 +409,36 @@ static void keeper_on_deadline(struct loop_timer *t, void *arg)
 /* ---- reaping
  * ---------------------------------------------------------------------------------------------------- */
 
+static void keeper_watch_free(struct keeper_watch *w)
+{
+	struct keeper *k = w->k;
+	size_t i = 0;
+
+	while (k->watches[i] != w)
+		i++;
+	k->watches[i] = k->watches[--k->watches_n];
+	loop_timer_remove(w->child.again);
+	loop_timer_remove(w->kill);
+	free(w);
+}
+
+/* It ended as a reload has told it to. */
+static void keeper_watch_stopped(struct keeper_watch *w)
+{
+	loop_timer_clear(w->kill);
+	if (w->leaving) {
+		keeper_watch_free(w);
+		return;
+	}
+	w->changed = false;
+	w->child.again_us = 0;
+	keeper_watch_again(w);
+}
+
 static void keeper_watch_ended(struct keeper_watch *w, int wait_status)
 {
 	char text[64];
-	const struct wire_detach m = {.name = w->conf->name, .why = process_describe_end(wait_status, text)};
+	const struct wire_detach m = {.name = w->name, .why = process_describe_end(wait_status, text)};
 	struct keeper *k = w->k;
 
 	keeper_child_forget(&w->child);
@@ -396,15 +447,23 @@ static void keeper_watch_ended(struct keeper_watch *w, int wait_status)
 			keeper_stop_dispatcher(k);
 		return;
 	}
-	if (k->dispatcher.pid == 0)
-		return; /* started with the dispatcher */
+	if (k->dispatcher.pid == 0) { /* started with the dispatcher */
+		w->changed = false;
+		if (w->leaving)
+			keeper_watch_free(w);
+		return;
+	}
 	if (wire_send(k->dispatcher.fd, WIRE_DETACH, &m, NULL, 0) < 0)
 		log_debug("the dispatcher does not listen any more");
+	if (w->changed || w->leaving) {
+		keeper_watch_stopped(w);
+		return;
+	}
 	/* With 0 it ends when the dispatcher has let it go; in a scan that is the end. */
 	if (k->options->mode == WIRE_MODE_SCAN && WIFEXITED(wait_status) && WEXITSTATUS(wait_status) == 0)
 		return;
 	keeper_watch_again(w);
-	log_warning("watch %s %s; starting it again", w->conf->name, text);
+	log_warning("watch %s %s; starting it again", w->name, text);
 }
 
 /* Did it refuse to work, in a way that another start would not change? */
@@ -420,6 +479,8 @@ static void keeper_dispatcher_ended(struct keeper *k, int wait_status)
 	char text[64];
 
 	keeper_child_forget(&k->dispatcher);
+	conf_free(k->next);
+	k->next = NULL; /* whoever asked for it has lost its connection, too */
 	if (k->phase == KEEPER_STOPPING_DISPATCHER) {
 		if (WIFEXITED(wait_status) && k->status == 0)
 			k->status = WEXITSTATUS(wait_status);
@@ -451,9 +512,12 @@ static void keeper_reap(struct keeper *k)
 	while ((pid = waitpid(-1, &wait_status, WNOHANG)) > 0) {
 		if (pid == k->dispatcher.pid)
 			keeper_dispatcher_ended(k, wait_status);
-		for (size_t i = 0; i < k->watches_n; i++)
-			if (pid == k->watches[i].child.pid)
-				keeper_watch_ended(&k->watches[i], wait_status);
+		for (size_t i = 0; i < k->watches_n; i++) {
+			if (pid != k->watches[i]->child.pid)
+				continue;
+			keeper_watch_ended(k->watches[i], wait_status);
+			break; /* it may be no more */
+		}
 	}
 }
 
@@ -477,20 +541,133 @@ static bool keeper_takes(const struct keeper *k, const struct conf_watch *w)
 	return !k->options->only_watch || strcmp(k->options->only_watch, w->name) == 0;
 }
 
+static void keeper_on_kill(struct loop_timer *t, void *arg)
+{
+	struct keeper_watch *w = arg;
+
+	(void)t;
+	if (w->child.pid == 0)
+		return;
+	log_warning("watch %s does not end; killed", w->name);
+	(void)kill(w->child.pid, SIGKILL);
+}
+
+static struct keeper_watch *keeper_watch_new(struct keeper *k, const struct conf_watch *conf)
+{
+	struct keeper_watch *w = mem_alloc(sizeof(*w));
+
+	w->k = k;
+	w->conf = conf;
+	memcpy(w->name, conf->name, sizeof(w->name));
+	w->child.fd = -1;
+	w->child.again = loop_timer_add(k->loop, keeper_on_watch_again, w);
+	w->kill = loop_timer_add(k->loop, keeper_on_kill, w);
+	k->watches = mem_resize(k->watches, k->watches_n + 1, sizeof(struct keeper_watch *));
+	k->watches[k->watches_n++] = w;
+	return w;
+}
+
 static void keeper_make_watches(struct keeper *k)
 {
-	k->watches = mem_array(k->conf->watches_n, sizeof(*k->watches));
-	for (size_t i = 0; i < k->conf->watches_n; i++) {
-		struct keeper_watch *w = &k->watches[k->watches_n];
+	for (size_t i = 0; i < k->conf->watches_n; i++)
+		if (keeper_takes(k, k->conf->watches[i]))
+			(void)keeper_watch_new(k, k->conf->watches[i]);
+}
 
-		if (!keeper_takes(k, k->conf->watches[i]))
-			continue;
-		k->watches_n++;
-		w->k = k;
-		w->conf = k->conf->watches[i];
-		w->child.fd = -1;
-		w->child.again = loop_timer_add(k->loop, keeper_on_watch_again, w);
+/* ---- reload
+ * -------------------------------------------------------------------------------------------------- */
+
+static struct keeper_watch *keeper_find(const struct keeper *k, const char *name)
+{
+	for (size_t i = 0; i < k->watches_n; i++)
+		if (strcmp(k->watches[i]->name, name) == 0)
+			return k->watches[i];
+	return NULL;
+}
+
+static void keeper_tell_reloaded(struct keeper *k, int status, const char *text)
+{
+	const struct wire_reloaded m = {.status = status, .text = text};
+
+	if (wire_send_wait(k->dispatcher.fd, WIRE_RELOADED, &m, NULL, 0) < 0)
+		log_debug("the dispatcher does not listen any more");
+}
+
+/* The dispatcher asks. A good configuration is handed to it, and becomes ours when it has taken it over. */
+static void keeper_reload(struct keeper *k)
+{
+	CLEANUP_BUF struct buf text = BUF_INIT(KEEPER_MISTAKES_BYTES);
+	struct wire_configured last;
+	struct err err = ERR_INIT;
+	char hash[65];
+	int status;
+
+	if (k->phase != KEEPER_RUNNING || k->next || !k->options->config) {
+		keeper_tell_reloaded(k, 1, "the service cannot be reloaded now");
+		return;
 	}
+	status = reload_read(k->options->config, k->conf, &k->next, &text);
+	keeper_tell_reloaded(k, status, buf_str(&text));
+	if (status != 0)
+		return;
+	conf_hash(k->next, hash);
+	last = keeper_last_of(k, k->next->watches_n, hash);
+	if (keeper_send_configuration(k->dispatcher.fd, k->next, NULL, &last, &err) < 0)
+		log_error("%s; going on with the old one", err.text);
+}
+
+static void keeper_stop_watch(struct keeper_watch *w)
+{
+	if (w->child.pid == 0)
+		return;
+	keeper_tell(&w->child, WIRE_STOP);
+	loop_timer_set(w->kill, clock_mono_us() + KEEPER_STOP_WATCHERS_US);
+}
+
+static void keeper_update_watch(struct keeper_watch *w, const struct conf *old)
+{
+	const struct keeper *k = w->k;
+
+	w->conf = conf_watch_find(k->conf, w->name);
+	if (!w->conf) {
+		w->leaving = true;
+		keeper_stop_watch(w);
+	} else if (w->leaving || conf_watch_differs(old, k->conf, w->name)) {
+		w->leaving = false; /* one that was taken out and is back before its process had ended */
+		w->changed = w->child.pid != 0;
+		keeper_stop_watch(w);
+	}
+}
+
+/* Watches that differ are restarted, new ones started, those that are not there any more stopped. */
+static void keeper_take_over(struct keeper *k)
+{
+	const struct conf *old = k->conf;
+	struct conf *old_owned = k->owned;
+
+	k->conf = k->owned = k->next;
+	k->next = NULL;
+	conf_hash(k->conf, k->hash);
+	log_set_level((enum log_level)k->conf->service.log_level);
+	for (size_t i = k->watches_n; i-- > 0;) {
+		keeper_update_watch(k->watches[i], old);
+		if (k->watches[i]->leaving && k->watches[i]->child.pid == 0)
+			keeper_watch_free(k->watches[i]);
+	}
+	for (size_t i = 0; i < k->conf->watches_n; i++)
+		if (!keeper_find(k, k->conf->watches[i]->name))
+			keeper_on_watch_again(NULL, keeper_watch_new(k, k->conf->watches[i]));
+	conf_free(old_owned);
+}
+
+static void keeper_reloaded(struct keeper *k, bool taken)
+{
+	if (taken) {
+		keeper_take_over(k);
+		return;
+	}
+	conf_free(k->next);
+	k->next = NULL;
 }
 
 static int keeper_begin(struct keeper *k, struct err *err)
@@ -521,10 +698,14 @@ static void keeper_end(struct keeper *k)
 {
 	keeper_child_forget(&k->dispatcher);
 	for (size_t i = 0; i < k->watches_n; i++)
-		keeper_child_forget(&k->watches[i].child);
+		keeper_child_forget(&k->watches[i]->child);
 	wire_page_unmap(k->page);
 	loop_free(k->loop);
+	for (size_t i = 0; i < k->watches_n; i++)
+		free(k->watches[i]);
 	free(k->watches);
+	conf_free(k->owned);
+	conf_free(k->next);
 	free(k);
 }
 
