@@ -30,7 +30,7 @@ def test_a_thousand_files_at_200_a_second(service):
 def test_twenty_thousand_files_behind_a_watcher_that_sleeps(service):
     """Its event queue overflows meanwhile; the listing finds what was lost."""
     count = 20000
-    s = service().start()
+    s = service(brake="off").start()
     first = s.put("first.csv")
     s.wait_run(first)
     watcher = s.kill("bw-watch", signo=signal.SIGSTOP)

@@ -708,8 +708,8 @@ static int apply_gone_file(struct sender *s, const struct ledger_row *row, struc
 		"the file was gone before its run was started", "", now_us, err);
 
 	return rc < 0 ? rc
-		      : scribe_gone(s->scribe, EVENT_FILE_VANISHED, row, 1, "its run to be started",
-				row->completed_us, now_us, err);
+		      : scribe_gone(s->scribe, EVENT_FILE_VANISHED, row, row->revived + 1,
+				"its run to be started", row->completed_us, now_us, err);
 }
 
 static int refuse_row(struct sender *s, struct line *line, const struct ledger_row *row,
