@@ -114,8 +114,8 @@ def count_losses(results, measure, side, place, count, over):
     if not over:
         with open(QUEUE_FILE, encoding="ascii") as file:
             lost = max(0, lost - int(file.read()) - ON_THEIR_WAY)
-        results.note(f"{side.label}, {measure}: {count - counts.count(0):,} of {count:,} files were sent when it was ended; "
-                     f"lost are at least those that neither the kernel's queue nor a pipe could hold")
+        results.note(f"{side.label}, {measure}: {count - counts.count(0):,} of {count:,} files were sent when its time "
+                     "was over; those count as lost that neither the kernel's queue nor a pipe could hold")
     results.add(f"{measure}_lost", side.name, lost)
     results.add(f"{measure}_twice", side.name, twice)
     say(f"{side.label}: {'lost' if over else 'lost at least'} {lost:,}, twice {twice:,}")
