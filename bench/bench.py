@@ -75,8 +75,8 @@ def machine_of(bench):
     load = os.getloadavg()[0]
     model = ", ".join(sorted(models)) or platform.machine()
     return (f"{version}; {os.cpu_count()} processors ({model}), {memory:.0f} GiB, "
-            f"Linux {platform.release().split('-')[0]}, {fs}; load before: {load:.1f}; {bench.parallel} requests at once; "
-            f"medians of {bench.repeat}, ± is half the range")
+            f"Linux {platform.release().split('-')[0]}, {fs}; load before: {load:.1f}; "
+            f"{bench.parallel} requests at once; medians of {bench.repeat}, ± is half the range")
 
 
 def show(bench, results, machine):

@@ -1,39 +1,94 @@
-"""The table: what was found by side, the ratio against the floor, the budget and whether it is met. Pure."""
+"""The table: what was found by side, beside it the ratio that has a budget, the budget, and whether it is met. Pure."""
 
 import statistics
 
 NONE = "–"
 
-# Label, measure, how a value is shown.
-ROWS = (
-    ("close → request, p50", "p50_ms", "{:.2f} ms"),
-    ("close → request, p99", "p99_ms", "{:.2f} ms"),
-    ("throughput", "rate", "{:,.0f}/s"),
-    ("burst: throughput", "burst_rate", "{:,.0f}/s"),
-    ("burst: lost", "burst_lost", "{:,}"),
-    ("burst: twice", "burst_twice", "{:,}"),
-    ("overflow: lost", "overflow_lost", "{:,}"),
-    ("overflow: twice", "overflow_twice", "{:,}"),
-    ("restart: until listed", "restart_s", "{:.2f} s"),
-    ("restart: sent again", "restart_again", "{:,}"),
-    ("memory, none waiting: dispatcher", "memory_dispatcher_none", "{:.1f} MiB"),
-    ("memory, none waiting: watcher + sniffer", "memory_watcher_none", "{:.1f} MiB"),
-    ("memory, none waiting: all of it", "memory_all_none", "{:.1f} MiB"),
-    ("memory, a tenth waiting: dispatcher", "memory_dispatcher_some", "{:.1f} MiB"),
-    ("memory, a tenth waiting: watcher + sniffer", "memory_watcher_some", "{:.1f} MiB"),
-    ("memory, a tenth waiting: all of it", "memory_all_some", "{:.1f} MiB"),
-    ("memory, all waiting: dispatcher", "memory_dispatcher_all", "{:.1f} MiB"),
-    ("memory, all waiting: watcher + sniffer", "memory_watcher_all", "{:.1f} MiB"),
-    ("memory, all waiting: all of it", "memory_all_all", "{:.1f} MiB"),
-    ("resident, all waiting: dispatcher", "resident_dispatcher_all", "{:.1f} MiB"),
-    ("resident, all waiting: watcher + sniffer", "resident_watcher_all", "{:.1f} MiB"),
-    ("resident, all waiting: all of it", "resident_all_all", "{:.1f} MiB"),
-    ("idle wake-ups", "wakeups", "{:.1f}/s"),
-)
-
 
 def median(values):
     return statistics.median(values) if values else None
+
+
+def ratio(over, under):
+    """Median of the ratios of each repetition: what disturbed one side disturbed the other."""
+    return median([a / b for a, b in zip(over, under) if b])
+
+
+class Budget:
+    """Some values of a row have one: found (or None: not measured), how it is shown, the limit."""
+
+    def __init__(self, limit, form, against="", at_most=True):
+        self.limit, self.form, self.against, self.at_most = limit, form, against, at_most
+
+    def text(self):
+        return f"{'≤' if self.at_most else '≥'} {self.limit:g}{self.against}"
+
+    def verdict(self, found):
+        return "met" if (found <= self.limit if self.at_most else found >= self.limit) else "missed"
+
+
+FLOOR_3 = Budget(3, "{:.1f} ×", " × floor")
+FLOOR_HALF = Budget(0.5, "{:.2f} ×", " × floor", at_most=False)
+NOTHING = Budget(0, "{:,.0f}")
+MIB_12 = Budget(12, "{:.1f} MiB", " MiB")
+FLAT = Budget(1, "{:+.1f} MiB", " MiB more")
+
+
+def against_floor(measure):
+    return lambda r: [ratio(r.get(measure, s), r.get(measure, "floor")) for s in ("brickwatch", "power")]
+
+
+def latency(measure):
+    """With durability = power one fsync comes on top and is taken off here."""
+    def found(r):
+        less = [p - f for p, f in zip(r.get(measure, "power"), r.get("fsync_ms", "power"))]
+        return [ratio(r.get(measure, "brickwatch"), r.get(measure, "floor")), ratio(less, r.get(measure, "floor"))]
+    return found
+
+
+def plain(measure, *sides):
+    return lambda r: [median(r.get(measure, s)) for s in sides or ("brickwatch", "power")]
+
+
+def growth(part):
+    def found(r):
+        some, most = (median(r.get(f"memory_{part}_{step}", "brickwatch")) for step in ("some", "all"))
+        return [most - some if most is not None and some is not None else None]
+    return found
+
+
+# Label, measure, how a value is shown, budget, what is held against it.
+ROWS = (
+    ("close → request, p50", "p50_ms", "{:.2f} ms", FLOOR_3, latency("p50_ms")),
+    ("close → request, p99", "p99_ms", "{:.2f} ms", FLOOR_3, latency("p99_ms")),
+    ("one fsync of this disk", "fsync_ms", "{:.2f} ms", None, None),
+    ("throughput", "rate", "{:,.0f}/s", FLOOR_HALF, against_floor("rate")),
+    ("burst: sent", "burst_rate", "{:,.0f}/s", None, None),
+    ("burst: files lost", "burst_lost", "{:,}", NOTHING, plain("burst_lost")),
+    ("burst: files sent twice", "burst_twice", "{:,}", NOTHING, plain("burst_twice")),
+    ("overflow: files lost", "overflow_lost", "{:,}", NOTHING, plain("overflow_lost")),
+    ("overflow: files sent twice", "overflow_twice", "{:,}", NOTHING, plain("overflow_twice")),
+    ("restart, all files known", "restart_s", "{:.2f} s", Budget(2, "{:.1f} ×", " × find"),
+     lambda r: [ratio(r.get("restart_s", "brickwatch"), r.get("find_s", "brickwatch"))]),
+    ("the same files by find", "find_s", "{:.2f} s", None, None),
+    ("restart: files sent again", "restart_again", "{:,}", NOTHING, plain("restart_again", "brickwatch")),
+    ("private memory, none waiting: dispatcher", "memory_dispatcher_none", "{:.1f} MiB", None, None),
+    ("… watcher + sniffer", "memory_watcher_none", "{:.1f} MiB", None, None),
+    ("… all of it", "memory_all_none", "{:.1f} MiB", None, None),
+    ("private memory, a tenth waiting: dispatcher", "memory_dispatcher_some", "{:.1f} MiB", None, None),
+    ("… watcher + sniffer", "memory_watcher_some", "{:.1f} MiB", None, None),
+    ("… all of it", "memory_all_some", "{:.1f} MiB", None, None),
+    ("private memory, all waiting: dispatcher", "memory_dispatcher_all", "{:.1f} MiB", MIB_12,
+     plain("memory_dispatcher_all", "brickwatch")),
+    ("… against a tenth", "memory_dispatcher_all", "{:.1f} MiB", FLAT, growth("dispatcher")),
+    ("… watcher + sniffer", "memory_watcher_all", "{:.1f} MiB", MIB_12, plain("memory_watcher_all", "brickwatch")),
+    ("… against a tenth", "memory_watcher_all", "{:.1f} MiB", FLAT, growth("watcher")),
+    ("… all of it", "memory_all_all", "{:.1f} MiB", None, None),
+    ("resident memory, all waiting: dispatcher", "resident_dispatcher_all", "{:.1f} MiB", None, None),
+    ("… watcher + sniffer", "resident_watcher_all", "{:.1f} MiB", None, None),
+    ("… all of it", "resident_all_all", "{:.1f} MiB", None, None),
+    ("idle: wake-ups", "wakeups", "{:.1f}/s", Budget(0, "{:.1f}/s", "/s"), plain("wakeups", "brickwatch")),
+)
 
 
 def spread(values):
@@ -49,70 +104,22 @@ def show(values, form):
     return f"{text} ±{spread(values):.0%}" if len(values) > 1 and spread(values) >= 0.005 else text
 
 
-def ratio(over, under):
-    """Median of the ratios of each repetition: what disturbed one side disturbed the other."""
-    pairs = [a / b for a, b in zip(over, under) if b]
-    return median(pairs)
+def budget_cells(r, budget, found_of):
+    """[found, asked, verdict]; of brickwatch and of it with durability = power where both were measured."""
+    found = [f for f in found_of(r) if f is not None] if budget else []
+    if not found:
+        return ["", "", ""]
+    return [" / ".join(budget.form.format(f) for f in found), budget.text(),
+            " / ".join(budget.verdict(f) for f in found)]
 
 
-class Budget:
-    """A line of the second half: what is compared, how, and whether that is enough."""
-
-    def __init__(self, label, found, against, limit, at_most=True):
-        self.label, self.found, self.against, self.limit, self.at_most = label, found, against, limit, at_most
-
-    def is_met(self):
-        return self.found <= self.limit if self.at_most else self.found >= self.limit
-
-    def cells(self):
-        sign = "≤" if self.at_most else "≥"
-        unit = " ×" if self.against in ("floor", "find") else f" {self.against}" if self.against else ""
-        return [self.label, f"{self.found:.2f}{unit}" if self.against else f"{self.found:.0f}",
-                f"{sign} {self.limit:g}{unit}{' ' + self.against if unit == ' ×' else ''}",
-                "met" if self.is_met() else "missed"]
-
-
-def budgets(r):
-    """The budgets of doc/performance.md that these results say something about."""
-    found = []
-
-    def add(label, value, against, limit, at_most=True):
-        if value is not None:
-            found.append(Budget(label, value, against, limit, at_most))
-
-    add("latency p50", ratio(r.get("p50_ms", "brickwatch"), r.get("p50_ms", "floor")), "floor", 3)
-    add("latency p99", ratio(r.get("p99_ms", "brickwatch"), r.get("p99_ms", "floor")), "floor", 3)
-    for part in ("p50", "p99"):
-        less = [p - f for p, f in zip(r.get(f"{part}_ms", "power"), r.get("fsync_ms", "power"))]
-        add(f"latency {part}, power, less one fsync", ratio(less, r.get(f"{part}_ms", "floor")), "floor", 3)
-    add("throughput", ratio(r.get("rate", "brickwatch"), r.get("rate", "floor")), "floor", 0.5, False)
-    add("throughput, power", ratio(r.get("rate", "power"), r.get("rate", "floor")), "floor", 0.5, False)
-    for side in ("brickwatch", "power"):
-        for measure in ("burst", "overflow"):
-            for what in ("lost", "twice"):
-                add(f"{measure}, {side}: {what}", median(r.get(f"{measure}_{what}", side)), "", 0)
-    add("restart over known files", ratio(r.get("restart_s", "brickwatch"), r.get("find_s", "brickwatch")), "find", 2)
-    add("restart: sent again", median(r.get("restart_again", "brickwatch")), "", 0)
-    for part, label in (("dispatcher", "dispatcher"), ("watcher", "watcher + sniffer")):
-        all_waiting, some = (median(r.get(f"memory_{part}_{step}", "brickwatch")) for step in ("all", "some"))
-        add(f"memory, private: {label}", all_waiting, "MiB", 12)
-        if some:
-            add(f"memory, ten times as many waiting: {label}", all_waiting - some, "MiB", 1)
-    add("idle: wake-ups of brickwatch a second", median(r.get("wakeups", "brickwatch")), "/s", 0)
-    return found
-
-
-def values_table(r, sides):
-    rows = [["measure", *(s.label for s in sides)]]
-    for label, measure, form in ROWS:
+def rows_of(r, sides):
+    rows = [["measure", *(s.label for s in sides), "found", "budget", "verdict"]]
+    for label, measure, form, budget, found_of in ROWS:
         if measure in r.values:
-            rows.append([label, *(show(r.get(measure, s.name), form) for s in sides)])
+            values = [show(r.get(measure, s.name), form) for s in sides]
+            rows.append([label, *values, *budget_cells(r, budget, found_of)])
     return rows
-
-
-def budgets_table(r):
-    found = [b.cells() for b in budgets(r)]
-    return [["budget", "found", "asked", "verdict"], *found] if found else []
 
 
 def as_text(rows):
@@ -129,6 +136,6 @@ def as_markdown(rows):
 
 
 def render(r, sides, machine, form):
-    """The whole result as text, or as markdown."""
-    tables = [form(rows) for rows in (values_table(r, sides), budgets_table(r)) if len(rows) > 1]
-    return "\n\n".join([machine, *tables, *(["\n".join(r.notes)] if r.notes else [])]) + "\n"
+    """The whole result, with the table as text or as markdown."""
+    notes = "\n".join(f"- {n}" for n in r.notes)
+    return "\n\n".join([machine, form(rows_of(r, sides)), *([notes] if notes else [])]) + "\n"
