@@ -147,6 +147,72 @@ static void new_limits_keep_what_is_there(void **state)
 	assert_true(rate_take(&r, START));
 }
 
+/* Each refusal halves, those of requests that were out together only once; not below a 64th. */
+static void slowed_by_refusals(void **state)
+{
+	struct rate r;
+	int64_t now_us = START;
+
+	(void)state;
+	rate_init(&r, 64, S, 16, START);
+	assert_true(rate_is_full(&r));
+	assert_true(rate_slow(&r, START - 2, START));
+	assert_false(rate_slow(&r, START - 1, START));
+	assert_false(rate_is_full(&r));
+	take_all(&r, START, 8); /* what is left of the burst */
+	assert_int_equal(rate_next_us(&r, START), START + S / 32);
+	for (int i = 0; i < 20; i++) {
+		now_us += S;
+		assert_int_equal(rate_slow(&r, now_us - 1, now_us), i < 5);
+	}
+	now_us += 60 * S;
+	take_all(&r, now_us, 1);
+	assert_int_equal(rate_next_us(&r, now_us), now_us + S); /* one a second: a 64th */
+}
+
+/* Successes bring it back, in eight seconds at the earliest, and never above the limit. */
+static void eased_by_successes(void **state)
+{
+	struct rate r;
+	int64_t now_us = START;
+	int steps = 0;
+
+	(void)state;
+	rate_init(&r, 64, S, 16, START);
+	assert_false(rate_ease(&r, START));
+	for (int i = 0; i < 6; i++)
+		assert_true(rate_slow(&r, START + i, START + i));
+	while (!rate_is_full(&r)) {
+		now_us += 10000;
+		steps += rate_ease(&r, now_us);
+	}
+	assert_int_equal(steps, 32);
+	assert_in_range(now_us - START, 8 * S, 9 * S);
+	assert_false(rate_ease(&r, now_us + S));
+	now_us += 60 * S;
+	take_all(&r, now_us, 16);
+	assert_int_equal(rate_next_us(&r, now_us), now_us + S / 64);
+	/* in the middle of it: a share of the new limit */
+	assert_true(rate_slow(&r, now_us, now_us));
+	rate_set(&r, 128, S, 1, now_us);
+	now_us += S;
+	take_all(&r, now_us, 1);
+	assert_int_equal(rate_next_us(&r, now_us), now_us + S / 64);
+}
+
+static void no_limit_is_not_slowed(void **state)
+{
+	struct rate r;
+
+	(void)state;
+	rate_init(&r, 0, S, 1, START);
+	assert_false(rate_slow(&r, START, START));
+	assert_true(rate_take(&r, START) && rate_take(&r, START));
+	rate_init(&r, INT64_MAX, INT64_MAX, INT64_MAX, START);
+	assert_true(rate_slow(&r, START, START)); /* nothing overflows */
+	assert_true(rate_take(&r, START));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -158,6 +224,9 @@ int main(void)
 		cmocka_unit_test(count_zero_is_no_limit),
 		cmocka_unit_test(odd_numbers_do_no_harm),
 		cmocka_unit_test(new_limits_keep_what_is_there),
+		cmocka_unit_test(slowed_by_refusals),
+		cmocka_unit_test(eased_by_successes),
+		cmocka_unit_test(no_limit_is_not_slowed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -7,6 +7,9 @@
  */
 #include "core/rate.h"
 
+#define EASE_SHARES (RATE_SHARES / 32)
+#define EASE_EVERY_US INT64_C(250000)
+
 /* Tokens to credit; a product that does not fit is as good as endless. */
 static int64_t to_credit(int64_t tokens, int64_t per_us)
 {
@@ -36,7 +39,8 @@ static void advance(struct rate *r, int64_t now_us)
 		r->at_us = now_us;
 }
 
-void rate_init(struct rate *r, int64_t count, int64_t per_us, int64_t burst, int64_t now_us)
+/* An empty struct into a full bucket. */
+static void fill(struct rate *r, int64_t count, int64_t per_us, int64_t burst, int64_t now_us)
 {
 	int64_t slack;
 
@@ -52,11 +56,12 @@ void rate_init(struct rate *r, int64_t count, int64_t per_us, int64_t burst, int
 	r->at_us = now_us;
 }
 
-void rate_set(struct rate *r, int64_t count, int64_t per_us, int64_t burst, int64_t now_us)
+/* Another bucket with the whole tokens of the one before. */
+static void refill(struct rate *r, int64_t count, int64_t per_us, int64_t burst, int64_t now_us)
 {
 	struct rate old = *r;
 
-	rate_init(r, count, per_us, burst, now_us);
+	fill(r, count, per_us, burst, now_us);
 	if (old.count == 0)
 		return;
 	advance(&old, now_us);
@@ -66,6 +71,68 @@ void rate_set(struct rate *r, int64_t count, int64_t per_us, int64_t burst, int6
 	if (kept < r->credit)
 		r->credit = kept;
 	r->at_us = old.at_us;
+}
+
+/* As much as its share of the limit is. A share of a rate that is too large to be divided is the whole. */
+static void use_share(struct rate *r, int64_t now_us)
+{
+	int64_t burst = r->limit.burst / RATE_SHARES * r->share +
+			r->limit.burst % RATE_SHARES * r->share / RATE_SHARES;
+	int64_t count, per_us, credit;
+
+	if (burst < 1)
+		burst = 1;
+	if (r->share == RATE_SHARES || __builtin_mul_overflow(r->limit.count, r->share, &count) ||
+		__builtin_mul_overflow(r->limit.per_us, RATE_SHARES, &per_us) ||
+		__builtin_mul_overflow(per_us, burst, &credit))
+		refill(r, r->limit.count, r->limit.per_us, r->limit.burst, now_us);
+	else
+		refill(r, count, per_us, burst, now_us);
+}
+
+static void set_limit(struct rate *r, int64_t count, int64_t per_us, int64_t burst)
+{
+	r->limit.count = count > 0 ? count : 0;
+	r->limit.per_us = per_us > 0 ? per_us : 1;
+	r->limit.burst = burst > 0 ? burst : 1;
+}
+
+void rate_init(struct rate *r, int64_t count, int64_t per_us, int64_t burst, int64_t now_us)
+{
+	*r = (struct rate){.share = RATE_SHARES, .slowed_us = INT64_MIN, .eased_us = INT64_MIN};
+	set_limit(r, count, per_us, burst);
+	fill(r, count, per_us, burst, now_us);
+}
+
+void rate_set(struct rate *r, int64_t count, int64_t per_us, int64_t burst, int64_t now_us)
+{
+	set_limit(r, count, per_us, burst);
+	use_share(r, now_us);
+}
+
+bool rate_slow(struct rate *r, int64_t sent_us, int64_t now_us)
+{
+	if (r->limit.count == 0 || r->share == 1 || sent_us < r->slowed_us)
+		return false;
+	r->share /= 2;
+	r->slowed_us = r->eased_us = now_us;
+	use_share(r, now_us);
+	return true;
+}
+
+bool rate_ease(struct rate *r, int64_t now_us)
+{
+	if (r->share == RATE_SHARES || now_us - r->eased_us < EASE_EVERY_US)
+		return false;
+	r->share = r->share + EASE_SHARES < RATE_SHARES ? r->share + EASE_SHARES : RATE_SHARES;
+	r->eased_us = now_us;
+	use_share(r, now_us);
+	return true;
+}
+
+bool rate_is_full(const struct rate *r)
+{
+	return r->share == RATE_SHARES;
 }
 
 bool rate_take(struct rate *r, int64_t now_us)
