@@ -68,6 +68,11 @@ bool sender_has_work(struct sender *s);
 int sender_apply(struct sender *s, struct err *err) MUST_CHECK;
 void sender_committed(struct sender *s);
 void sender_undo(struct sender *s);
+/* In the transaction: pauses a watch because of a failure (on_failure = pause), for as long as the ledger
+ * says so; takes effect with sender_committed(). Nothing if it is paused already. */
+int sender_pause(struct sender *s, const char *watch, const char *reason, struct err *err) MUST_CHECK;
+/* Of a paused watch only what may be out already is sent. The ledger is not told. */
+void sender_set_paused(struct sender *s, const char *watch, bool paused);
 /* Chooses nothing any more; answers are still taken. */
 void sender_stop(struct sender *s);
 struct sender_counts sender_counts(const struct sender *s);
@@ -75,9 +80,6 @@ struct sender_counts sender_counts(const struct sender *s);
 /* Pending rows of this watch and host were committed that sender_accepted does not tell: released, tried
  * again. They may be of a watch or workspace that nothing was sent for so far. */
 void sender_released(struct sender *s, const char *watch, const char *host, int64_t rows);
-/* Chooses nothing of a paused watch. */
-void sender_set_paused(struct sender *s, const char *watch, bool paused);
-
 /* For `status`: a workspace, or (watch not NULL) a watch at a workspace. Borrowed. */
 struct sender_place {
 	const char *workspace, *host, *watch;

@@ -114,3 +114,146 @@ def test_a_long_backlog_after_a_restart(service):
     s.stop()
     s.check_runs({path: int(n % 100 != 0) for n, path in enumerate(paths) if n % 100})
     s.check_started()
+
+
+# --- suspended --------------------------------------------------------------------------------------------------------
+
+def test_workspace_suspended_and_resumed(service):
+    """Told once, after three failures to get through, and once more when it works again; nothing is given up."""
+    s = service(workspace={"retry_for": "1s"}).start()
+    s.api.stop()
+    paths = [s.put(f"{n}.csv") for n in range(5)]
+    event = s.wait_event("workspace.suspended")[0]
+    assert event["watch"] is None and event["detail"].startswith("unreachable: ")
+    s.api.start()
+    for path in paths:
+        s.wait_run(path)
+    s.wait_event("workspace.resumed")
+    s.stop()
+    s.check_runs(dict.fromkeys(paths, 1))
+    kinds = [e["type"] for e in s.events() if e["type"].startswith("workspace.")]
+    assert kinds == ["workspace.suspended", "workspace.resumed"]
+    assert s.events("start.failed") == []
+
+
+def test_revoked_credential_and_a_new_one(service):
+    s = service(workspace={"retry_for": "1s"}).start()
+    s.token_file.write_text("dapi-revoked-long-ago\n")
+    path = s.put("before.csv")  # the one that was read at the start still works
+    s.wait_run(path)
+    s.stop()
+    s.start()
+    waiting = [s.put("a.csv"), s.put("b.csv")]
+    event = s.wait_event("workspace.suspended")[0]
+    assert event["detail"].startswith("credential_refused: ")
+    s.kill_keeper()  # the end of a suspension is told, whichever process sees it
+    s.token_file.write_text(s.api.token + "\n")
+    s.start()
+    for one in waiting:
+        s.wait_run(one)
+    s.wait_event("workspace.resumed")
+    s.stop()
+    s.check_runs({path: 1, waiting[0]: 1, waiting[1]: 1})
+    assert len(s.events("workspace.suspended")) == 1 and s.events("start.failed") == []
+
+
+def test_job_deleted_and_restored(service):
+    """Its watch waits, and says so; the other goes on."""
+    s = service(watches={"a": {"job_id": 7}, "b": {}}, workspace={"retry_for": "1s"}).start()
+    mine, other = s.folder / "a" / "x.csv", s.folder / "b" / "y.csv"
+    put(mine, text("x"))
+    event = s.wait_event("job.suspended")[0]
+    assert event["watch"] == "a" and event["job_id"] == 7 and event["detail"].startswith("job_missing: ")
+    put(other, text("y"))
+    s.wait_run(other)
+    s.api.add_job(7, ["path"])
+    s.wait_run(mine)
+    s.wait_event("job.resumed", watch="a", job_id=7)
+    s.stop()
+    s.check_runs({mine: 1, other: 1})
+    assert s.events("start.failed") == [] and s.events("workspace.suspended") == []
+
+
+# --- slower, and not at all -------------------------------------------------------------------------------------------
+
+def test_too_many_requests_slow_down(service):
+    """The service takes a request in each tenth of a second only: everything is started in the end, with few refusals."""
+    s = service(workspace={"rate": "100/s", "burst": "4"})
+    taken = [0.0]
+
+    def too_early(request):
+        if request.time - taken[0] < 0.1:
+            return True
+        taken[0] = request.time
+        return False
+
+    s.api.fault("status", status=429, path="run-now", when=too_early, times=None)
+    s.start()
+    paths = [s.put(f"{n:02}.csv") for n in range(40)]
+    for path in paths:
+        s.wait_run(path, timeout=60)
+    s.stop()
+    s.check_runs(dict.fromkeys(paths, 1))
+    assert "going slower" in s.err() and s.events("start.failed") == []
+
+
+def test_a_share_for_a_watch(service):
+    """`rate` and `max_requests` of a watch bound it, and not its neighbour."""
+    s = service(watches={"a": {"rate": "10/s", "max_requests": 1}, "b": {}}).start()
+    slow = [s.folder / "a" / f"{n}.csv" for n in range(11)]
+    quick = [s.folder / "b" / f"{n}.csv" for n in range(11)]
+    for one in slow + quick:
+        put(one, text(str(one)))
+    for one in slow + quick:
+        s.wait_run(one)
+    s.stop()
+    times = sorted(s.runs_of(one)[0].at for one in slow)
+    assert times[-1] - times[0] >= 0.9
+    s.check_runs(dict.fromkeys(slow + quick, 1))
+
+
+def test_what_can_never_succeed_is_discarded(service):
+    s = service(on_failure="discard").start()
+    s.api.fault("status", status=400, path="run-now", body="bad.csv", times=None)
+    bad = s.put("bad.csv")
+    event = s.wait_event("start.failed", path=bad)[0]
+    assert event["reason"] == "bad_request"
+    s.stop()
+    s.start()
+    s.barrier()
+    s.stop()
+    assert (bad, "discarded") in rows(s) and len(s.events("start.failed")) == 1
+    s.check_runs({})
+
+
+def test_a_failure_pauses_its_watch(service):
+    """Over a restart too, and the others go on."""
+    s = service(service=POWER, watches={"a": {"on_failure": "pause"}, "b": {}}).start()
+    s.api.fault("status", status=400, path="run-now", body="bad.csv", times=None)
+    bad, later, other = s.folder / "a" / "bad.csv", s.folder / "a" / "later.csv", s.folder / "b" / "other.csv"
+    put(bad, text("bad"))
+    event = s.wait_event("watch.paused", watch="a")[0]
+    assert event["detail"] == "bad_request"
+    s.kill_keeper()
+    s.start()
+    put(later, text("later"))
+    wait_for(lambda: (str(later), "pending") in rows(s), "the later file in the ledger")
+    put(other, text("other"))
+    s.wait_run(other)
+    s.stop()
+    s.check_runs({other: 1})
+    assert (str(bad), "failed") in rows(s) and len(s.events("watch.paused")) == 1
+
+
+def test_paused_by_the_configuration(service):
+    s = service(service=POWER, paused="yes").start()
+    path = s.put("a.csv")
+    wait_for(lambda: (path, "pending") in rows(s), "the file in the ledger")
+    s.stop()
+    s.check_runs({})
+    s.watches["drop"]["paused"] = "no"
+    s.write_configuration()
+    s.start()
+    s.wait_run(path)
+    s.stop()
+    s.check_runs({path: 1})

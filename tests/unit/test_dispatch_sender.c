@@ -238,6 +238,19 @@ static void expect_event(struct bench *b, const char *type, const char *text)
 		fail_msg("%s with %s is not %s", type, text, buf_str(&line));
 }
 
+/* Is there such an event among those not looked at yet? */
+static bool has_event(struct bench *b, const char *type)
+{
+	CLEANUP_BUF struct buf line = BUF_INIT(1u << 20);
+	CLEANUP_FREE char *start_of = mem_printf("\"type\":\"%s\"", type);
+	int64_t seq = b->outbox_seq;
+
+	while (ledger_outbox_next(b->ledger, seq, &seq, &line, NULL) == 1)
+		if (strstr(buf_str(&line), start_of))
+			return true;
+	return false;
+}
+
 static void expect_no_event(struct bench *b)
 {
 	CLEANUP_BUF struct buf line = BUF_INIT(1u << 20);
@@ -570,8 +583,8 @@ static void test_unreachable(void **state)
 	assert_int_equal(sender_counts(b->sender).started, 2);
 }
 
-/* A refused credential stops the workspace, a missing job only its watch; neither makes a dead letter or an
- * event. */
+/* A refused credential stops the workspace, a missing job only its watch; both are told, and neither makes a
+ * dead letter. */
 static void test_credential_and_job(void **state)
 {
 	struct bench *b = *state;
@@ -585,6 +598,9 @@ static void test_credential_and_job(void **state)
 	fake_fail(0, OUTCOME_JOB, true, 404, "job_missing");
 	round_of(b);
 	assert_int_equal(state_of(b, a), LEDGER_PENDING);
+	expect_event(b, "job.suspended",
+		"\"watch\":\"a\",\"workspace\":\"prod\",\"job_id\":1,\"detail\":\"job_missing: the server's "
+		"words\"");
 	expect_no_event(b);
 	assert_int_equal(fake_calls_n, 0);
 	other = add_row(b, "b");
@@ -593,6 +609,9 @@ static void test_credential_and_job(void **state)
 	fake_fail(0, OUTCOME_CREDENTIAL, true, 401, "credential_refused");
 	round_of(b);
 	assert_int_equal(state_of(b, other), LEDGER_PENDING);
+	expect_event(b, "workspace.suspended",
+		"\"watch\":null,\"workspace\":\"prod\",\"detail\":\"credential_refused: the server's "
+		"words\"");
 	expect_no_event(b);
 	add_row(b, "b");
 	round_of(b);
@@ -607,6 +626,74 @@ static void test_credential_and_job(void **state)
 		round_of(b);
 	}
 	assert_int_equal(sender_counts(b->sender).started, 4);
+	assert_true(has_event(b, "workspace.resumed"));
+	assert_true(has_event(b, "job.resumed"));
+}
+
+/* The end of a suspension is told by whichever process sees it, and its begin once. */
+static void test_suspension_over_a_restart(void **state)
+{
+	struct bench *b = *state;
+
+	start(b, "");
+	add_row(b, "a");
+	round_of(b);
+	fake_fail(0, OUTCOME_CREDENTIAL, true, 401, "credential_refused");
+	assert_int_equal(sender_apply(b->sender, NULL), 0); /* a commit that fails: told with the next */
+	ledger_rollback(b->ledger);
+	sender_undo(b->sender);
+	round_of(b);
+	expect_event(b, "workspace.suspended", "credential_refused");
+	expect_no_event(b);
+	sender_free(b->sender);
+	start(b, "");
+	wait_for_calls(b, 1);
+	expect_no_event(b);
+	fake_fail(0, OUTCOME_CREDENTIAL, true, 401, "credential_refused");
+	round_of(b);
+	expect_no_event(b);
+	sender_free(b->sender);
+	start(b, "");
+	wait_for_calls(b, 1);
+	fake_start(0, 1);
+	round_of(b);
+	expect_event(b, "workspace.resumed", "\"workspace\":\"prod\"");
+	expect_event(b, "run.started", "");
+	sender_free(b->sender);
+	start(b, "");
+	add_row(b, "a");
+	round_of(b);
+	fake_start(0, 2);
+	round_of(b);
+	expect_event(b, "run.started", "");
+	expect_no_event(b);
+}
+
+/* Whoever is told "too many" sends at half the pace, and comes back with successes. */
+static void test_slows_down(void **state)
+{
+	struct bench *b = *state;
+
+	prod(b)->rate = (struct conf_rate){.count = 100, .per_us = US_PER_S};
+	prod(b)->burst = 2;
+	prod(b)->max_requests = 64;
+	start(b, "");
+	add_row(b, "a");
+	add_row(b, "a");
+	round_of(b);
+	fake_fail(0, OUTCOME_RETRY, true, 429, "rate_limited");
+	fake_fail(0, OUTCOME_RETRY, true, 429, "rate_limited");
+	for (int i = 0; i < 20; i++)
+		add_row(b, "b");
+	{
+		int64_t from_us = clock_mono_us();
+
+		for (int i = 0; i < 5; i++) {
+			wait_for_calls(b, 1);
+			fake_fail(0, OUTCOME_RETRY, true, 503, "server_error");
+		}
+		assert_true(clock_mono_us() - from_us >= 4 * 20 * US_PER_MS); /* 50/s */
+	}
 }
 
 static void test_gives_up_for_a_scan(void **state)
@@ -767,13 +854,100 @@ static void test_stop(void **state)
 	assert_false(sender_has_work(b->sender));
 }
 
-/* ---- rows that must be confirmed ---- */
-
 static void start_asking(struct bench *b)
 {
 	b->asking = b->watcher = true;
 	start(b, "");
 }
+
+/* ---- on_failure, paused ---- */
+
+static void test_discard(void **state)
+{
+	struct bench *b = *state;
+	int64_t id;
+
+	b->conf->watches[0]->on_failure = CONF_FAIL_DISCARD;
+	start(b, "");
+	id = add_row(b, "a");
+	wait_for_calls(b, 1);
+	fake_fail(0, OUTCOME_DEAD, true, 400, "bad_request");
+	round_of(b);
+	assert_int_equal(state_of(b, id), LEDGER_DISCARDED);
+	expect_event(b, "start.failed", "\"reason\":\"bad_request\"");
+	expect_no_event(b);
+	assert_int_equal(sender_counts(b->sender).pending, 0);
+}
+
+/* A dead letter pauses its watch, in the same transaction and over a restart; only what may be out is sent.
+ */
+static void test_failure_pauses(void **state)
+{
+	struct bench *b = *state;
+	int64_t id, sent;
+
+	b->conf->watches[0]->on_failure = CONF_FAIL_PAUSE;
+	prod(b)->max_requests = 2;
+	start(b, "");
+	id = add_row(b, "a");
+	sent = add_row(b, "a");
+	add_row(b, "a");
+	wait_for_calls(b, 2);
+	fake_fail(1, OUTCOME_RETRY, false, 0, "no_answer");
+	fake_fail(0, OUTCOME_DEAD, true, 400, "bad_request");
+	assert_int_equal(sender_apply(b->sender, NULL), 0); /* given up: not paused */
+	ledger_rollback(b->ledger);
+	sender_undo(b->sender);
+	round_of(b);
+	assert_int_equal(state_of(b, id), LEDGER_FAILED);
+	expect_event(b, "start.failed", "");
+	expect_event(b, "watch.paused",
+		"\"watch\":\"a\",\"method\":\"\",\"file_system\":\"\",\"detail\":\"bad_request\"");
+	assert_int_equal(fake_calls_n, 0); /* a-3 waits */
+	sender_free(b->sender);
+	start(b, "");
+	wait_for_calls(b, 1);
+	expect_calls("a-2");
+	fake_start(0, 1);
+	round_of(b);
+	assert_int_equal(state_of(b, sent), LEDGER_STARTED);
+	assert_int_equal(fake_calls_n, 0);
+	add_row(b, "a");
+	add_row(b, "b");
+	round_of(b);
+	expect_calls("b-5");
+	assert_int_equal(sender_counts(b->sender).given_up, 2); /* a scan does not wait for them */
+	sender_set_paused(b->sender, "a", false);
+	round_of(b);
+	expect_calls("b-5 a-3");
+}
+
+static void test_paused_by_configuration(void **state)
+{
+	struct bench *b = *state;
+
+	b->conf->watches[0]->paused = true;
+	add_row(b, "a");
+	start_asking(b);
+	add_row(b, "a");
+	add_row(b, "b");
+	round_of(b);
+	expect_calls("b-3");
+	assert_int_equal(b->asked_n, 0);
+	sender_set_paused(b->sender, "a", false);
+	round_of(b);
+	expect_calls("b-3 a-2");
+	assert_int_equal(b->asked_n, 1);
+	sender_set_paused(b->sender, "a", true);
+	sender_confirmed(b->sender, "a", b->asked[0], WIRE_SAME);
+	round_of(b);
+	expect_calls("b-3 a-2");
+	sender_set_paused(b->sender, "a", false);
+	round_of(b);
+	expect_calls("b-3 a-2 a-1");
+}
+
+/* ---- rows that must be confirmed ---- */
 
 /* The watcher's answer about the i-th row that is asked about. */
 static void verdict(struct bench *b, size_t i, const char *watch, enum wire_verdict v)
@@ -989,6 +1163,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_retry_for, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_unreachable, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_credential_and_job, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_suspension_over_a_restart, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_slows_down, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_gives_up_for_a_scan, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_retry_after_is_for_all, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_restart, set_up, tear_down),
@@ -997,6 +1173,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_cannot_be_sent_now, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_damaged_row, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_stop, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_discard, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_failure_pauses, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_paused_by_configuration, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_old_rows_are_confirmed, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_vanished_is_repeatable, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_unconfirmed_rows_wait, set_up, tear_down),

@@ -714,6 +714,9 @@ static int apply_fact(struct dispatcher *d, struct fact *f, struct err *err)
 	rc = intake_take(d->intake, &f->watch->peer, &d->scratch, clock_wall_us(), &f->result, err);
 	if (rc > 0 && !f->fault)
 		f->fault = mem_strdup(err->text);
+	if (rc == 0 && f->result.failed && d->sender && f->watch->peer.watch->on_failure == CONF_FAIL_PAUSE)
+		rc = sender_pause(d->sender, f->watch->peer.watch->name,
+			"a file became a dead letter before it was sent", err);
 	return rc < 0 ? rc : 0;
 }
 

@@ -296,7 +296,7 @@ static int insert_failed(struct intake *in, struct file *f, const struct ledger_
 	int64_t id;
 	int rc;
 
-	row.state = LEDGER_FAILED;
+	row.state = f->watch->on_failure == CONF_FAIL_DISCARD ? LEDGER_DISCARDED : LEDGER_FAILED;
 	row.reason = reason;
 	row.detail = detail;
 	row.failures = 1;

@@ -40,8 +40,10 @@
 #define REPLACED_PAUSE_US (30 * US_PER_S)
 #define UNSURE_FIRST_US (2 * US_PER_S)
 #define UNSURE_LAST_US (60 * US_PER_S)
-#define LEFT_OUT_MAX 4096 /* rows that cannot be read, before the ledger counts as damaged */
-#define GIVE_UP_AFTER 3	  /* probes without success: enough for a scan to end */
+#define LEFT_OUT_MAX 4096     /* rows that cannot be read, before the ledger counts as damaged */
+#define SUSPEND_AFTER 3	      /* transport failures in a row */
+#define GIVE_UP_AFTER 3	      /* probes without success: enough for a scan to end */
+#define META_PAUSED "paused:" /* and the watch */
 #define SHOWN_BYTES 1024
 #define WORDS_BYTES 512
 
@@ -52,6 +54,11 @@ struct pause {
 	int64_t until_us;  /* monotonic */
 	bool told;
 	enum outcome_kind told_kind;
+	char *words; /* what was told */
+	/* what the ledger has been told, by an event */
+	bool recorded;
+	enum outcome_kind recorded_kind;
+	bool open; /* by a former process, and nothing is known yet */
 };
 
 struct lane { /* a workspace */
@@ -69,7 +76,8 @@ struct line { /* a watch at a host */
 	char *watch;
 	const struct conf_watch
 		*conf; /* NULL: no longer configured; then only what may be out already is sent */
-	bool paused;
+	bool paused;   /* likewise */
+	bool pausing;  /* it will be, by this transaction */
 	struct rate rate;
 	int64_t max_out;
 	struct pause pause;
@@ -169,12 +177,24 @@ static void pause_longer(struct pause *p, const struct slot *slot)
 	p->until_us = slot->answered_us + backoff_ceiling_us(p->failures);
 }
 
+/* Whether somebody was told that it waits. */
 static bool pause_end(struct pause *p)
 {
-	bool told = p->told;
+	bool told = p->told || p->open;
 
-	*p = (struct pause){.failures = 0};
+	p->failures = 0;
+	p->since_us = p->until_us = 0;
+	p->told = p->open = false;
 	return told;
+}
+
+static void pause_tell(struct pause *p, const struct slot *slot)
+{
+	p->told = true;
+	p->open = false;
+	p->told_kind = slot->outcome.kind;
+	free(p->words);
+	p->words = mem_printf("%s: %s", slot->outcome.reason, slot->message);
 }
 
 static const char *lane_name(const struct lane *lane)
@@ -188,8 +208,7 @@ static void tell_lane(struct lane *lane, const struct slot *slot)
 
 	if (lane->pause.told && lane->pause.told_kind == slot->outcome.kind)
 		return;
-	lane->pause.told = true;
-	lane->pause.told_kind = slot->outcome.kind;
+	pause_tell(&lane->pause, slot);
 	text_printable(slot->message, strlen(slot->message), words, sizeof(words));
 	log_error("workspace %s %s: %s; its files wait, trying again every minute at the latest",
 		lane_name(lane),
@@ -203,7 +222,7 @@ static void tell_line(struct line *line, const struct slot *slot)
 
 	if (line->pause.told)
 		return;
-	line->pause.told = true;
+	pause_tell(&line->pause, slot);
 	text_printable(slot->message, strlen(slot->message), words, sizeof(words));
 	log_error("watch %s: its job cannot be started: %s; its files wait, trying again every minute at the "
 		  "latest",
@@ -229,6 +248,21 @@ static void pause_lane(struct lane *lane, const struct slot *slot)
 	lane->pause.until_us = slot->answered_us + wait_us;
 }
 
+/* 429 halves the pace of the workspace, and what is started brings it back. */
+static void learn_pace(struct lane *lane, const struct slot *slot)
+{
+	if (slot->outcome.kind == OUTCOME_STARTED && rate_ease(&lane->rate, slot->answered_us) &&
+		rate_is_full(&lane->rate))
+		log_info("workspace %s: back at the full rate", lane_name(lane));
+	if (slot->outcome.kind != OUTCOME_RETRY || strcmp(slot->outcome.reason, "rate_limited") != 0)
+		return;
+	if (rate_is_full(&lane->rate) && rate_slow(&lane->rate, slot->out_us, slot->answered_us))
+		log_info("workspace %s has too many requests; going slower until it takes more",
+			lane_name(lane));
+	else
+		(void)rate_slow(&lane->rate, slot->out_us, slot->answered_us);
+}
+
 /* What an answer says about the lane and the line. */
 static void learn(struct slot *slot)
 {
@@ -236,9 +270,12 @@ static void learn(struct slot *slot)
 	struct lane *lane = line->lane;
 	enum outcome_kind kind = slot->outcome.kind;
 
+	learn_pace(lane, slot);
+
 	if (kind == OUTCOME_UNREACHABLE || kind == OUTCOME_CREDENTIAL) {
 		pause_longer(&lane->pause, slot);
-		tell_lane(lane, slot);
+		if (kind == OUTCOME_CREDENTIAL || lane->pause.failures >= SUSPEND_AFTER)
+			tell_lane(lane, slot);
 		line_restart(line); /* so that this row is the one to probe with */
 		return;
 	}
@@ -252,7 +289,7 @@ static void learn(struct slot *slot)
 		pause_longer(&line->pause, slot);
 		tell_line(line, slot);
 		line_restart(line);
-	} else if (kind == OUTCOME_STARTED && pause_end(&line->pause)) {
+	} else if (kind == OUTCOME_STARTED && !slot->old_job && pause_end(&line->pause)) {
 		log_info("watch %s: its job can be started again", line->watch);
 	}
 }
@@ -368,6 +405,57 @@ static struct event_failure failure_of(
 	};
 }
 
+int sender_pause(struct sender *s, const char *watch, const char *reason, struct err *err)
+{
+	CLEANUP_FREE char *meta = mem_printf("%s%s", META_PAUSED, watch);
+	struct event_watch x = {.method = "", .file_system = "", .detail = reason, .count = -1};
+	bool news = false;
+	int rc;
+
+	for (size_t i = 0; i < s->lines_n; i++) {
+		struct line *line = s->lines[i];
+
+		if (!line->conf || strcmp(line->watch, watch) != 0 || line->paused || line->pausing)
+			continue;
+		line->pausing = news = true;
+	}
+	if (!news)
+		return 0;
+	rc = ledger_set_meta(s->ledger, meta, reason, err);
+	return rc < 0 ? rc : scribe_watch(s->scribe, EVENT_WATCH_PAUSED, watch, &x, clock_wall_us(), err);
+}
+
+/* After the commit (done) or the end of the transaction that was to do it. */
+static void close_pausing(struct sender *s, bool done)
+{
+	for (size_t i = 0; i < s->lines_n; i++) {
+		struct line *line = s->lines[i];
+
+		if (line->pausing && done) {
+			log_warning("watch %s is paused, since a file became a dead letter; `brickwatch "
+				    "resume %s` "
+				    "lets it go on",
+				line->watch, line->watch);
+			line->paused = true;
+			line_restart(line);
+		}
+		line->pausing = false;
+	}
+}
+
+static int end_failed(
+	struct slot *slot, struct ledger_row *row, const char *reason, int64_t now_us, struct err *err)
+{
+	const struct conf_watch *w = slot->line->conf;
+	bool discard = w && w->on_failure == CONF_FAIL_DISCARD;
+	int rc = ledger_set_closed(slot->sender->ledger, row, discard ? LEDGER_DISCARDED : LEDGER_FAILED,
+		reason, slot->message, now_us, err);
+
+	if (rc == 0 && w && w->on_failure == CONF_FAIL_PAUSE)
+		rc = sender_pause(slot->sender, w->name, reason, err);
+	return rc;
+}
+
 static int apply_failed(
 	struct slot *slot, struct ledger_row *row, const char *reason, int64_t now_us, struct err *err)
 {
@@ -378,10 +466,10 @@ static int apply_failed(
 	int rc;
 
 	row->failures++;
-	rc = ledger_set_closed(s->ledger, row, LEDGER_FAILED, reason, slot->message, now_us, err);
+	rc = scribe_start(
+		s->scribe, EVENT_START_FAILED, row->watch, row->token, row->failures, &f, &x, now_us, err);
 	if (rc == 0)
-		rc = scribe_start(s->scribe, EVENT_START_FAILED, row->watch, row->token, row->failures, &f,
-			&x, now_us, err);
+		rc = end_failed(slot, row, reason, now_us, err);
 	if (rc < 0)
 		return rc;
 	slot->gone = true;
@@ -458,6 +546,8 @@ static int apply_retry(struct slot *slot, struct ledger_row *row, int64_t now_us
 		return apply_failed(slot, row, row->sent ? "outcome_unknown" : "retry_for_over", now_us, err);
 	row->next_attempt_us = steady_wall_us(s, next_try_us(slot, row));
 	rc = tell_retrying(slot, row, now_us, err);
+	if (!counts_as_tried(slot))
+		row->last_failed_us = row->next_attempt_us; /* so that this pause is not counted */
 	return rc < 0 ? rc : ledger_set_retry(s->ledger, row, err);
 }
 
@@ -519,11 +609,145 @@ static int apply_answers(struct sender *s, struct err *err)
 	return 0;
 }
 
+/* ---- telling that a workspace or job waits ---- */
+
+static bool is_to_be_recorded(const struct pause *p)
+{
+	return !p->open && (p->told != p->recorded || (p->told && p->told_kind != p->recorded_kind));
+}
+
+static bool has_news(const struct sender *s)
+{
+	for (size_t i = 0; i < s->lanes_n; i++)
+		if (is_to_be_recorded(&s->lanes[i]->pause))
+			return true;
+	for (size_t i = 0; i < s->lines_n; i++)
+		if (is_to_be_recorded(&s->lines[i]->pause))
+			return true;
+	return false;
+}
+
+/* Remembers it too, so that the end of a suspension is told although another process told its begin. */
+static int record_pause(struct sender *s, const struct pause *p, const enum event_type types[2],
+	const char *watch, const char *meta, struct event_place *x, struct err *err)
+{
+	int rc;
+
+	if (!is_to_be_recorded(p))
+		return 0;
+	x->detail = p->told ? p->words : "requests are taken again";
+	rc = ledger_set_meta(s->ledger, meta, p->told ? outcome_kind_name(p->told_kind) : NULL, err);
+	return rc < 0 ? rc : scribe_place(s->scribe, types[p->told ? 0 : 1], watch, x, clock_wall_us(), err);
+}
+
+static char *lane_meta(const struct lane *lane)
+{
+	return mem_printf("suspended:workspace:%s", lane_name(lane));
+}
+
+static char *line_meta(const struct line *line)
+{
+	return mem_printf("suspended:job:%s:%s", line->watch, lane_name(line->lane));
+}
+
+static int record_lane(struct sender *s, const struct lane *lane, struct err *err)
+{
+	static const enum event_type types[] = {EVENT_WORKSPACE_SUSPENDED, EVENT_WORKSPACE_RESUMED};
+	CLEANUP_FREE char *meta = lane_meta(lane);
+	struct event_place x = {.workspace = lane_name(lane)};
+
+	return record_pause(s, &lane->pause, types, NULL, meta, &x, err);
+}
+
+static int record_line(struct sender *s, const struct line *line, struct err *err)
+{
+	static const enum event_type types[] = {EVENT_JOB_SUSPENDED, EVENT_JOB_RESUMED};
+	CLEANUP_FREE char *meta = line_meta(line);
+	struct event_place x = {
+		.workspace = lane_name(line->lane), .job_id = line->conf ? line->conf->job_id : 0};
+
+	return record_pause(s, &line->pause, types, line->watch, meta, &x, err);
+}
+
+static int record_pauses(struct sender *s, struct err *err)
+{
+	int rc = 0;
+
+	for (size_t i = 0; i < s->lanes_n && rc == 0; i++)
+		rc = record_lane(s, s->lanes[i], err);
+	for (size_t i = 0; i < s->lines_n && rc == 0; i++)
+		rc = record_line(s, s->lines[i], err);
+	return rc;
+}
+
+static void pause_recorded(struct pause *p)
+{
+	if (p->open)
+		return;
+	p->recorded = p->told;
+	p->recorded_kind = p->told_kind;
+}
+
+static void close_pauses(struct sender *s)
+{
+	for (size_t i = 0; i < s->lanes_n; i++)
+		pause_recorded(&s->lanes[i]->pause);
+	for (size_t i = 0; i < s->lines_n; i++)
+		pause_recorded(&s->lines[i]->pause);
+}
+
+/* What a former process has told. */
+static int recall_pause(struct sender *s, struct pause *p, const char *meta, struct err *err)
+{
+	CLEANUP_BUF struct buf kind = BUF_INIT(LEDGER_META_BYTES);
+	int rc = ledger_meta(s->ledger, meta, &kind, err);
+
+	if (rc <= 0)
+		return rc;
+	p->recorded = p->open = true;
+	for (int k = OUTCOME_STARTED; k <= OUTCOME_UNREACHABLE; k++)
+		if (strcmp(outcome_kind_name((enum outcome_kind)k), buf_str(&kind)) == 0)
+			p->recorded_kind = (enum outcome_kind)k;
+	return 0;
+}
+
+/* A watch that was paused by a person or a failure, or is by its configuration. */
+static int recall_paused(struct sender *s, struct line *line, struct err *err)
+{
+	CLEANUP_FREE char *meta = mem_printf("%s%s", META_PAUSED, line->watch);
+	CLEANUP_BUF struct buf reason = BUF_INIT(LEDGER_META_BYTES);
+	int rc = ledger_meta(s->ledger, meta, &reason, err);
+
+	line->paused = rc > 0 || (line->conf && line->conf->paused);
+	if (line->paused)
+		log_info("watch %s is paused: its files wait", line->watch);
+	return rc < 0 ? rc : 0;
+}
+
+static int recall_pauses(struct sender *s, struct err *err)
+{
+	int rc = 0;
+
+	for (size_t i = 0; i < s->lanes_n && rc == 0; i++) {
+		CLEANUP_FREE char *meta = lane_meta(s->lanes[i]);
+
+		rc = recall_pause(s, &s->lanes[i]->pause, meta, err);
+	}
+	for (size_t i = 0; i < s->lines_n && rc == 0; i++) {
+		CLEANUP_FREE char *meta = line_meta(s->lines[i]);
+
+		rc = recall_pause(s, &s->lines[i]->pause, meta, err);
+		if (rc == 0)
+			rc = recall_paused(s, s->lines[i], err);
+	}
+	return rc;
+}
+
 /* ---- fetching ---- */
 
 static bool certain_only(const struct line *line)
 {
-	return line->conf == NULL;
+	return line->conf == NULL || line->paused || line->pausing;
 }
 
 static struct ledger_line key_of(const struct line *line)
@@ -780,9 +1004,14 @@ static int note_ages(struct sender *s, int64_t now_us, struct err *err)
 
 static bool is_free(const struct line *line, int64_t now_us)
 {
-	if (line->paused || is_waiting(&line->pause, now_us) || (line->pause.failures > 0 && line->out > 0))
+	if (is_waiting(&line->pause, now_us) || (line->pause.failures > 0 && line->out > 0))
 		return false;
 	return line->out < line->max_out && rate_next_us(&line->rate, now_us) <= now_us;
+}
+
+static int64_t next_confirmed(const struct line *line, int64_t now_us)
+{
+	return line->doubt && !certain_only(line) ? doubt_confirmed(line->doubt, now_us) : 0;
 }
 
 static bool has_row(const struct line *line)
@@ -794,8 +1023,9 @@ static bool has_row(const struct line *line)
 static bool is_certain(
 	const struct sender *s, const struct line *line, const struct ledger_row *row, int64_t now_us)
 {
-	return row->sent || row->unchecked || row->id > old_id_of(s, line) ||
-	       doubt_is_confirmed(line->doubt, row->id, now_us);
+	if (row->sent || row->unchecked || certain_only(line))
+		return row->sent || row->unchecked;
+	return row->id > old_id_of(s, line) || doubt_is_confirmed(line->doubt, row->id, now_us);
 }
 
 static bool lane_is_free(const struct lane *lane, int64_t now_us)
@@ -857,7 +1087,7 @@ static int choose_from_line(struct sender *s, struct line *line, int64_t now_us,
 	int rc = ask_ahead(s, line, now_us, err);
 
 	while (rc == 0) {
-		int64_t confirmed = line->doubt ? doubt_confirmed(line->doubt, now_us) : 0;
+		int64_t confirmed = next_confirmed(line, now_us);
 
 		if (line->pos == line->n && line->look)
 			rc = fetch_urgent(s, line, now_us, err);
@@ -928,7 +1158,7 @@ static int64_t pause_until(const struct pause *p)
 /* When there may be a row to choose or to ask about. */
 static int64_t row_time(const struct sender *s, const struct line *line, int64_t now_us)
 {
-	if (has_row(line) || (line->doubt && doubt_confirmed(line->doubt, now_us) > 0))
+	if (has_row(line) || next_confirmed(line, now_us) > 0)
 		return now_us;
 	if (line->look_old && can_ask(s, line))
 		return sooner_of(line->due_us, doubt_room_us(line->doubt, now_us));
@@ -941,9 +1171,8 @@ static int64_t line_time(const struct sender *s, const struct line *line, int64_
 	const struct lane *lane = line->lane;
 	int64_t at_us = row_time(s, line, now_us);
 
-	if (line->paused || at_us == INT64_MAX || line->out >= line->max_out ||
-		lane->out >= lane->conf->max_requests || (line->out > 0 && line->pause.failures > 0) ||
-		(lane->out > 0 && lane->pause.failures > 0))
+	if (at_us == INT64_MAX || line->out >= line->max_out || lane->out >= lane->conf->max_requests ||
+		(line->out > 0 && line->pause.failures > 0) || (lane->out > 0 && lane->pause.failures > 0))
 		return INT64_MAX;
 	at_us = later_of(at_us, later_of(pause_until(&line->pause), pause_until(&lane->pause)));
 	return later_of(
@@ -1147,7 +1376,7 @@ struct sender *sender_new(const struct sender_options *o, struct err *err)
 	s->asker = o->asker;
 	s->timer = loop_timer_add(o->loop, on_timer, s);
 	buf_init(&s->body, REQUEST_BODY_BYTES);
-	if (begin_age(s, err) < 0 || add_watches(s, o, err) < 0 ||
+	if (begin_age(s, err) < 0 || add_watches(s, o, err) < 0 || recall_pauses(s, err) < 0 ||
 		ledger_each_line(o->ledger, line_up, &lining, err) < 0 || clamp_due(s, err) < 0) {
 		sender_free(s);
 		return NULL;
@@ -1164,10 +1393,13 @@ void sender_free(struct sender *s)
 		jobs_free(s->lanes[i]->jobs);
 	LIST_FOREACH_SAFE (it, &s->slots)
 		slot_free(LIST_OF(it, struct slot, in));
-	for (size_t i = 0; i < s->lanes_n; i++)
+	for (size_t i = 0; i < s->lanes_n; i++) {
+		free(s->lanes[i]->pause.words);
 		free(s->lanes[i]);
+	}
 	for (size_t i = 0; i < s->lines_n; i++) {
 		doubt_free(s->lines[i]->doubt);
+		free(s->lines[i]->pause.words);
 		free(s->lines[i]->watch);
 		free(s->lines[i]);
 	}
@@ -1212,6 +1444,17 @@ static size_t refused_rows(const struct sender *s)
 	return n;
 }
 
+void sender_set_paused(struct sender *s, const char *watch, bool paused)
+{
+	for (size_t i = 0; i < s->lines_n; i++) {
+		if (strcmp(s->lines[i]->watch, watch) != 0)
+			continue;
+		s->lines[i]->paused = paused;
+		line_restart(s->lines[i]);
+	}
+	set_timer(s);
+}
+
 void sender_may_ask(struct sender *s, const char *watch)
 {
 	for (size_t i = 0; i < s->lines_n; i++)
@@ -1242,7 +1485,7 @@ bool sender_has_work(struct sender *s)
 {
 	int64_t now_us = clock_mono_us();
 
-	if (s->answered > 0 || refused_rows(s) > 0)
+	if (s->answered > 0 || refused_rows(s) > 0 || has_news(s))
 		return true;
 	for (size_t i = 0; i < s->lines_n && !s->stopping; i++)
 		if (line_time(s, s->lines[i], now_us) <= now_us)
@@ -1254,8 +1497,10 @@ bool sender_has_work(struct sender *s)
 int sender_apply(struct sender *s, struct err *err)
 {
 	int64_t now_us = clock_mono_us();
-	int rc = apply_answers(s, err);
+	int rc = record_pauses(s, err);
 
+	if (rc == 0)
+		rc = apply_answers(s, err);
 	if (rc == 0)
 		rc = apply_verdicts(s, err);
 	if (rc == 0)
@@ -1338,6 +1583,8 @@ static void close_refused(struct sender *s)
 void sender_committed(struct sender *s)
 {
 	close_refused(s);
+	close_pauses(s);
+	close_pausing(s, true);
 	LIST_FOREACH_SAFE (it, &s->slots) {
 		struct slot *slot = LIST_OF(it, struct slot, in);
 
@@ -1351,6 +1598,7 @@ void sender_committed(struct sender *s)
 
 void sender_undo(struct sender *s)
 {
+	close_pausing(s, false);
 	LIST_FOREACH_SAFE (it, &s->slots) {
 		struct slot *slot = LIST_OF(it, struct slot, in);
 
@@ -1377,7 +1625,8 @@ struct sender_counts sender_counts(const struct sender *s)
 
 		c.pending += line->pending;
 		c.in_flight += line->out;
-		if (line->pause.failures >= GIVE_UP_AFTER || line->lane->pause.failures >= GIVE_UP_AFTER ||
+		if (line->paused || line->pause.failures >= GIVE_UP_AFTER ||
+			line->lane->pause.failures >= GIVE_UP_AFTER ||
 			(line->doubt && doubt_failures(line->doubt) >= GIVE_UP_AFTER))
 			c.given_up += line->pending;
 	}
@@ -1401,14 +1650,6 @@ void sender_released(struct sender *s, const char *watch, const char *host, int6
 	} else {
 		(void)line_up(watch, host, rows, &lining);
 	}
-	set_timer(s);
-}
-
-void sender_set_paused(struct sender *s, const char *watch, bool paused)
-{
-	for (size_t i = 0; i < s->lines_n; i++)
-		if (strcmp(s->lines[i]->watch, watch) == 0)
-			s->lines[i]->paused = paused;
 	set_timer(s);
 }
 
