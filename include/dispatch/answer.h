@@ -1,6 +1,6 @@
 /*
- * answer: what the body of a Jobs API answer says, in whatever shape it comes: a run id, or an error's code
- * and message. Pure; it takes foreign bytes and never fails.
+ * answer: what the body of a Jobs API answer says, in whatever shape it comes: a run id, a run's state, or an
+ * error's code and message. Pure; it takes foreign bytes and never fails.
  *
  * Shapes of an error, all seen in the wild: {"error_code":"…","message":"…"} with a word or a number as code;
  * message alone; {"error":"…"} and {"error":"…","error_description":"…"}; {"error":{"code":…,"message":…}};
@@ -25,6 +25,18 @@ struct answer {
 					       unknown */
 };
 
+#define ANSWER_WORD_BYTES 64
+
+struct answer_state { /* of a run; "" where something is missing or no word */
+	bool has_run_id;
+	int64_t run_id;
+	char status[ANSWER_WORD_BYTES], code[ANSWER_WORD_BYTES];
+	char life_cycle[ANSWER_WORD_BYTES], result[ANSWER_WORD_BYTES];
+	char message[ANSWER_MESSAGE_BYTES]; /* why it ended; raw */
+};
+
+/* body: the answer to runs/get with a 2xx status. */
+void answer_read_state(const char *body, size_t len, struct answer_state *ret);
 /* body: the answer to run-now with a 2xx status. Fills has_run_id and run_id only. */
 void answer_read_run(const char *body, size_t len, struct answer *ret);
 /* body: with any other status. Fills code and message only. */

@@ -1,6 +1,6 @@
 /*
- * jobs: the Jobs API as calls: start a run. It knows requests and answers; not the ledger, not when to try
- * again.
+ * jobs: the Jobs API as calls: start a run, look at one. It knows requests and answers; not the ledger, not
+ * when to try again.
  */
 #ifndef DISPATCH_JOBS_H
 #define DISPATCH_JOBS_H
@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include "base/loop.h"
 #include "core/conf.h"
+#include "core/fate.h"
 #include "core/outcome.h"
 
 struct jobs; /* everything about one workspace: connections, credential */
@@ -25,6 +26,17 @@ struct jobs_answer {
 
 typedef void (*jobs_answer_fn)(void *tag, const struct jobs_answer *answer, void *arg);
 
+/* One answer to one runs/get. Borrowed, valid during the callback. */
+struct jobs_run {
+	enum outcome_kind
+		kind;	     /* OUTCOME_STARTED: it tells about this run; else what became of the question */
+	enum fate fate;	     /* FATE_UNKNOWN unless it does */
+	const char *code;    /* the word that decided, or the error's; "" unknown */
+	const char *message; /* as in struct jobs_answer */
+};
+
+typedef void (*jobs_run_fn)(void *tag, const struct jobs_run *run, void *arg);
+
 /* Reads the credential (may block on its file); conf stays the caller's and must outlive it. NULL with *err
  * (credential file missing, too open, …). `credential:NAME` is looked for in $CREDENTIALS_DIRECTORY. */
 struct jobs *jobs_new(
@@ -39,6 +51,9 @@ void jobs_free(struct jobs *j);
  * -errno with *err: not sent at all (-EMSGSIZE larger than the service takes, -EAGAIN too many are waiting).
  */
 int jobs_run_now(struct jobs *j, const char *body, size_t len, void *tag, struct err *err) MUST_CHECK;
+/* Starts GET /api/VERSION/jobs/runs/get?run_id=RUN_ID. fn(tag, …, arg) as with jobs_run_now. */
+int jobs_get_run(
+	struct jobs *j, int64_t run_id, jobs_run_fn fn, void *tag, void *arg, struct err *err) MUST_CHECK;
 size_t jobs_in_flight(const struct jobs *j);
 
 #endif

@@ -203,8 +203,8 @@ struct ledger_line {
 /* Pending rows of a line, by what must be known before they are sent. */
 enum ledger_part {
 	LEDGER_CERTAIN, /* marked sent or unchecked: go out whatever became of the file */
-	LEDGER_YOUNG,	/* id > old_id (the others may be among them) */
-	LEDGER_OLD,	/* id <= old_id and not certain: the file must be looked at */
+	LEDGER_YOUNG,	/* id > old_id, and no run of it was skipped (certain ones may be among them) */
+	LEDGER_OLD,	/* neither: the file must be looked at */
 };
 
 /* Rows never tried or whose last try cost no waiting, by age. Returns how many (at most n) or -errno. */
@@ -230,6 +230,21 @@ int ledger_set_retry(struct ledger *l, const struct ledger_row *r, struct err *e
 /* Takes id, attempts, failures of r. */
 int ledger_set_closed(struct ledger *l, const struct ledger_row *r, enum ledger_state state,
 	const char *reason, const char *detail, int64_t now_us, struct err *err) MUST_CHECK;
+
+/* ---- started rows whose runs are to be looked at ---- */
+
+/* at_us: when; 0: not (any more) */
+int ledger_set_verify(struct ledger *l, int64_t id, int64_t at_us, struct err *err) MUST_CHECK;
+/* The row of this host whose time came first. 1, 0, -errno */
+int ledger_verify_due(
+	struct ledger *l, const char *host, int64_t now_us, int64_t *ret_id, struct err *err) MUST_CHECK;
+/* The earliest time of all of this host. 1, 0, -errno */
+int ledger_next_verify(struct ledger *l, const char *host, int64_t *ret_us, struct err *err) MUST_CHECK;
+/* As ledger_clamp_due. */
+int ledger_clamp_verify(struct ledger *l, const char *host, int64_t latest_us, struct err *err) MUST_CHECK;
+/* A new row for a version whose last run was skipped. */
+int ledger_set_skipped(
+	struct ledger *l, int64_t id, int64_t skips, int64_t next_attempt_us, struct err *err) MUST_CHECK;
 
 /* ---- the outbox: event lines not yet known to be in the event log, in order ---- */
 

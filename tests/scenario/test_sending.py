@@ -177,7 +177,7 @@ def test_job_deleted_and_restored(service):
 # --- slower, and not at all -------------------------------------------------------------------------------------------
 
 def test_too_many_requests_slow_down(service):
-    """The service takes a request in each tenth of a second only: everything is started in the end, with few refusals."""
+    """The service takes a request in each tenth of a second only: everything is started in the end."""
     s = service(workspace={"rate": "100/s", "burst": "4"})
     taken = [0.0]
 
@@ -257,3 +257,49 @@ def test_paused_by_the_configuration(service):
     s.wait_run(path)
     s.stop()
     s.check_runs({path: 1})
+
+
+# --- runs that Databricks skips ---------------------------------------------------------------------------------------
+
+def test_a_skipped_run_is_started_again(service):
+    """Without a queue the second run is skipped; noticed after a restart, said, and started again for the room."""
+    s = service(service=POWER, queue="no", job_id=9)
+    s.api.add_job(9, ["path"], max_concurrent_runs=1, queue=False, auto_finish=False)
+    s.start()
+    first = s.put("first.csv")
+    first_run = s.wait_run(first)[0].run
+    second = s.put("second.csv")
+    skipped = s.wait_run(second)[0].run
+    s.wait_event("run.started", path=second)
+    assert skipped.state == "SKIPPED"
+    s.kill_keeper()  # before anybody has looked at it
+    s.start()
+    event = s.wait_event("run.skipped", path=second)[0]
+    assert event["run_id"] == skipped.run_id and event["token"] == skipped.token and event["generation"] == 1
+    assert event["reason"].startswith("MAX_CONCURRENT_RUNS_EXCEEDED: Skipping this run")
+    s.api.finish_run(first_run.run_id)
+    again = s.wait_run(second, 2)[1].run
+    s.wait_event("run.started", 2, path=second)
+    s.stop()
+    assert again.state == "RUNNING" and again.token != skipped.token
+    started = s.events("run.started", path=second)[1]
+    assert started["previous_run_id"] == skipped.run_id and started["generation"] == 2
+    s.check_runs({first: 1, second: 2})
+    assert len(s.events("run.skipped")) == 1
+
+
+def test_runs_that_wait_in_the_queue_are_left_alone(service):
+    """With a queue nobody looks at runs; a lost answer is a reason to, and a queued run is none to start another."""
+    s = service(service=POWER, job_id=9)
+    s.api.add_job(9, ["path"], max_concurrent_runs=1, auto_finish=False)
+    s.api.fault("lose", path="run-now", body="b.csv", times=1)
+    s.start()
+    paths = [s.put("a.csv"), s.put("b.csv")]
+    for path in paths:
+        s.wait_event("run.started", path=path)
+    wait_for(lambda: s.api.sent("runs/get"), "a look at the run whose answer was lost")
+    s.stop()
+    looked = {r.target.rpartition("=")[2] for r in s.api.sent("runs/get")}
+    assert looked == {str(s.runs_of(paths[1])[0].run.run_id)}
+    s.check_runs(dict.fromkeys(paths, 1))
+    assert s.events("run.skipped") == []

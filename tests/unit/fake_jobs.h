@@ -29,8 +29,17 @@ struct fake_call {
 	char *body;
 };
 
+struct fake_look { /* a question about a run, not answered yet */
+	struct jobs *jobs;
+	int64_t run_id;
+	jobs_run_fn fn;
+	void *tag, *arg;
+};
+
 static struct fake_call fake_calls[FAKE_CALLS]; /* not answered yet, in order */
 static size_t fake_calls_n;
+static struct fake_look fake_looks[FAKE_CALLS];
+static size_t fake_looks_n;
 static size_t fake_sent;					     /* calls ever made */
 static int fake_refuse;						     /* jobs_run_now returns this */
 static int fake_no_client;					     /* jobs_new fails */
@@ -90,6 +99,9 @@ void jobs_free(struct jobs *j)
 	for (size_t i = fake_calls_n; i-- > 0;)
 		if (fake_calls[i].jobs == j)
 			fake_remove(i);
+	for (size_t i = fake_looks_n; i-- > 0;)
+		if (fake_looks[i].jobs == j)
+			fake_looks[i] = fake_looks[--fake_looks_n];
 	loop_defer_cancel(j->loop, fake_answer_all, NULL);
 	free(j);
 }
@@ -106,6 +118,27 @@ int jobs_run_now(struct jobs *j, const char *body, size_t len, void *tag, struct
 	if (fake_auto)
 		loop_defer(j->loop, fake_answer_all, NULL);
 	return 0;
+}
+
+int jobs_get_run(struct jobs *j, int64_t run_id, jobs_run_fn fn, void *tag, void *arg, struct err *err)
+{
+	(void)err;
+	BUG_ON(fake_looks_n == FAKE_CALLS);
+	fake_looks[fake_looks_n++] =
+		(struct fake_look){.jobs = j, .run_id = run_id, .fn = fn, .tag = tag, .arg = arg};
+	return 0;
+}
+
+/* Answers the oldest question. */
+static inline void fake_tell(enum outcome_kind kind, enum fate fate, const char *code)
+{
+	struct fake_look l = fake_looks[0];
+	struct jobs_run run = {.kind = kind, .fate = fate, .code = code, .message = "the server's words"};
+
+	BUG_ON(fake_looks_n == 0);
+	fake_looks_n--;
+	memmove(fake_looks, fake_looks + 1, fake_looks_n * sizeof(fake_looks[0]));
+	l.fn(l.tag, &run, l.arg);
 }
 
 size_t jobs_in_flight(const struct jobs *j)

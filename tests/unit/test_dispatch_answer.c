@@ -163,10 +163,51 @@ static void long_texts_are_cut(void **state)
 	assert_string_equal(a.code, "");
 }
 
+/* Both views of a run, what is missing or no word left out; all 64 bits of its number. */
+static void run_states(void **state)
+{
+	struct answer_state s;
+	static const char full[] =
+		"{\"run_id\":9007199254740993,\"status\":{\"state\":\"TERMINATED\",\"termination_details\":"
+		"{\"code\":\"MAX_CONCURRENT_RUNS_EXCEEDED\",\"type\":\"CLIENT_ERROR\",\"message\":\"limit\\n "
+		"of 1\"}},"
+		"\"state\":{\"life_cycle_state\":\"SKIPPED\",\"result_state\":\"MAXIMUM_CONCURRENT_RUNS_"
+		"REACHED\","
+		"\"state_message\":\"old words\"}}";
+	static const char *const odd[] = {
+		"{\"run_id\":5}",
+		"{\"run_id\":5,\"status\":\"TERMINATED\",\"state\":[]}",
+		"{\"run_id\":5,\"status\":{\"state\":null,\"termination_details\":\"x\"},\"state\":{}}",
+		"{\"run_id\":5,\"status\":{\"state\":\"lower case\"},\"state\":{\"life_cycle_state\":\"A "
+		"B\"}}",
+	};
+
+	(void)state;
+	answer_read_state(full, strlen(full), &s);
+	assert_true(s.has_run_id);
+	assert_true(s.run_id == INT64_C(9007199254740993));
+	assert_string_equal(s.status, "TERMINATED");
+	assert_string_equal(s.code, "MAX_CONCURRENT_RUNS_EXCEEDED");
+	assert_string_equal(s.life_cycle, "SKIPPED");
+	assert_string_equal(s.result, "MAXIMUM_CONCURRENT_RUNS_REACHED");
+	assert_string_equal(s.message, "limit of 1");
+	for (size_t i = 0; i < ARRAY_SIZE(odd); i++) {
+		answer_read_state(odd[i], strlen(odd[i]), &s);
+		assert_true(s.has_run_id && s.run_id == 5);
+		assert_string_equal(s.status, "");
+		assert_string_equal(s.life_cycle, "");
+	}
+	answer_read_state(full, sizeof(full) - 3, &s);
+	assert_false(s.has_run_id);
+	answer_read_state("<html>", 6, &s);
+	assert_false(s.has_run_id);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(run_ids),
+		cmocka_unit_test(run_states),
 		cmocka_unit_test(error_shapes),
 		cmocka_unit_test(bytes_that_are_no_text),
 		cmocka_unit_test(long_texts_are_cut),

@@ -524,11 +524,98 @@ static void credential_of_systemd(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
+/* ---- looking at a run ---- */
+
+static struct {
+	enum outcome_kind kind;
+	enum fate fate;
+	char code[64], message[600];
+	int calls;
+} told;
+
+static void on_run(void *tag, const struct jobs_run *run, void *arg)
+{
+	assert_ptr_equal(tag, &told);
+	assert_ptr_equal(arg, &got);
+	told.kind = run->kind;
+	told.fate = run->fate;
+	snprintf(told.code, sizeof(told.code), "%s", run->code);
+	snprintf(told.message, sizeof(told.message), "%s", run->message);
+	told.calls++;
+}
+
+static void look_at(int64_t run_id)
+{
+	struct err err = ERR_INIT;
+	int calls = told.calls;
+
+	assert_int_equal(jobs_get_run(jobs, run_id, on_run, &told, &got, &err), 0);
+	assert_int_equal(told.calls, calls);
+	while (told.calls == calls)
+		assert_int_equal(loop_run_once(loop, -1, &err), 0);
+	assert_int_equal(jobs_in_flight(jobs), 0);
+}
+
+static enum tiny_next answer_run(const struct tiny_request *q)
+{
+	if (strstr(q->text, "run_id=9007199254740993 "))
+		return tiny_reply(q, "200 OK", "",
+			"{\"run_id\":9007199254740993,\"status\":{\"state\":\"TERMINATED\",\"termination_"
+			"details\":"
+			"{\"code\":\"MAX_CONCURRENT_RUNS_EXCEEDED\",\"message\":\"limit of 1\"}}}");
+	if (strstr(q->text, "run_id=2 "))
+		return tiny_reply(
+			q, "200 OK", "", "{\"run_id\":2,\"state\":{\"life_cycle_state\":\"RUNNING\"}}");
+	if (strstr(q->text, "run_id=3 ")) /* another run: nothing is believed of it */
+		return tiny_reply(
+			q, "200 OK", "", "{\"run_id\":4,\"state\":{\"life_cycle_state\":\"SKIPPED\"}}");
+	if (strstr(q->text, "run_id=5 "))
+		return tiny_reply(q, "503 Service Unavailable", "", "later");
+	if (strstr(q->text, "run_id=6 ") && !strstr(q->text, "dapi-token-two"))
+		return tiny_reply(q, "401 Unauthorized", "", "");
+	return tiny_reply(q, "400 Bad Request", "",
+		"{\"error_code\":\"INVALID_PARAMETER_VALUE\",\"message\":\"Run 6 does not exist.\"}");
+}
+
+static void a_run_is_looked_at(void **state)
+{
+	(void)state;
+	start(answer_run);
+	look_at(INT64_C(9007199254740993));
+	assert_int_equal(told.kind, OUTCOME_STARTED);
+	assert_int_equal(told.fate, FATE_SKIPPED);
+	assert_string_equal(told.code, "MAX_CONCURRENT_RUNS_EXCEEDED");
+	assert_string_equal(told.message, "limit of 1");
+	{
+		const char *seen = server.seen->last;
+
+		assert_ptr_equal(
+			strstr(seen, "GET /api/2.2/jobs/runs/get?run_id=9007199254740993 HTTP/1.1\r\n"),
+			seen);
+		assert_non_null(strstr(seen, "\r\nAuthorization: Bearer dapi-token-one\r\n"));
+		assert_string_equal(body_of(seen), "");
+	}
+	look_at(2);
+	assert_int_equal(told.fate, FATE_RUNS);
+	assert_string_equal(told.code, "RUNNING");
+	look_at(3);
+	assert_int_equal(told.kind, OUTCOME_RETRY);
+	assert_int_equal(told.fate, FATE_UNKNOWN);
+	look_at(5);
+	assert_int_equal(told.kind, OUTCOME_RETRY);
+	write_token("dapi-token-two\n", 0600);
+	look_at(6); /* a refused credential is read again here too */
+	assert_int_equal(told.kind, OUTCOME_DEAD);
+	assert_int_equal(told.fate, FATE_UNKNOWN);
+	assert_string_equal(told.message, "Run 6 does not exist.");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(started_with_the_exact_id),
 		TEST(the_body_is_copied),
+		TEST(a_run_is_looked_at),
 		TEST(success_without_a_run_id),
 		TEST(errors_in_every_shape),
 		TEST(messages_are_bounded),

@@ -90,6 +90,7 @@ static int set_up(void **state)
 
 	log_init("test", LOG_LEVEL_ERROR, false);
 	fake_sent = 0;
+	fake_looks_n = 0;
 	fake_refuse = fake_no_client = 0;
 	b->loop = loop_new(NULL);
 	b->conf = conf_new();
@@ -860,6 +861,83 @@ static void start_asking(struct bench *b)
 	start(b, "");
 }
 
+/* ---- runs that may have been skipped ---- */
+
+static int64_t verify_at(struct bench *b, int64_t id)
+{
+	struct ledger_row r = row(b, id);
+	int64_t at_us = r.verify_at_us;
+
+	ledger_row_done(&r);
+	return at_us;
+}
+
+/* Looked at later: runs without a queue, and those whose answer may be about an earlier request. */
+static void test_which_runs_are_looked_at(void **state)
+{
+	struct bench *b = *state;
+	int64_t plain, doubtful, unqueued;
+
+	b->conf->watches[1]->queue = false;
+	start(b, "");
+	plain = add_row(b, "a");
+	doubtful = add_row(b, "a");
+	unqueued = add_row(b, "b");
+	round_of(b);
+	assert_int_equal(fake_calls_n, 3);
+	expect_calls("a-1 b-3 a-2");
+	fake_start(0, 1);
+	fake_start(0, 3);
+	fake_fail(0, OUTCOME_RETRY, false, 0, "no_answer");
+	wait_for_calls(b, 1);
+	fake_start(0, 2);
+	round_of(b);
+	assert_int_equal(verify_at(b, plain), 0);
+	assert_in_range(verify_at(b, doubtful), clock_wall_us() + US_PER_S, clock_wall_us() + 5 * US_PER_S);
+	assert_in_range(verify_at(b, unqueued), clock_wall_us() + US_PER_S, clock_wall_us() + 5 * US_PER_S);
+	assert_int_equal(fake_looks_n, 0);
+}
+
+/* One at a time, also what a former process left; a skipped one is sent again after it was confirmed. */
+static void test_skipped_run_is_sent_again(void **state)
+{
+	struct bench *b = *state;
+	int64_t ids[2];
+
+	for (int i = 0; i < 2; i++) {
+		ids[i] = add_row(b, "a");
+		assert_int_equal(ledger_set_started(b->ledger, ids[i], 70 + i, 1, "token", NOW, NULL), 0);
+		assert_int_equal(ledger_set_verify(b->ledger, ids[i], NOW + i, NULL), 0);
+	}
+	assert_int_equal(ledger_commit(b->ledger, NULL), 0);
+	start_asking(b);
+	round_of(b);
+	assert_int_equal(fake_looks_n, 1);
+	assert_int_equal(fake_looks[0].run_id, 70);
+	fake_tell(OUTCOME_STARTED, FATE_SKIPPED, "SKIPPED");
+	round_of(b);
+	expect_event(b, "run.skipped", "\"run_id\":70,");
+	assert_int_equal(sender_counts(b->sender).pending, 1);
+	while (fake_looks_n == 0) {
+		assert_true(loop_run_once(b->loop, US_PER_S, NULL) >= 0);
+		round_of(b);
+	}
+	assert_int_equal(fake_looks[0].run_id, 71);
+	fake_tell(OUTCOME_STARTED, FATE_RUNS, "");
+	while (b->asked_n == 0) { /* the back-off of the first */
+		round_of(b);
+		assert_true(loop_run_once(b->loop, US_PER_S, NULL) >= 0);
+		round_of(b);
+	}
+	assert_int_equal(fake_calls_n, 0);
+	sender_confirmed(b->sender, "a", b->asked[0], WIRE_SAME);
+	round_of(b);
+	assert_int_equal(fake_calls_n, 1);
+	assert_int_equal(verify_at(b, ids[0]), 0);
+	assert_int_equal(verify_at(b, ids[1]), 0);
+	expect_no_event(b);
+}
+
 /* ---- on_failure, paused ---- */
 
 static void test_discard(void **state)
@@ -1173,6 +1251,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_cannot_be_sent_now, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_damaged_row, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_stop, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_which_runs_are_looked_at, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_skipped_run_is_sent_again, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_discard, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_failure_pauses, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_paused_by_configuration, set_up, tear_down),

@@ -168,3 +168,53 @@ void answer_read_error(const char *body, size_t len, struct answer *ret)
 	if (!read_html(body, len, ret) && !read_plain_code(body, len, ret))
 		set_message(ret, body, len);
 }
+
+/* A word in capitals, as states and codes are; anything else is left out. */
+static void read_word(const struct json *o, const char *key, char out[ANSWER_WORD_BYTES])
+{
+	const char *text = json_get_text(o, key);
+
+	if (text == NULL || strlen(text) >= ANSWER_WORD_BYTES ||
+		strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789") != strlen(text))
+		text = "";
+	memcpy(out, text, strlen(text) + 1);
+}
+
+static void read_why(const struct json *o, const char *key, struct answer_state *ret)
+{
+	struct answer why = {.has_run_id = false};
+	const char *text = json_get_text(o, key);
+
+	if (text == NULL || text[0] == '\0' || ret->message[0] != '\0')
+		return;
+	set_message(&why, text, strlen(text));
+	memcpy(ret->message, why.message, sizeof(ret->message));
+}
+
+void answer_read_state(const char *body, size_t len, struct answer_state *ret)
+{
+	CLEANUP_JSON struct json *root = json_parse(body, len, NULL);
+	const struct json *status, *end, *state;
+	int64_t id;
+
+	*ret = (struct answer_state){.has_run_id = false};
+	if (root == NULL || json_get_i64(root, "run_id", &id) < 0 || id <= 0)
+		return;
+	ret->has_run_id = true;
+	ret->run_id = id;
+	status = json_get(root, "status");
+	state = json_get(root, "state");
+	if (json_is_object(status)) {
+		read_word(status, "state", ret->status);
+		end = json_get(status, "termination_details");
+		if (json_is_object(end)) {
+			read_word(end, "code", ret->code);
+			read_why(end, "message", ret);
+		}
+	}
+	if (json_is_object(state)) {
+		read_word(state, "life_cycle_state", ret->life_cycle);
+		read_word(state, "result_state", ret->result);
+		read_why(state, "state_message", ret);
+	}
+}

@@ -1,6 +1,6 @@
 /*
- * A call is one run-now from jobs_run_now() to the answer; the answer is read by dispatch/answer, judged by
- * core/outcome, and made fit to be shown here.
+ * A call is one run-now or runs/get from its begin to the answer; the answer is read by dispatch/answer,
+ * judged by core/outcome, and made fit to be shown here.
  *
  * A refused credential: each call reads the file again and is sent once more, whether the file changed or
  * not: of several calls that were refused together only the first sees the change, and a gateway's hiccup
@@ -12,6 +12,7 @@
  */
 #include "dispatch/jobs.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,7 +34,7 @@ struct jobs {
 	const struct conf_workspace *conf;
 	struct http *http;
 	struct auth *auth;
-	char *run_now_url;
+	char *run_now_url, *get_run_url;
 	struct list calls;
 	size_t n_calls;
 	jobs_answer_fn fn;
@@ -46,6 +47,9 @@ struct jobs_call {
 	void *tag;
 	struct secret *header; /* what it was sent with last */
 	bool repeated;
+	int64_t run_id; /* runs/get; 0: run-now */
+	jobs_run_fn fn;
+	void *arg;
 	size_t len;
 	char body[];
 };
@@ -53,6 +57,11 @@ struct jobs_call {
 static const char *const run_now_headers[] = {
 	"Accept: application/json",
 	"Content-Type: application/json",
+	NULL,
+};
+
+static const char *const get_headers[] = {
+	"Accept: application/json",
 	NULL,
 };
 
@@ -69,11 +78,13 @@ static void call_free(struct jobs_call *c)
 static int call_send(struct jobs_call *c, struct err *err)
 {
 	struct jobs *j = c->jobs;
+	CLEANUP_FREE char *get_url =
+		c->run_id > 0 ? mem_printf("%s%" PRId64, j->get_run_url, c->run_id) : NULL;
 	struct http_request q = {
-		.url = j->run_now_url,
-		.headers = run_now_headers,
+		.url = get_url ? get_url : j->run_now_url,
+		.headers = get_url ? get_headers : run_now_headers,
 		.authorization = auth_header(j->auth),
-		.body = c->body,
+		.body = get_url ? NULL : c->body,
 		.body_len = c->len,
 	};
 
@@ -146,11 +157,27 @@ static void mask_credential(struct answer *a, const struct secret *header)
 			*p++ = '*';
 }
 
-static void read_answer(const struct jobs_call *c, const struct http_response *r, struct answer *a)
+/* 2xx to a question about a run: nothing but this run counts. */
+static void read_state(const struct jobs_call *c, const struct http_response *r, struct answer *a,
+	struct answer_state *state)
+{
+	answer_read_state(r->body, r->body_len, state);
+	a->has_run_id = state->has_run_id && state->run_id == c->run_id;
+	if (a->has_run_id)
+		set_message(a, state->message, strlen(state->message));
+	else
+		explain_no_run(r, a);
+}
+
+/* state: filled only from an answer to runs/get that tells about its run. */
+static void read_answer(const struct jobs_call *c, const struct http_response *r, struct answer *a,
+	struct answer_state *state)
 {
 	*a = (struct answer){.has_run_id = false};
 	if (r->transport != OUTCOME_TRANSPORT_OK) {
 		snprintf(a->message, sizeof(a->message), "%s: %s", c->jobs->conf->host, r->error);
+	} else if (r->status >= 200 && r->status <= 299 && c->run_id > 0) {
+		read_state(c, r, a, state);
 	} else if (r->status >= 200 && r->status <= 299) {
 		answer_read_run(r->body, r->body_len, a);
 		if (!a->has_run_id)
@@ -202,20 +229,46 @@ static bool try_again(struct jobs_call *c, const struct outcome *o, int status, 
 	return call_send(c, &err) == 0;
 }
 
+static void hand_out_run(
+	struct jobs_call *c, const struct outcome *o, const struct answer *a, const struct answer_state *s)
+{
+	const struct fate_words words = {
+		.status = s->status, .code = s->code, .life_cycle = s->life_cycle, .result = s->result};
+	char message[MESSAGE_BYTES], code[ANSWER_WORD_BYTES];
+	struct jobs_run run = {
+		.kind = o->kind,
+		.fate = o->kind == OUTCOME_STARTED ? fate_decide(&words) : FATE_UNKNOWN,
+		.code = code,
+		.message = text_printable(a->message, strlen(a->message), message, sizeof(message)),
+	};
+	const char *word = s->code[0] ? s->code : s->result[0] ? s->result : s->life_cycle;
+	jobs_run_fn fn = c->fn;
+	void *tag = c->tag, *arg = c->arg;
+
+	snprintf(code, sizeof(code), "%s", o->kind == OUTCOME_STARTED ? word : a->code);
+	call_free(c);
+	fn(tag, &run, arg);
+}
+
 static void on_response(const struct http_response *r, void *arg)
 {
 	struct jobs_call *c = arg;
 	struct jobs *j = c->jobs;
 	void *tag = c->tag;
 	struct answer a;
+	struct answer_state state;
 	char message[MESSAGE_BYTES];
 
-	read_answer(c, r, &a);
+	read_answer(c, r, &a, &state);
 
 	struct outcome o = judge(r, &a);
 
 	if (try_again(c, &o, r->status, &a))
 		return;
+	if (c->run_id > 0) {
+		hand_out_run(c, &o, &a, &state);
+		return;
+	}
 
 	struct jobs_answer answer = {
 		.outcome = o,
@@ -248,6 +301,7 @@ struct jobs *jobs_new_in(struct loop *loop, const struct conf_workspace *conf,
 	j->fn = fn;
 	j->arg = arg;
 	j->run_now_url = mem_printf("%s/api/%s/jobs/run-now", conf->host, conf->api_version);
+	j->get_run_url = mem_printf("%s/api/%s/jobs/runs/get?run_id=", conf->host, conf->api_version);
 	list_init(&j->calls);
 	j->auth = auth_new(conf, credentials_directory, err);
 	if (j->auth != NULL)
@@ -274,15 +328,12 @@ void jobs_free(struct jobs *j)
 		call_free(LIST_OF(it, struct jobs_call, in_calls));
 	auth_free(j->auth);
 	free(j->run_now_url);
+	free(j->get_run_url);
 	free(j);
 }
 
-int jobs_run_now(struct jobs *j, const char *body, size_t len, void *tag, struct err *err)
+static struct jobs_call *call_new(struct jobs *j, const char *body, size_t len, void *tag)
 {
-	if (len > REQUEST_BODY_BYTES)
-		return err_set(err, ERR_LIMIT, EMSGSIZE,
-			"the request is larger than the service takes (%u bytes)", REQUEST_BODY_BYTES);
-
 	struct jobs_call *c = mem_alloc(sizeof(*c) + len);
 
 	c->jobs = j;
@@ -291,12 +342,35 @@ int jobs_run_now(struct jobs *j, const char *body, size_t len, void *tag, struct
 	memcpy(c->body, body, len);
 	list_add_tail(&j->calls, &c->in_calls);
 	j->n_calls++;
+	return c;
+}
 
-	int r = call_send(c, err);
+static int begin_call(struct jobs_call *c, struct err *err)
+{
+	int rc = call_send(c, err);
 
-	if (r < 0)
+	if (rc < 0)
 		call_free(c);
-	return r;
+	return rc;
+}
+
+int jobs_run_now(struct jobs *j, const char *body, size_t len, void *tag, struct err *err)
+{
+	if (len > REQUEST_BODY_BYTES)
+		return err_set(err, ERR_LIMIT, EMSGSIZE,
+			"the request is larger than the service takes (%u bytes)", REQUEST_BODY_BYTES);
+
+	return begin_call(call_new(j, body, len, tag), err);
+}
+
+int jobs_get_run(struct jobs *j, int64_t run_id, jobs_run_fn fn, void *tag, void *arg, struct err *err)
+{
+	struct jobs_call *c = call_new(j, "", 0, tag);
+
+	c->run_id = run_id;
+	c->fn = fn;
+	c->arg = arg;
+	return begin_call(c, err);
 }
 
 size_t jobs_in_flight(const struct jobs *j)

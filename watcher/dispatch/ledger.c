@@ -149,6 +149,11 @@ enum query {
 	Q_NOTE,
 	Q_REQUEUE,
 	Q_REMOVE,
+	Q_VERIFY,
+	Q_VERIFY_DUE,
+	Q_VERIFY_NEXT,
+	Q_VERIFY_CLAMP,
+	Q_SKIPPED,
 	QUERIES,
 };
 
@@ -157,9 +162,10 @@ enum query {
 #define IS_CERTAIN                                                                                           \
 	" INDEXED BY version_certain WHERE state = 'pending' AND (sent OR unchecked) AND watch = ?1 AND "    \
 	"host = ?2 "
-#define IS_YOUNG " WHERE state = 'pending' AND watch = ?1 AND host = ?2 AND id > ?3 "
+#define IS_YOUNG " WHERE state = 'pending' AND watch = ?1 AND host = ?2 AND id > ?3 AND skips = 0 "
 #define IS_OLD                                                                                               \
-	" WHERE state = 'pending' AND watch = ?1 AND host = ?2 AND id <= ?3 AND NOT sent AND NOT unchecked "
+	" WHERE state = 'pending' AND watch = ?1 AND host = ?2 AND (id <= ?3 OR skips > 0) AND NOT sent "    \
+	"AND NOT unchecked "
 #define IS_FRESH "AND next_attempt = 0 ORDER BY id LIMIT ?5"
 #define IS_DUE "AND next_attempt > 0 AND next_attempt <= ?4 ORDER BY next_attempt, id LIMIT ?5"
 
@@ -282,6 +288,14 @@ static const char *const query_sql[QUERIES] = {
 		" attempts = 0, first_failed = 0, last_failed = 0, next_attempt = 0, tried = 0, changed = ?4"
 		" WHERE id = ?1 AND request IS NOT NULL AND token IS NOT NULL",
 	[Q_REMOVE] = "DELETE FROM version WHERE id = ?1",
+	[Q_VERIFY] = "UPDATE version SET verify_at = ?2 WHERE id = ?1",
+	[Q_VERIFY_DUE] = "SELECT id FROM version WHERE verify_at > 0 AND verify_at <= ?2 AND host = ?1 "
+			 "ORDER BY verify_at LIMIT 1",
+	[Q_VERIFY_NEXT] = "SELECT verify_at FROM version WHERE verify_at > 0 AND host = ?1 "
+			  "ORDER BY verify_at LIMIT 1",
+	[Q_VERIFY_CLAMP] =
+		"UPDATE version SET verify_at = ?2 WHERE verify_at > ?2 AND verify_at > 0 AND host = ?1",
+	[Q_SKIPPED] = "UPDATE version SET skips = ?2, next_attempt = ?3 WHERE id = ?1",
 };
 
 static const char *const state_names[LEDGER_STATES] = {
@@ -1641,6 +1655,7 @@ int ledger_newest_id(struct ledger *l, int64_t *ret, struct err *err)
 
 	return rc < 0 ? rc : 0;
 }
+
 /* ---- looking through it ---- */
 
 int ledger_select(struct ledger *l, const struct ledger_filter *f, int64_t after, int64_t through,
@@ -1748,5 +1763,64 @@ int ledger_remove(struct ledger *l, int64_t id, struct err *err)
 		return rc;
 	s = use(l, Q_REMOVE);
 	bind_i64(l, s, 1, id);
+	return change_one(l, s, err);
+}
+
+/* ---- runs to be looked at ---- */
+
+int ledger_set_verify(struct ledger *l, int64_t id, int64_t at_us, struct err *err)
+{
+	sqlite3_stmt *s;
+	int rc = begin(l, err);
+
+	if (rc < 0)
+		return rc;
+	s = use(l, Q_VERIFY);
+	bind_i64(l, s, 1, id);
+	bind_i64(l, s, 2, at_us);
+	return change_one(l, s, err);
+}
+
+int ledger_verify_due(struct ledger *l, const char *host, int64_t now_us, int64_t *ret_id, struct err *err)
+{
+	sqlite3_stmt *s = use(l, Q_VERIFY_DUE);
+
+	bind_text(l, s, 1, host);
+	bind_i64(l, s, 2, now_us);
+	return get_one(l, s, 1, ret_id, err);
+}
+
+int ledger_next_verify(struct ledger *l, const char *host, int64_t *ret_us, struct err *err)
+{
+	sqlite3_stmt *s = use(l, Q_VERIFY_NEXT);
+
+	bind_text(l, s, 1, host);
+	return get_one(l, s, 1, ret_us, err);
+}
+
+int ledger_clamp_verify(struct ledger *l, const char *host, int64_t latest_us, struct err *err)
+{
+	sqlite3_stmt *s;
+	int rc = begin(l, err);
+
+	if (rc < 0)
+		return rc;
+	s = use(l, Q_VERIFY_CLAMP);
+	bind_text(l, s, 1, host);
+	bind_i64(l, s, 2, latest_us);
+	return change(l, s, err);
+}
+
+int ledger_set_skipped(struct ledger *l, int64_t id, int64_t skips, int64_t next_attempt_us, struct err *err)
+{
+	sqlite3_stmt *s;
+	int rc = begin(l, err);
+
+	if (rc < 0)
+		return rc;
+	s = use(l, Q_SKIPPED);
+	bind_i64(l, s, 1, id);
+	bind_i64(l, s, 2, skips);
+	bind_i64(l, s, 3, next_attempt_us);
 	return change_one(l, s, err);
 }

@@ -35,11 +35,14 @@
 #include "core/request.h"
 #include "dispatch/doubt.h"
 #include "dispatch/jobs.h"
+#include "dispatch/verify.h"
 
 #define PAGE_ROWS 64
 #define REPLACED_PAUSE_US (30 * US_PER_S)
 #define UNSURE_FIRST_US (2 * US_PER_S)
 #define UNSURE_LAST_US (60 * US_PER_S)
+#define LOOK_EVERY_US                                                                                        \
+	(50 * US_PER_MS)      /* runs/get: 20 a second of the 100 that the workspace allows everyone */
 #define LEFT_OUT_MAX 4096     /* rows that cannot be read, before the ledger counts as damaged */
 #define SUSPEND_AFTER 3	      /* transport failures in a row */
 #define GIVE_UP_AFTER 3	      /* probes without success: enough for a scan to end */
@@ -62,11 +65,14 @@ struct pause {
 };
 
 struct lane { /* a workspace */
+	struct sender *sender;
 	const struct conf_workspace *conf;
 	struct jobs *jobs;
 	struct rate rate;
 	struct pause pause;
 	struct list lines; /* the next one to serve is at the front */
+	struct verify *verify;
+	int64_t look_us; /* monotonic: not before is another run looked at */
 	int64_t out;
 };
 
@@ -373,6 +379,20 @@ static char *show_row(const struct ledger_row *row, char out[SHOWN_BYTES])
 	return out;
 }
 
+/* May its run have been skipped? With `queue` Databricks lets it wait; but an answer to a request that was
+ * out before may be about a run of any age. */
+static int mark_unverified(struct slot *slot, const struct ledger_row *row, struct err *err)
+{
+	struct sender *s = slot->sender;
+	const struct conf_watch *w = slot->line->conf;
+	int64_t at_us = steady_wall_us(s, slot->answered_us) + VERIFY_AFTER_US;
+
+	if (!w || (w->queue && !slot->was_sent))
+		return 0;
+	verify_expect(slot->line->lane->verify, at_us);
+	return ledger_set_verify(s->ledger, row->id, at_us, err);
+}
+
 static int apply_started(struct slot *slot, struct ledger_row *row, int64_t now_us, struct err *err)
 {
 	struct sender *s = slot->sender;
@@ -380,6 +400,8 @@ static int apply_started(struct slot *slot, struct ledger_row *row, int64_t now_
 	int rc = ledger_set_started(
 		s->ledger, row->id, slot->run_id, row->attempts, slot->principal, now_us, err);
 
+	if (rc == 0)
+		rc = mark_unverified(slot, row, err);
 	if (rc == 0)
 		rc = scribe_run_started(
 			s->scribe, row, row->attempts, slot->principal, slot->run_id, now_us, err);
@@ -743,6 +765,77 @@ static int recall_pauses(struct sender *s, struct err *err)
 	return rc;
 }
 
+/* ---- runs that may have been skipped ---- */
+
+static bool may_look(const struct lane *lane, int64_t now_us)
+{
+	return lane->pause.failures == 0 && !lane->sender->stopping && now_us >= lane->look_us;
+}
+
+/* Monotonic: when there is something to do about them. */
+static int64_t look_time(const struct lane *lane)
+{
+	int64_t at_us = verify_time(lane->verify);
+
+	if (verify_is_answered(lane->verify))
+		return 0;
+	if (at_us == INT64_MAX || lane->pause.failures > 0 || lane->sender->stopping)
+		return INT64_MAX;
+	at_us = at_us > 0 ? mono_of(lane->sender, at_us) : 0;
+	return at_us > lane->look_us ? at_us : lane->look_us;
+}
+
+static int apply_looks(struct sender *s, int64_t now_us, struct err *err)
+{
+	int rc = 0;
+
+	for (size_t i = 0; i < s->lanes_n && rc == 0; i++) {
+		struct lane *lane = s->lanes[i];
+		struct verify_news news;
+		const struct conf_watch *w;
+
+		rc = verify_apply(lane->verify, may_look(lane, now_us), steady_wall_us(s, now_us), err);
+		news = verify_news(lane->verify);
+		w = news.watch && !news.pending ? conf_watch_find(s->conf, news.watch) : NULL;
+		if (rc == 0 && w && w->on_failure == CONF_FAIL_PAUSE)
+			rc = sender_pause(s, w->name, "a run could not be started again", err);
+	}
+	return rc;
+}
+
+static void on_look(void *tag, const struct jobs_run *run, void *arg)
+{
+	struct lane *lane = tag;
+
+	(void)arg;
+	verify_answered(lane->verify, run);
+}
+
+static void look(struct lane *lane, int64_t run_id)
+{
+	struct err err = ERR_INIT;
+	struct jobs_run failed = {.kind = OUTCOME_RETRY, .code = "", .message = err.text};
+
+	lane->look_us = clock_mono_us() + LOOK_EVERY_US;
+	if (jobs_get_run(lane->jobs, run_id, on_look, lane, NULL, &err) < 0)
+		verify_answered(lane->verify, &failed);
+}
+
+static void close_looks(struct sender *s)
+{
+	for (size_t i = 0; i < s->lanes_n; i++) {
+		struct verify_news news = verify_news(s->lanes[i]->verify);
+		int64_t run_id = verify_committed(s->lanes[i]->verify);
+
+		if (news.watch && news.pending)
+			sender_accepted(s, news.watch);
+		else if (news.watch)
+			s->failed++;
+		if (run_id > 0)
+			look(s->lanes[i], run_id);
+	}
+}
+
 /* ---- fetching ---- */
 
 static bool certain_only(const struct line *line)
@@ -1025,7 +1118,8 @@ static bool is_certain(
 {
 	if (row->sent || row->unchecked || certain_only(line))
 		return row->sent || row->unchecked;
-	return row->id > old_id_of(s, line) || doubt_is_confirmed(line->doubt, row->id, now_us);
+	return !line->doubt || (row->id > old_id_of(s, line) && row->skips == 0) ||
+	       doubt_is_confirmed(line->doubt, row->id, now_us);
 }
 
 static bool lane_is_free(const struct lane *lane, int64_t now_us)
@@ -1185,6 +1279,8 @@ static void set_timer(struct sender *s)
 
 	for (size_t i = 0; i < s->lines_n && !s->stopping; i++)
 		at_us = sooner_of(at_us, line_time(s, s->lines[i], now_us));
+	for (size_t i = 0; i < s->lanes_n && !s->stopping; i++)
+		at_us = sooner_of(at_us, look_time(s->lanes[i]));
 	if (at_us == INT64_MAX)
 		loop_timer_clear(s->timer);
 	else
@@ -1219,7 +1315,9 @@ static int add_lane(struct sender *s, const struct conf_workspace *conf, struct 
 {
 	struct lane *lane = mem_alloc(sizeof(*lane));
 
+	lane->sender = s;
 	lane->conf = conf;
+	lane->verify = verify_new(s->conf, s->ledger, s->scribe, conf->host_token);
 	list_init(&lane->lines);
 	rate_init(&lane->rate, conf->rate.count, conf->rate.per_us, conf->burst, s->mono_us);
 	s->lanes = mem_resize(s->lanes, s->lanes_n + 1, sizeof(struct lane *));
@@ -1298,6 +1396,7 @@ static struct lane *lane_to(struct sender *s, const char *host)
 			return find_lane(s, host);
 		log_warning("%s", err.text);
 		s->lanes_n--;
+		verify_free(s->lanes[s->lanes_n]->verify);
 		free(s->lanes[s->lanes_n]);
 		break;
 	}
@@ -1341,6 +1440,13 @@ static int clamp_due(struct sender *s, struct err *err)
 	for (size_t i = 0; i < s->lines_n; i++) {
 		struct ledger_line key = key_of(s->lines[i]);
 		int rc = ledger_clamp_due(s->ledger, &key, s->wall_us + BACKOFF_RETRY_AFTER_MAX_US, err);
+
+		if (rc < 0)
+			return rc;
+	}
+	for (size_t i = 0; i < s->lanes_n; i++) {
+		int rc = ledger_clamp_verify(s->ledger, s->lanes[i]->conf->host_token,
+			s->wall_us + BACKOFF_RETRY_AFTER_MAX_US, err);
 
 		if (rc < 0)
 			return rc;
@@ -1395,6 +1501,7 @@ void sender_free(struct sender *s)
 		slot_free(LIST_OF(it, struct slot, in));
 	for (size_t i = 0; i < s->lanes_n; i++) {
 		free(s->lanes[i]->pause.words);
+		verify_free(s->lanes[i]->verify);
 		free(s->lanes[i]);
 	}
 	for (size_t i = 0; i < s->lines_n; i++) {
@@ -1490,6 +1597,9 @@ bool sender_has_work(struct sender *s)
 	for (size_t i = 0; i < s->lines_n && !s->stopping; i++)
 		if (line_time(s, s->lines[i], now_us) <= now_us)
 			return true;
+	for (size_t i = 0; i < s->lanes_n; i++)
+		if (look_time(s->lanes[i]) <= now_us)
+			return true;
 	set_timer(s);
 	return false;
 }
@@ -1503,6 +1613,8 @@ int sender_apply(struct sender *s, struct err *err)
 		rc = apply_answers(s, err);
 	if (rc == 0)
 		rc = apply_verdicts(s, err);
+	if (rc == 0)
+		rc = apply_looks(s, now_us, err);
 	if (rc == 0)
 		rc = note_ages(s, now_us, err);
 	if (rc < 0)
@@ -1584,6 +1696,7 @@ void sender_committed(struct sender *s)
 {
 	close_refused(s);
 	close_pauses(s);
+	close_looks(s);
 	close_pausing(s, true);
 	LIST_FOREACH_SAFE (it, &s->slots) {
 		struct slot *slot = LIST_OF(it, struct slot, in);
@@ -1599,6 +1712,8 @@ void sender_committed(struct sender *s)
 void sender_undo(struct sender *s)
 {
 	close_pausing(s, false);
+	for (size_t i = 0; i < s->lanes_n; i++)
+		verify_undo(s->lanes[i]->verify);
 	LIST_FOREACH_SAFE (it, &s->slots) {
 		struct slot *slot = LIST_OF(it, struct slot, in);
 
