@@ -80,6 +80,7 @@ static const char *const schema_steps[] = {
 	"ALTER TABLE version ADD COLUMN skips INTEGER NOT NULL DEFAULT 0;"
 	"ALTER TABLE version ADD COLUMN missed INTEGER NOT NULL DEFAULT 0;"
 	"ALTER TABLE version ADD COLUMN revived INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE version ADD COLUMN moved INTEGER NOT NULL DEFAULT 0;"
 	"CREATE INDEX version_ino ON version (ino, size);"
 	"CREATE INDEX version_verify ON version (verify_at) WHERE verify_at > 0;"
 	"CREATE INDEX version_state ON version (state, watch) WHERE state IN ('held', 'failed');"
@@ -101,6 +102,8 @@ enum query {
 	Q_TOKEN_CLEAR,
 	Q_UNSENT_OF,
 	Q_REVIVE,
+	Q_BY_INODE,
+	Q_RENAME,
 	Q_INSERT,
 	Q_SEEN,
 	Q_STATE,
@@ -178,8 +181,13 @@ static const char *const query_sql[QUERIES] = {
 	[Q_LAST_RUN] =
 		"SELECT run_id FROM version WHERE" KEY_IS "AND run_id IS NOT NULL ORDER BY id DESC LIMIT 1",
 	[Q_TOKEN] = "SELECT id, root, watch, relpath = ?2, state IN ('superseded', 'vanished') AND sent = 0 "
-		    "AND run_id IS NULL, revived FROM version WHERE token = ?1",
+		    "AND run_id IS NULL, revived, moved FROM version WHERE token = ?1",
 	[Q_TOKEN_CLEAR] = "UPDATE version SET token = NULL WHERE id = ?1",
+	[Q_BY_INODE] =
+		"SELECT id FROM version WHERE ino = ?1 AND size = ?2 AND (mtime_ns = ?3 OR seen_mtime_ns = "
+		"?3) AND root = ?4 AND watch = ?5 AND state NOT IN ('superseded', 'vanished') "
+		"ORDER BY id DESC LIMIT ?6",
+	[Q_RENAME] = "UPDATE version SET relpath = ?2, moved = 1, missed = 0 WHERE id = ?1",
 	[Q_UNSENT_OF] = "SELECT id FROM version WHERE" KEY_IS
 			"AND state = 'pending' AND sent = 0 ORDER BY id LIMIT ?4",
 	[Q_REVIVE] = "UPDATE version SET state = 'pending', reason = '', detail = '', rules_hash = '', "
@@ -202,7 +210,7 @@ static const char *const query_sql[QUERIES] = {
 		  " completed, state, token, generation, workspace, host, job_id, run_id, previous_run_id, "
 		  "sent,"
 		  " attempts, first_failed, last_failed, next_attempt, tried, retryings, failures,"
-		  " unchecked, skips, verify_at, principal, revived"
+		  " unchecked, skips, verify_at, principal, revived, reason"
 		  " FROM version v JOIN root r ON r.id = v.root WHERE v.id = ?1",
 	[Q_REQUEST] = "SELECT request FROM version WHERE id = ?1 AND request IS NOT NULL",
 	[Q_LINES] = "SELECT watch, host, count(*) FROM version WHERE state = 'pending' GROUP BY watch, host",
@@ -963,6 +971,7 @@ int ledger_find_token(
 	o.same_relpath = get_i64(&c, 3, 0) != 0;
 	o.unused = get_i64(&c, 4, 0) != 0;
 	o.revived = get_i64(&c, 5, 0);
+	o.moved = get_i64(&c, 6, 0) != 0;
 	rc = finish(l, &c, err);
 	if (rc > 0)
 		*ret = o;
@@ -1084,6 +1093,33 @@ int ledger_unsent_of(struct ledger *l, const struct ledger_key *key, int64_t *id
 	return get_ids(l, s, ids, n, err);
 }
 
+int ledger_by_inode(struct ledger *l, const struct ledger_key *key, const struct version *v, int64_t *ids,
+	int n, struct err *err)
+{
+	sqlite3_stmt *s = use(l, Q_BY_INODE);
+
+	bind_i64(l, s, 1, (int64_t)v->ino);
+	bind_i64(l, s, 2, v->size);
+	bind_i64(l, s, 3, v->mtime_ns);
+	bind_i64(l, s, 4, key->root_id);
+	bind_text(l, s, 5, key->watch);
+	bind_i64(l, s, 6, n);
+	return get_ids(l, s, ids, n, err);
+}
+
+int ledger_rename(struct ledger *l, int64_t id, const char *relpath, struct err *err)
+{
+	sqlite3_stmt *s;
+	int rc = begin(l, err);
+
+	if (rc < 0)
+		return rc;
+	s = use(l, Q_RENAME);
+	bind_i64(l, s, 1, id);
+	bind_path(l, s, 2, relpath);
+	return change_one(l, s, err);
+}
+
 int ledger_revive(struct ledger *l, int64_t id, int64_t now_us, struct err *err)
 {
 	sqlite3_stmt *s;
@@ -1161,6 +1197,7 @@ static void get_row(struct columns *c, struct ledger_row *r)
 	r->verify_at_us = get_i64(c, 31, 0);
 	r->principal = get_copy(c, 32, LEDGER_WORD_BYTES);
 	r->revived = get_i64(c, 33, 0);
+	get_text(c, 34, r->reason, sizeof(r->reason));
 }
 
 int ledger_row(struct ledger *l, int64_t id, struct ledger_row *ret, struct err *err)

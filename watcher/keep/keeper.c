@@ -469,6 +469,8 @@ static void keeper_watch_ended(struct keeper_watch *w, int wait_status)
 /* Did it refuse to work, in a way that another start would not change? */
 static bool keeper_is_refusal(const struct keeper *k, int wait_status)
 {
+	if (WIFEXITED(wait_status) && WEXITSTATUS(wait_status) == WIRE_EXIT_AGAIN)
+		return k->options->mode == WIRE_MODE_SCAN && k->dispatcher.starts >= KEEPER_SCAN_STARTS;
 	if (k->options->mode == WIRE_MODE_SCAN)
 		return WIFEXITED(wait_status) || k->dispatcher.starts >= KEEPER_SCAN_STARTS;
 	return WIFEXITED(wait_status) && (WEXITSTATUS(wait_status) == 78 || !k->ready);
