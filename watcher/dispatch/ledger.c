@@ -193,14 +193,17 @@ static const char *const query_sql[QUERIES] = {
 	[Q_REVIVE] = "UPDATE version SET state = 'pending', reason = '', detail = '', rules_hash = '', "
 		     "changed = ?2, next_attempt = 0, revived = revived + 1 WHERE id = ?1 AND state IN "
 		     "('superseded', 'vanished') AND token IS NOT NULL AND request IS NOT NULL",
-	[Q_INSERT] = "INSERT INTO version (root, relpath, watch, size, mtime_ns, seen_mtime_ns, ino, ends, "
-		     "owner, mime,"
-		     " evidence, first_seen, completed, state, reason, detail, rules_hash, changed, token, "
-		     "generation,"
-		     " workspace, host, job_id, uri, request, previous_run_id, failures, revived)"
-		     " VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, "
-		     "?17, ?18,"
-		     " ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27)",
+	/* the number of a row that was removed is not given again: who pages by number would pass over it */
+	[Q_INSERT] =
+		"INSERT INTO version (id, root, relpath, watch, size, mtime_ns, seen_mtime_ns, ino, ends, "
+		"owner, mime,"
+		" evidence, first_seen, completed, state, reason, detail, rules_hash, changed, token, "
+		"generation,"
+		" workspace, host, job_id, uri, request, previous_run_id, failures, revived)"
+		" VALUES (max(?28, (SELECT ifnull(max(id), 0) + 1 FROM version)), ?1, ?2, ?3, ?4, ?5, ?5, "
+		"?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, "
+		"?17, ?18,"
+		" ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27)",
 	[Q_SEEN] = "UPDATE version SET seen_mtime_ns = ?2, ino = ?3 WHERE id = ?1",
 	[Q_STATE] = "UPDATE version SET state = ?2, reason = ?3, detail = ?4, rules_hash = ?5, changed = ?6 "
 		    "WHERE id = ?1",
@@ -308,8 +311,9 @@ static const char *const state_names[LEDGER_STATES] = {
 struct ledger {
 	sqlite3 *db;
 	char *path;
-	bool open;    /* a transaction was begun and not ended */
-	bool unbound; /* a value could not be bound to the statement in hand */
+	bool open;	 /* a transaction was begun and not ended */
+	int64_t removed; /* highest number of a row that was removed since it was opened */
+	bool unbound;	 /* a value could not be bound to the statement in hand */
 	sqlite3_stmt *stmts[QUERIES];
 };
 
@@ -1008,6 +1012,7 @@ static void bind_new(struct ledger *l, sqlite3_stmt *s, const struct ledger_new 
 		bind_i64(l, s, 25, v->previous_run_id);
 	bind_i64(l, s, 26, v->failures);
 	bind_i64(l, s, 27, v->revived);
+	bind_i64(l, s, 28, l->removed + 1);
 }
 
 int ledger_insert(struct ledger *l, const struct ledger_new *v, int64_t *ret_id, struct err *err)
@@ -1783,6 +1788,8 @@ int ledger_remove(struct ledger *l, int64_t id, struct err *err)
 
 	if (rc < 0)
 		return rc;
+	if (id > l->removed)
+		l->removed = id; /* also when it is given up: a gap does no harm */
 	s = use(l, Q_REMOVE);
 	bind_i64(l, s, 1, id);
 	return change_one(l, s, err);
