@@ -267,6 +267,45 @@ def test_release_with_a_request(service):
     s.stop()
 
 
+def test_release_of_a_removed_watch(service):
+    """What waits for a watch that is taken out is held; released, it is sent all the same."""
+    s = service(watches={"drop": {}, "gone": {}}).start()
+    assert s.verb("pause", "gone").status == 0
+    path = str(s.folder / "gone" / "a.csv")
+    put(path, text("a"))
+    wait_for(lambda: files_of(s)[1] == {"pending": 1}, "it waits")
+    del s.watches["gone"]
+    s.write_configuration()
+    assert s.verb("reload").status == 0
+    found, totals, _ = files_of(s)
+    assert totals == {"held": 1} and found[path]["reason"] == "watch_removed"
+    assert s.verb("resume", "gone").status == 2
+    done = s.verb("release", "--state", "held")
+    assert done.status == 0 and "1 file released" in done.out, done
+    s.wait_run(path)
+    s.wait_event("run.started", path=path)
+    s.stop()
+
+
+def test_release_uses_the_present_configuration(service):
+    """Held under one job, released under another: it was never sent, so the new one counts."""
+    s = service(existing="skip")
+    path = s.put("a.csv")
+    s.start()
+    s.stop()
+    os.utime(path, (1, 1))
+    s.start()
+    wait_for(lambda: files_of(s)[1] == {"skipped": 1, "held": 1}, lambda: files_of(s))
+    s.api.add_job(4711, ["path"])
+    s.watches["drop"]["job_id"] = 4711
+    s.write_configuration()
+    assert s.verb("reload").status == 0
+    assert s.verb("release", path).status == 0
+    [run] = s.wait_run(path)
+    assert run.run.job_id == 4711
+    s.stop()
+
+
 def test_rerun(service):
     s = service().start()
     a, b = s.put("a.csv"), s.put("b.csv")
