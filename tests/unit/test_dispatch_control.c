@@ -319,6 +319,21 @@ static void test_the_socket(void **state)
 	expect_done(b, b->client, 5, "that was all");
 }
 
+/* Another service with the same runtime directory keeps its socket. */
+static void test_in_use(void **state)
+{
+	struct bench *b = *state;
+	const struct control_options o = {
+		.loop = b->loop, .directory = b->directory, .verbs = verbs, .verbs_n = 1};
+	struct err err = ERR_INIT;
+
+	assert_null(control_new(&o, &err));
+	assert_non_null(strstr(err.text, "another service"));
+	b->client = connect_to(b);
+	ask(b->client, "echo");
+	expect_done(b, b->client, 5, "that was all");
+}
+
 static void test_no_directory(void **state)
 {
 	struct bench *b = *state;
@@ -636,6 +651,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_the_socket, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_in_use, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_no_directory, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_answers, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_refusals, set_up, tear_down),

@@ -596,6 +596,15 @@ void control_wake(struct control *c)
 
 /* ---- life ---- */
 
+/* Does another service, with another state directory, listen there? What a killed one has left refuses. */
+static bool is_in_use(const struct sockaddr_un *address)
+{
+	CLEANUP_FD int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	return fd >= 0 &&
+	       (connect(fd, (const struct sockaddr *)address, sizeof(*address)) == 0 || errno == EAGAIN);
+}
+
 static int make_socket(struct control *c, const char *directory, struct err *err)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -605,6 +614,10 @@ static int make_socket(struct control *c, const char *directory, struct err *err
 	memcpy(address.sun_path, c->path, strlen(c->path) + 1);
 	if (mkdir(directory, 0750) < 0 && errno != EEXIST)
 		return err_errno(err, errno, "cannot make the runtime directory %s", directory);
+	if (is_in_use(&address))
+		return err_set(err, ERR_CONF, EADDRINUSE,
+			"another service listens on %s (give this one a runtime_directory of its own)",
+			c->path);
 	if (unlink(c->path) < 0 && errno != ENOENT)
 		return err_errno(err, errno, "cannot remove the old control socket %s", c->path);
 	c->fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);

@@ -576,9 +576,9 @@ static void reload_refuse(struct dispatcher *d, const char *why)
 /* The keeper has read the files. */
 static void on_reloaded(struct dispatcher *d, const struct wire_reloaded *m)
 {
-	if (d->reload.phase != RELOAD_ASKED)
+	if (d->reload.phase != RELOAD_ASKED && d->reload.phase != RELOAD_RECEIVING)
 		return;
-	if (m->status != 0) {
+	if (m->status != 0 || d->reload.phase == RELOAD_RECEIVING) {
 		log_error("the new configuration is refused; the running one stays");
 		reload_end(d, m->status, m->text);
 		return;

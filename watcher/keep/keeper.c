@@ -614,8 +614,12 @@ static void keeper_reload(struct keeper *k)
 		return;
 	conf_hash(k->next, hash);
 	last = keeper_last_of(k, k->next->watches_n, hash);
-	if (keeper_send_configuration(k->dispatcher.fd, k->next, NULL, &last, &err) < 0)
-		log_error("%s; going on with the old one", err.text);
+	if (keeper_send_configuration(k->dispatcher.fd, k->next, NULL, &last, &err) == 0)
+		return;
+	log_error("%s; going on with the old one", err.text);
+	conf_free(k->next);
+	k->next = NULL;
+	keeper_tell_reloaded(k, 1, err.text);
 }
 
 static void keeper_stop_watch(struct keeper_watch *w)
