@@ -1,14 +1,17 @@
 """The control socket: each verb asked of the real service, by the real command."""
 
+import gzip
 import json
 import os
+import pwd
+import shutil
 import signal
 import socket
 import stat
 
 import pytest
 
-from harness import put, text, wait_for
+from harness import Follower, put, text, wait_for
 
 
 def records(done):
@@ -143,7 +146,6 @@ def actions(service, verb):
 
 
 def user():
-    import pwd
     return pwd.getpwuid(os.geteuid()).pw_name
 
 
@@ -429,6 +431,58 @@ def test_rescan(service):
     s.wait_event("operator.action", verb="rescan", watch="drop")
     assert s.verb("rescan").status == 0
     s.stop()
+
+
+# --- adopt ------------------------------------------------------------------------------------------------------------
+
+def test_adopt(service):
+    """A new ledger learns from logs, plain and compressed, what was started, and starts none of it again."""
+    s = service().start()
+    paths = [s.put(f"{n}.csv") for n in range(5)]
+    s.wait_event("run.started", 5)
+    s.stop()
+    old = s.log.read_bytes().splitlines(keepends=True)
+    first, second = s.outside / "old.jsonl.gz", s.outside / "young.jsonl"
+    with gzip.open(first, "wb") as file:
+        file.writelines(old[:len(old) // 2])
+    second.write_bytes(b"".join(old[len(old) // 2:]))
+    for path in paths:
+        os.rename(path, s.outside / os.path.basename(path))
+    shutil.rmtree(s.state)
+    s.state.mkdir()
+    s.log.unlink()
+    s.follower.close()
+    s.follower = Follower(s.log)
+    s.start()
+    done = s.verb("adopt", first, second, "--reason", "a new disk")
+    assert done.status == 0 and done.out.startswith("5 files adopted"), done
+    done = s.verb("adopt", "--json", first, second)
+    assert json.loads(done.out) == {"inserted": 0, "started": 0, "known": 5, "damaged": 0}
+    events = actions(s, "adopt")
+    assert sum(e["count"] for e in events) == 5 and {e["reason"] for e in events} == {"a new disk"}
+    assert {e["arguments"] for e in events} <= {str(first), str(second)}
+    for path in paths:
+        os.rename(s.outside / os.path.basename(path), path)
+    s.barrier()
+    assert s.verb("rescan").status == 0
+    s.barrier()
+    assert files_of(s, "--state", "started", "[0-9].csv")[1] == {"started": 5}
+    sent = [r for r in s.api.requests if r.path.endswith("run-now")]
+    assert len(sent) == 5 + len([r for r in s.seen if "barrier" in r.path]), "a known one was sent again"
+    s.stop()
+
+
+def test_adopt_of_what_is_none(service):
+    s = service().start()
+    nothing = s.outside / "nothing.jsonl"
+    nothing.write_text('{"type":"run.started"}\nno json "run.started"\n{"type":"watch.ready"}\n')
+    done = s.verb("adopt", "--json", nothing)
+    assert done.status == 1 and json.loads(done.out)["inserted"] == 0, done
+    assert s.verb("adopt", s.outside / "missing").status == 1
+    assert s.verb("adopt").status == 2
+    assert not actions(s, "adopt")
+    s.stop()
+    assert s.verb("adopt", nothing).status == 3
 
 
 # --- reload -----------------------------------------------------------------------------------------------------------

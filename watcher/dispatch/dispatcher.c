@@ -1066,10 +1066,8 @@ static void set_wake(struct dispatcher *d, int64_t at_us)
 static bool has_work(const struct dispatcher *d)
 {
 	return d->service_started || d->reload.phase == RELOAD_DONE || !list_is_empty(&d->facts) ||
-	       intake_due_us(d->intake) <= clock_mono_us() || (d->control && control_has_work(d->control)) ||
-	       (d->sender && sender_has_work(d->sender)) || (d->outbox && outbox_wants_commit(d->outbox));
-	return d->service_started || !list_is_empty(&d->facts) || moved_has_answers(d->moved) ||
-	       intake_due_us(d->intake) <= clock_mono_us() || (d->sender && sender_has_work(d->sender)) ||
+	       moved_has_answers(d->moved) || intake_due_us(d->intake) <= clock_mono_us() ||
+	       (d->control && control_has_work(d->control)) || (d->sender && sender_has_work(d->sender)) ||
 	       (d->outbox && outbox_wants_commit(d->outbox));
 }
 
