@@ -18,7 +18,7 @@
 
 static const struct cli_verb *const verbs[] = {&cli_run, &cli_scan, &cli_check, &cli_status, &cli_files,
 	&cli_release, &cli_retry, &cli_drop, &cli_rerun, &cli_rescan, &cli_pause, &cli_resume, &cli_reload,
-	&cli_explain, &cli_events, &cli_config};
+	&cli_adopt, &cli_explain, &cli_events, &cli_config};
 
 static void print_verbs(FILE *to)
 {

@@ -29,6 +29,8 @@ bool text_starts_with(const char *s, const char *prefix);
 bool text_ends_with(const char *s, const char *suffix);
 /* Standard base64 with padding (RFC 4648 section 4). */
 int text_add_base64(struct buf *b, const void *p, size_t n);
+/* The bytes of such a text, appended. -EINVAL: it is none; b may have got some. */
+int text_from_base64(struct buf *b, const char *s, size_t n) MUST_CHECK;
 int text_add_hex(struct buf *b, const void *p, size_t n); /* lower case */
 /* Cuts blanks and tabs at both ends in place; returns the first byte that counts. */
 char *text_trim(char *s);

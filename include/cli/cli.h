@@ -31,7 +31,7 @@ struct cli_verb {
 extern const struct cli_verb cli_run, cli_scan, cli_check, cli_explain, cli_events, cli_config;
 /* Some verbs of one kind share a file. */
 extern const struct cli_verb cli_status, cli_files, cli_release, cli_retry, cli_drop, cli_rerun, cli_rescan,
-	cli_pause, cli_resume, cli_reload;
+	cli_pause, cli_resume, cli_reload, cli_adopt;
 
 /* The options every verb has; a verb's own are told by `own`. */
 struct cli_common {

@@ -76,6 +76,8 @@ enum wire_type {
 /* What a process is started for. */
 enum wire_mode { WIRE_MODE_RUN = 0, WIRE_MODE_SCAN, WIRE_MODE_EXPLAIN };
 
+#define WIRE_EXIT_AGAIN 75 /* exit status of a dispatcher that is to be started anew, ready or not */
+
 struct wire_configure {
 	const char *section, *key, *value, *file;
 	int64_t line;

@@ -32,6 +32,8 @@ enum baseline_stage {
 /* All borrowed. behind: the real ledger of a dry run, or NULL. */
 struct baseline *baseline_new(const struct conf *conf, struct ledger *ledger, struct ledger *behind);
 void baseline_free(struct baseline *b); /* takes NULL */
+/* What was told about directories that both configurations have. */
+void baseline_carry(struct baseline *to, const struct baseline *from);
 /* The transaction was given up: what is in the ledger is read anew. */
 void baseline_undo(struct baseline *b);
 

@@ -80,6 +80,7 @@ struct control_options {
 	const struct control_verb *const *verbs;
 	size_t verbs_n;
 	void *host;
+	int64_t idle_us; /* 0: CONTROL_IDLE_US */
 };
 
 /* Listens. The directory is made if it is missing (one level); a socket of somebody who is gone is replaced:

@@ -20,6 +20,8 @@ struct flood;
 /* All borrowed. */
 struct flood *flood_new(const struct conf *conf, struct ledger *ledger, struct scribe *scribe);
 void flood_free(struct flood *f); /* takes NULL */
+/* Windows under way go on, where the limit is the same. */
+void flood_carry(struct flood *to, const struct flood *from);
 /* A file is about to be accepted. *ret_hold: it is to be held instead. *ret_say: a line for people when that
  * begins, or NULL; owned by the caller. 0 or -errno of the ledger. */
 int flood_take(struct flood *f, const struct conf_watch *w, int64_t now_us, bool *ret_hold, char **ret_say,

@@ -41,7 +41,12 @@ struct intake_result {
 	int64_t gone;			 /* pending rows that left the line of this watch: superseded */
 	bool announced;			 /* the watch's first complete listing */
 	bool lost;			 /* its folder is gone */
-	bool counted;			 /* WIRE_COUNTS */
+	/* It looks like the file of another row that was moved: nothing was written, ask whether the old name
+	 * is gone, and take the message again with intake_take_moved(). 0: it does not. Texts are owned. */
+	int64_t moved_row;
+	char *moved_root, *moved_from;
+	struct version moved_version;
+	bool counted; /* WIRE_COUNTS */
 	bool is_done;
 };
 
@@ -52,11 +57,17 @@ void intake_result_done(struct intake_result *r);
 struct intake *intake_new(const struct conf *conf, struct ledger *ledger, struct ledger *behind,
 	struct scribe *scribe, bool dry);
 void intake_free(struct intake *in); /* takes NULL */
+/* Another configuration: what watchers that go on have said to `from` counts for `to`. */
+void intake_carry(struct intake *to, const struct intake *from);
 
 /* Takes one message of a watcher. now_us: wall clock. 0; 1: the watcher is at fault (*err says why); -errno:
  * the ledger is, and the transaction must be given up (then the same message is brought again later). */
 int intake_take(struct intake *in, struct intake_peer *peer, const struct wire_message *m, int64_t now_us,
 	struct intake_result *ret, struct err *err) MUST_CHECK;
+/* The same for a message with moved_row, now that it is known what is under the old name. */
+int intake_take_moved(struct intake *in, struct intake_peer *peer, const struct wire_message *m,
+	int64_t row_id, enum wire_verdict verdict, int64_t now_us, struct intake_result *ret,
+	struct err *err) MUST_CHECK;
 /* A person says that the directories of this watch are meant as they are now, though they were on another
  * file system. *ret_n: how many were suspended for that; the watcher is to list them again. */
 int intake_accept_mount(

@@ -112,6 +112,7 @@ struct ledger_owner {
 	bool same_relpath; /* as the one asked with */
 	bool unused;	   /* a version that is gone or replaced, and was never sent: no run has this token */
 	int64_t revived;
+	bool moved; /* the row has another name than its token was made for */
 };
 
 /* Who has this token. 1, 0, -errno */
@@ -153,6 +154,12 @@ int ledger_clear_token(struct ledger *l, int64_t id, struct err *err) MUST_CHECK
 /* Pending rows of a key that are not marked sent, oldest first. Returns how many (at most n) or -errno. */
 int ledger_unsent_of(
 	struct ledger *l, const struct ledger_key *key, int64_t *ids, int n, struct err *err) MUST_CHECK;
+/* Rows of the key's watch and directory with this inode, size and time, that are not superseded or vanished;
+ * newest first. Returns how many (at most n) or -errno. */
+int ledger_by_inode(struct ledger *l, const struct ledger_key *key, const struct version *v, int64_t *ids,
+	int n, struct err *err) MUST_CHECK;
+/* The file of a row was moved within its directory. */
+int ledger_rename(struct ledger *l, int64_t id, const char *relpath, struct err *err) MUST_CHECK;
 /* A vanished or superseded row was found again: pending, with its old token and request. 1; 0: it is no such
  * row, or has no request; -errno */
 int ledger_revive(struct ledger *l, int64_t id, int64_t now_us, struct err *err) MUST_CHECK;
@@ -179,7 +186,8 @@ struct ledger_row {
 	int64_t skips;		     /* runs of this version that were skipped, one after the other */
 	int64_t verify_at_us;	     /* of a started row: when its run is looked at; 0 not */
 	char *principal;
-	int64_t revived;	     /* how often it was superseded or gone, and found again */
+	int64_t revived; /* how often it was superseded or gone, and found again */
+	char reason[LEDGER_WORD_BYTES];
 };
 
 void ledger_row_done(struct ledger_row *r);

@@ -8,9 +8,9 @@
 
 #define EXPLAIN_TAG UINT64_MAX /* of its question to the sniffer */
 
-/* Answers on fd (-1: to the dispatcher, through the outlet) with WIRE_EXPLAINED steps and, last, WIRE_EXPLAINED_FILE (rule "" when the file would be
- * reported ready; size -1 when there is no such file). With a type to ask for, the last message comes later,
- * from the loop; done(arg) is called after it. */
+/* Answers on fd (-1: to the dispatcher, through the outlet) with WIRE_EXPLAINED steps and, last,
+ * WIRE_EXPLAINED_FILE (rule "" when the file would be reported ready; size -1 when there is no such file).
+ * With a type to ask for, the last message comes later, from the loop; done(arg) is called after it. */
 void explain_path(struct sense *s, int fd, const char *path, void (*done)(void *arg), void *arg);
 /* The sniffer's answer. */
 void explain_answer(struct sense *s, const struct ask_result *r);

@@ -1,14 +1,17 @@
 """The control socket: each verb asked of the real service, by the real command."""
 
+import gzip
 import json
 import os
+import pwd
+import shutil
 import signal
 import socket
 import stat
 
 import pytest
 
-from harness import put, text, wait_for
+from harness import Follower, put, text, wait_for
 
 
 def records(done):
@@ -143,7 +146,6 @@ def actions(service, verb):
 
 
 def user():
-    import pwd
     return pwd.getpwuid(os.geteuid()).pw_name
 
 
@@ -264,6 +266,45 @@ def test_release_with_a_request(service):
     s.wait_run(path)
     s.barrier()
     s.check_runs({path: 1})
+    s.stop()
+
+
+def test_release_of_a_removed_watch(service):
+    """What waits for a watch that is taken out is held; released, it is sent all the same."""
+    s = service(watches={"drop": {}, "gone": {}}).start()
+    assert s.verb("pause", "gone").status == 0
+    path = str(s.folder / "gone" / "a.csv")
+    put(path, text("a"))
+    wait_for(lambda: files_of(s)[1] == {"pending": 1}, "it waits")
+    del s.watches["gone"]
+    s.write_configuration()
+    assert s.verb("reload").status == 0
+    found, totals, _ = files_of(s)
+    assert totals == {"held": 1} and found[path]["reason"] == "watch_removed"
+    assert s.verb("resume", "gone").status == 2
+    done = s.verb("release", "--state", "held")
+    assert done.status == 0 and "1 file released" in done.out, done
+    s.wait_run(path)
+    s.wait_event("run.started", path=path)
+    s.stop()
+
+
+def test_release_uses_the_present_configuration(service):
+    """Held under one job, released under another: it was never sent, so the new one counts."""
+    s = service(existing="skip")
+    path = s.put("a.csv")
+    s.start()
+    s.stop()
+    os.utime(path, (1, 1))
+    s.start()
+    wait_for(lambda: files_of(s)[1] == {"skipped": 1, "held": 1}, lambda: files_of(s))
+    s.api.add_job(4711, ["path"])
+    s.watches["drop"]["job_id"] = 4711
+    s.write_configuration()
+    assert s.verb("reload").status == 0
+    assert s.verb("release", path).status == 0
+    [run] = s.wait_run(path)
+    assert run.run.job_id == 4711
     s.stop()
 
 
@@ -390,6 +431,58 @@ def test_rescan(service):
     s.wait_event("operator.action", verb="rescan", watch="drop")
     assert s.verb("rescan").status == 0
     s.stop()
+
+
+# --- adopt ------------------------------------------------------------------------------------------------------------
+
+def test_adopt(service):
+    """A new ledger learns from logs, plain and compressed, what was started, and starts none of it again."""
+    s = service().start()
+    paths = [s.put(f"{n}.csv") for n in range(5)]
+    s.wait_event("run.started", 5)
+    s.stop()
+    old = s.log.read_bytes().splitlines(keepends=True)
+    first, second = s.outside / "old.jsonl.gz", s.outside / "young.jsonl"
+    with gzip.open(first, "wb") as file:
+        file.writelines(old[:len(old) // 2])
+    second.write_bytes(b"".join(old[len(old) // 2:]))
+    for path in paths:
+        os.rename(path, s.outside / os.path.basename(path))
+    shutil.rmtree(s.state)
+    s.state.mkdir()
+    s.log.unlink()
+    s.follower.close()
+    s.follower = Follower(s.log)
+    s.start()
+    done = s.verb("adopt", first, second, "--reason", "a new disk")
+    assert done.status == 0 and done.out.startswith("5 files adopted"), done
+    done = s.verb("adopt", "--json", first, second)
+    assert json.loads(done.out) == {"inserted": 0, "started": 0, "known": 5, "damaged": 0}
+    events = actions(s, "adopt")
+    assert sum(e["count"] for e in events) == 5 and {e["reason"] for e in events} == {"a new disk"}
+    assert {e["arguments"] for e in events} <= {str(first), str(second)}
+    for path in paths:
+        os.rename(s.outside / os.path.basename(path), path)
+    s.barrier()
+    assert s.verb("rescan").status == 0
+    s.barrier()
+    assert files_of(s, "--state", "started", "[0-9].csv")[1] == {"started": 5}
+    sent = [r for r in s.api.requests if r.path.endswith("run-now")]
+    assert len(sent) == 5 + len([r for r in s.seen if "barrier" in r.path]), "a known one was sent again"
+    s.stop()
+
+
+def test_adopt_of_what_is_none(service):
+    s = service().start()
+    nothing = s.outside / "nothing.jsonl"
+    nothing.write_text('{"type":"run.started"}\nno json "run.started"\n{"type":"watch.ready"}\n')
+    done = s.verb("adopt", "--json", nothing)
+    assert done.status == 1 and json.loads(done.out)["inserted"] == 0, done
+    assert s.verb("adopt", s.outside / "missing").status == 1
+    assert s.verb("adopt").status == 2
+    assert not actions(s, "adopt")
+    s.stop()
+    assert s.verb("adopt", nothing).status == 3
 
 
 # --- reload -----------------------------------------------------------------------------------------------------------

@@ -197,3 +197,48 @@ def test_brake(service):
     late = s.put("late.csv")
     s.wait_run(late)
     assert len(s.api.runs) == 21 and all(len(s.runs_of(path)) <= 1 for path in paths)
+
+
+# --- moved files ------------------------------------------------------------------------------------------------------
+
+def test_renamed_folder(service):
+    """A folder with a thousand started and some rejected files is renamed: no run, and nothing is opened for ever."""
+    s = service(watches={"in": {"settle": "100ms", "types": "@csv"}})
+    folder = s.drop / "day"
+    folder.mkdir()
+    s.start()
+    paths = [s.put(f"day/{n}.csv", text(f"{n}")) for n in range(1000)]
+    rejected = [s.put(f"day/{n}.bin", b"\x7fELF" + bytes([n]) * 100) for n in range(3)]
+    s.wait_runs(1000)
+    s.wait_event("file.rejected", 3)
+    folder.rename(s.drop / "archive")
+    wait_for(lambda: all(name.startswith("archive/") for name in states(s)), "new names")
+    s.barrier()
+    s.stop()
+    s.start()
+    s.barrier()
+    s.stop()
+    assert len(s.events("file.rejected")) == len(rejected)
+    s.check_runs({path: 1 for path in paths})
+
+
+def test_unpacked_over_inodes_of_others(service):
+    """Files of equal size and time that take the inodes of others: each is started once."""
+    s = service(**SETTLE).start()
+    for n in range(20):
+        path = s.put(f"old-{n}.csv", text(f"{n:04}"))
+        os.utime(path, (10**9, 10**9))
+    s.wait_runs(20)
+    for n in range(20):
+        os.unlink(s.drop / f"old-{n}.csv")
+    news = []
+    for n in range(20, 40):
+        away = s.outside / f"new-{n}.csv"
+        put(away, text(f"{n:04}"))
+        os.utime(away, (10**9, 10**9))
+        os.rename(away, s.drop / f"new-{n}.csv")
+        news.append(s.drop / f"new-{n}.csv")
+    for path in news:
+        s.wait_run(path)
+    s.barrier()
+    s.check_runs({path: 1 for path in [*news, *(s.drop / f"old-{n}.csv" for n in range(20))]})

@@ -254,6 +254,23 @@ static void test_base64(void **state)
 
 		assert_int_equal(text_add_base64(&b, rows[i].in, strlen(rows[i].in)), 0);
 		assert_string_equal(buf_str(&b), rows[i].out);
+		buf_reset(&b);
+		assert_int_equal(text_from_base64(&b, rows[i].out, strlen(rows[i].out)), 0);
+		assert_string_equal(buf_str(&b), rows[i].in);
+	}
+}
+
+static void test_no_base64(void **state)
+{
+	static const char *const rows[] = {
+		"Z", "Zg", "Zg=", "Zg==Zg==", "Z===", "====", "Zm8=Zm8=", "Zm9 ", "Zg=v", "Zm9v\n"};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		CLEANUP_BUF struct buf b = BUF_INIT(100);
+
+		if (text_from_base64(&b, rows[i], strlen(rows[i])) != -EINVAL)
+			fail_msg("%s", rows[i]);
 	}
 }
 
@@ -297,6 +314,7 @@ int main(void)
 		cmocka_unit_test(test_nearest),
 		cmocka_unit_test(test_starts_and_ends),
 		cmocka_unit_test(test_base64),
+		cmocka_unit_test(test_no_base64),
 		cmocka_unit_test(test_hex),
 		cmocka_unit_test(test_trim),
 	};

@@ -269,12 +269,17 @@ static int stop(struct place *p)
 
 static void send_ready_as(struct place *p, int i, const char *relpath, int64_t mtime_ns)
 {
+	int64_t ino = 7;
+
+	for (const char *c = relpath; *c; c++) /* another file, another inode */
+		ino = 31 * ino % 1000003 + *c;
+
 	struct wire_file f = {
 		.root = i == 0 ? "/a" : "/b",
 		.relpath = relpath,
 		.size = 10,
 		.mtime_ns = mtime_ns,
-		.ino = 7,
+		.ino = ino,
 		.owner = 1000,
 		.ends = ENDS,
 		.mime = "text/csv",
@@ -537,7 +542,15 @@ static void test_unusable_state(void **state)
 		0);
 	start_process(p);
 	configure_all(p, WIRE_MODE_RUN, false, 0);
-	assert_int_equal(wait_for_end(p), 78);
+	assert_int_equal(wait_for_end(p), WIRE_EXIT_AGAIN); /* it is set aside, and a new one is made */
+	assert_int_equal(access(ledger, F_OK), -1);
+	start_process(p);
+	configure_all(p, WIRE_MODE_RUN, false, 0);
+	attach(p, 0);
+	attach(p, 1);
+	assert_true(is_wanted(p, 0, "x"));
+	assert_int_equal(stop(p), 0);
+	assert_int_equal(access(ledger, F_OK), 0);
 	p->state = below;
 	start_process(p);
 	configure_all(p, WIRE_MODE_RUN, false, 0);

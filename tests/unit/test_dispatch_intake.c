@@ -373,9 +373,154 @@ static void test_superseded(void **state)
 	assert_int_equal(count(b, LEDGER_PENDING), 1);
 }
 
+/* The file is under a name that is not known. Is it taken for row id, and what becomes of it then? */
+static void moved(struct bench *b, enum wire_type type, const struct wire_file *f, int64_t id,
+	enum wire_verdict verdict)
+{
+	b->m.as.file = *f;
+	take(b, type);
+	assert_int_equal(b->result.moved_row, id);
+	assert_false(b->result.accepted || b->result.rejected);
+	b->m.type = type;
+	intake_result_done(&b->result);
+	assert_int_equal(
+		intake_take_moved(b->intake, &b->peer, &b->m, id, verdict, NOW, &b->result, &b->err), 0);
+	assert_int_equal(ledger_commit(b->ledger, NULL), 0);
+}
+
+static int64_t newest_id(struct bench *b, const char *relpath)
+{
+	struct ledger_known known;
+
+	newest(b, relpath, &known);
+	return known.id;
+}
+
+static void test_moved_started(void **state)
+{
+	struct bench *b = *state;
+	struct wire_file f = file_of("a");
+	struct ledger_row r;
+	int64_t id;
+
+	ready(b, &f);
+	id = newest_id(b, "a");
+	assert_int_equal(ledger_set_started(b->ledger, id, 99, 1, "token", NOW, NULL), 0);
+	f.relpath = "archive/a";
+	moved(b, WIRE_READY, &f, id, WIRE_UNSURE); /* nothing happens */
+	assert_int_equal(newest_id(b, "a"), id);
+	moved(b, WIRE_READY, &f, id, WIRE_GONE);
+	assert_false(b->result.accepted);
+	assert_string_equal(b->result.text, "moved: a is now /drop/archive/a; it is known");
+	assert_int_equal(newest_id(b, "archive/a"), id);
+	assert_false(is_wanted(b, "archive/a", 10, 1000000, RULES_1));
+	/* one that is put where it was, equal in all but the inode: its token is used up */
+	f.relpath = "a";
+	f.ino = 8;
+	ready(b, &f);
+	assert_true(b->result.accepted);
+	newest_row(b, "a", &r);
+	assert_int_equal(r.generation, 2);
+	ledger_row_done(&r);
+	/* a copy or a hard link is a file of its own */
+	f.relpath = "link";
+	f.ino = 7;
+	moved(b, WIRE_READY, &f, id, WIRE_SAME);
+	assert_true(b->result.accepted);
+	/* where inodes tell nothing, nothing is moved */
+	b->peer.inodes_stable = false;
+	f.relpath = "other";
+	ready(b, &f);
+	assert_int_equal(b->result.moved_row, 0);
+	assert_true(b->result.accepted);
+}
+
+/* An inode that is used again, for a file of equal size and time: its contents tell. */
+static void test_moved_needs_the_same_contents(void **state)
+{
+	struct bench *b = *state;
+	struct wire_file f = file_of("a");
+
+	ready(b, &f);
+	f.relpath = "b";
+	f.ends = ENDS_B;
+	ready(b, &f);
+	assert_int_equal(b->result.moved_row, 0);
+	assert_true(b->result.accepted);
+	f.relpath = "c";
+	f.ends = "";
+	ready(b, &f);
+	assert_int_equal(b->result.moved_row, 0);
+	assert_true(b->result.accepted);
+}
+
+static void test_moved_while_it_waits(void **state)
+{
+	struct bench *b = *state;
+	struct wire_file f = file_of("a");
+	int64_t id;
+
+	ready(b, &f);
+	id = newest_id(b, "a");
+	f.relpath = "b";
+	moved(b, WIRE_READY, &f, id, WIRE_REPLACED);
+	assert_true(b->result.accepted);
+	assert_int_equal(b->result.gone, 1);
+	expect_event(b, "file.superseded", "\"relpath\":\"a\"");
+	assert_int_equal(count(b, LEDGER_PENDING), 1);
+	/* one that may have been sent is answered first */
+	newest_sent(b, "b");
+	f.relpath = "c";
+	id = newest_id(b, "b");
+	moved(b, WIRE_READY, &f, id, WIRE_GONE);
+	assert_false(b->result.accepted);
+	assert_int_equal(count(b, LEDGER_PENDING), 1);
+	assert_int_equal(ledger_set_started(b->ledger, id, 99, 1, "token", NOW, NULL), 0);
+	moved(b, WIRE_READY, &f, id, WIRE_GONE);
+	assert_int_equal(newest_id(b, "c"), id);
+	expect_no_event(b);
+}
+
+static void test_moved_rejected_and_held(void **state)
+{
+	struct bench *b = *state;
+	struct wire_file f = file_of("a");
+	struct ledger_row r;
+	int64_t id;
+
+	f.rule = "types";
+	f.detail = "no";
+	rejected(b, &f);
+	expect_event(b, "file.rejected", "");
+	id = newest_id(b, "a");
+	f.relpath = "b";
+	moved(b, WIRE_REJECTED, &f, id, WIRE_SWAPPED);
+	assert_int_equal(newest_id(b, "b"), id);
+	assert_false(is_wanted(b, "b", 10, 1000000, RULES_1));
+	expect_no_event(b);
+	/* by other rules it passes now: as without the move */
+	f.relpath = "c";
+	f.rule = f.detail = "";
+	f.rules_hash = RULES_2;
+	moved(b, WIRE_READY, &f, id, WIRE_GONE);
+	newest_row(b, "c", &r);
+	assert_int_equal(r.state, LEDGER_HELD);
+	assert_string_equal(r.reason, "rules_changed");
+	ledger_row_done(&r);
+	/* held ones stay so, with a request that names the new path */
+	f.relpath = "d";
+	moved(b, WIRE_READY, &f, id, WIRE_GONE);
+	newest_row(b, "d", &r);
+	assert_int_equal(r.state, LEDGER_HELD);
+	assert_string_equal(r.reason, "rules_changed");
+	assert_string_equal(r.uri, "/Volumes/in/d");
+	ledger_row_done(&r);
+	assert_int_equal(count(b, LEDGER_HELD), 1);
+}
+
 static void test_brake(void **state)
 {
-	static const char *const names[] = {"a", "b", "c", "d"};
+	static const char *const names[] = {"a", "b"};
 	struct bench *b = *state;
 	struct wire_file f = file_of("");
 	struct ledger_row r;
@@ -384,12 +529,14 @@ static void test_brake(void **state)
 	f.root = "/braked";
 	for (int i = 0; i < 2; i++) {
 		f.relpath = names[i];
+		f.ino++;
 		ready(b, &f);
 		assert_true(b->result.accepted);
 		intake_committed(b->intake);
 	}
 	assert_int_equal(intake_due_us(b->intake), INT64_MAX);
 	f.relpath = "c";
+	f.ino++;
 	for (int i = 0; i < 2; i++) { /* once more after the transaction was given up */
 		b->m.as.file = f;
 		assert_int_equal(try_take(b, WIRE_READY), 0);
@@ -407,6 +554,7 @@ static void test_brake(void **state)
 	assert_int_equal(strlen(r.token), TOKEN_BYTES - 1);
 	ledger_row_done(&r);
 	f.relpath = "d";
+	f.ino++;
 	ready(b, &f);
 	assert_int_equal(count(b, LEDGER_HELD), 2);
 	assert_null(b->result.text);
@@ -418,6 +566,7 @@ static void test_brake(void **state)
 	intake_free(b->intake);
 	b->intake = intake_new(b->conf, b->ledger, NULL, &b->scribe, false);
 	f.relpath = "e";
+	f.ino++;
 	ready(b, &f);
 	assert_int_equal(count(b, LEDGER_HELD), 3);
 	expect_event(b, "watch.held", "");
@@ -691,6 +840,7 @@ static void test_many_candidates(void **state)
 
 		snprintf(name, sizeof(name), "known-%d", i);
 		f.relpath = name;
+		f.ino = 100 + i;
 		ready(b, &f);
 	}
 	candidates_begin(b, "/drop", RULES_1);
@@ -720,6 +870,7 @@ static void test_existing_files_are_skipped(void **state)
 
 	use_watch(b, "skipping");
 	f.root = "/old";
+	f.ino = 100;
 	assert_false(is_wanted(b, "was-there", 10, 1000000, RULES_1));
 	assert_int_equal(count(b, LEDGER_SKIPPED), 1);
 	/* files that announce themselves run meanwhile */
@@ -1119,6 +1270,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_new_file, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_new_version, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_brake, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_moved_started, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_moved_needs_the_same_contents, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_moved_while_it_waits, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_moved_rejected_and_held, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_superseded, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_back_and_forth, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_found_again, set_up, tear_down),

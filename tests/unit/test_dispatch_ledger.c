@@ -594,7 +594,7 @@ static void test_migrates_older_schema(void **state)
 		   "DROP INDEX version_certain;"
 		   "ALTER TABLE version DROP COLUMN verify_at; ALTER TABLE version DROP COLUMN unchecked;"
 		   "ALTER TABLE version DROP COLUMN skips; ALTER TABLE version DROP COLUMN missed;"
-		   "ALTER TABLE version DROP COLUMN revived;"
+		   "ALTER TABLE version DROP COLUMN revived; ALTER TABLE version DROP COLUMN moved;"
 		   "PRAGMA user_version = 1");
 	l = NULL;
 	assert_true(ledger_open_read_only(p->directory, &l, &err) < 0);

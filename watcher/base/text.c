@@ -4,6 +4,7 @@
  */
 #include "base/text.h"
 
+#include <errno.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -271,6 +272,37 @@ int text_add_base64(struct buf *b, const void *p, size_t n)
 		n -= have;
 	}
 	return r;
+}
+
+static int base64_value(char c)
+{
+	if (c >= 'A' && c <= 'Z')
+		return c - 'A';
+	if (c >= 'a' && c <= 'z')
+		return c - 'a' + 26;
+	if (c >= '0' && c <= '9')
+		return c - '0' + 52;
+	return c == '+' ? 62 : c == '/' ? 63 : -1;
+}
+
+int text_from_base64(struct buf *b, const char *s, size_t n)
+{
+	for (; n >= 4; s += 4, n -= 4) {
+		size_t have = n > 4 || s[3] != '=' ? 3 : s[2] != '=' ? 2 : 1;
+		uint32_t v = 0;
+
+		for (size_t k = 0; k < 4; k++) {
+			int digit = k <= have ? base64_value(s[k]) : s[k] == '=' ? 0 : -1;
+
+			if (digit < 0)
+				return -EINVAL;
+			v = v << 6 | (uint32_t)digit;
+		}
+		for (size_t k = 0; k < have; k++)
+			if (buf_addc(b, (char)(v >> (16 - 8 * k) & 0xff)) < 0)
+				return -EINVAL;
+	}
+	return n == 0 ? 0 : -EINVAL;
 }
 
 int text_add_hex(struct buf *b, const void *p, size_t n)

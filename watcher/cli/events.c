@@ -13,11 +13,11 @@
 #include "base/fs.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "base/logfiles.h"
 #include "base/mem.h"
 #include "base/num.h"
 #include "base/text.h"
 #include "cli/follow.h"
-#include "cli/logfiles.h"
 
 #define EVENTS_LINE_BYTES (1024 * 1024)
 

@@ -15,8 +15,8 @@
 #include "base/fs.h"
 #include "base/gzip.h"
 #include "base/log.h"
+#include "base/logfiles.h"
 #include "base/mem.h"
-#include "cli/logfiles.h"
 
 #define FOLLOW_LINE_BYTES (1024 * 1024)
 #define FOLLOW_STAMP_BYTES 17

@@ -44,9 +44,10 @@ static struct root *root_of(const struct baseline *b, const struct conf_watch *w
 	return NULL;
 }
 
+/* A type that nobody could tell is taken to be the one it was. */
 static const char *type_of(const struct root *r)
 {
-	return r->type[0] ? r->type : TYPE_UNKNOWN;
+	return r->type[0] ? r->type : r->had[0] ? r->had : TYPE_UNKNOWN;
 }
 
 struct baseline *baseline_new(const struct conf *conf, struct ledger *ledger, struct ledger *behind)
@@ -81,6 +82,23 @@ void baseline_undo(struct baseline *b)
 			/* fresh stays: a row that was not committed is begun anew, one that was is its own */
 			r->id = 0;
 			r->loaded = r->said = false;
+		}
+	}
+}
+
+void baseline_carry(struct baseline *to, const struct baseline *from)
+{
+	for (size_t i = 0; i < from->conf->watches_n; i++) {
+		const struct conf_watch *old = from->conf->watches[i],
+					*w = conf_watch_find(to->conf, old->name);
+
+		for (size_t n = 0; w && n < w->directory.n; n++) {
+			for (size_t k = 0; k < old->directory.n; k++) {
+				if (strcmp(w->directory.items[n], old->directory.items[k]) != 0)
+					continue;
+				*root_of(to, w, n) = from->roots[i][k];
+				root_of(to, w, n)->loaded = false;
+			}
 		}
 	}
 }
@@ -146,8 +164,10 @@ static int load_from(
 	struct ledger *l, const struct conf_watch *w, size_t i, struct root *r, int64_t id, struct err *err)
 {
 	struct ledger_baseline row;
-	int rc = ledger_baseline(l, w->name, id, type_of(r), &row, err);
+	int rc = load_meant(l, w, i, r->had, err);
 
+	if (rc == 0)
+		rc = ledger_baseline(l, w->name, id, type_of(r), &row, err);
 	if (rc == 0 && (rc = ledger_baseline(l, w->name, id, "", &row, err)) > 0)
 		r->lost = true; /* seeded for whatever type shows first */
 	else if (rc > 0) {
@@ -155,9 +175,6 @@ static int load_from(
 		r->lost = strcmp(row.mode, MODE_LOST) == 0;
 		r->closed_us = row.closed_us;
 	}
-	if (rc < 0)
-		return rc;
-	rc = load_meant(l, w, i, r->had, err);
 	if (rc < 0)
 		return rc;
 	if (r->had[0] == '\0' && !r->begun && !r->lost) { /* of an older program, or of an unknown type */
@@ -219,7 +236,8 @@ int baseline_stage(struct baseline *b, const struct conf_watch *w, size_t i, boo
 	struct root *r = root_of(b, w, i);
 	int rc = load(b, w, i, err);
 
-	if (rc == 0 && begin_it && !r->elsewhere && (!r->begun || strcmp(r->had, r->type) != 0))
+	if (rc == 0 && begin_it && !r->elsewhere &&
+		(!r->begun || (r->type[0] && strcmp(r->had, r->type) != 0)))
 		rc = begin(b, w, i, err);
 	if (rc < 0)
 		return rc;

@@ -63,6 +63,7 @@ struct control {
 	size_t clients_n, operands_bytes;
 	struct loop_timer *timer;
 	int64_t accept_at_us; /* 0: now */
+	int64_t idle_us;
 	struct buf json;
 	struct wire_message message;
 };
@@ -192,7 +193,7 @@ static int client_send_owed(struct client *k)
 		buf_reset(&k->owed);
 		k->deadline_us = INT64_MAX;
 	} else if (rc == -EAGAIN && k->deadline_us == INT64_MAX) {
-		k->deadline_us = clock_mono_us() + CONTROL_IDLE_US;
+		k->deadline_us = clock_mono_us() + k->control->idle_us;
 	}
 	return rc;
 }
@@ -266,7 +267,7 @@ static bool client_answer(struct client *k)
 		if (k->phase == PHASE_DONE) {
 			client_close_job(k);
 			k->phase = PHASE_COMMAND;
-			k->deadline_us = clock_mono_us() + CONTROL_IDLE_US;
+			k->deadline_us = clock_mono_us() + k->control->idle_us;
 			client_listen(k);
 			return false;
 		}
@@ -394,7 +395,7 @@ static void take_go(struct client *k)
 /* False: it does not keep to the order, and is to be let go. */
 static bool take_message(struct client *k, const struct wire_message *m)
 {
-	k->deadline_us = clock_mono_us() + CONTROL_IDLE_US;
+	k->deadline_us = clock_mono_us() + k->control->idle_us;
 	if (m->type == WIRE_COMMAND && !k->has_command)
 		take_command(k, &m->as.command);
 	else if (m->type == WIRE_OPERAND && k->has_command)
@@ -466,7 +467,7 @@ static void client_new(struct control *c, int fd)
 
 	k->control = c;
 	k->fd = fd;
-	k->deadline_us = clock_mono_us() + CONTROL_IDLE_US;
+	k->deadline_us = clock_mono_us() + k->control->idle_us;
 	buf_init(&k->owed, WIRE_MESSAGE_BYTES);
 	list_add_tail(&c->clients, &k->in);
 	c->clients_n++;
@@ -595,6 +596,15 @@ void control_wake(struct control *c)
 
 /* ---- life ---- */
 
+/* Does another service, with another state directory, listen there? What a killed one has left refuses. */
+static bool is_in_use(const struct sockaddr_un *address)
+{
+	CLEANUP_FD int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	return fd >= 0 &&
+	       (connect(fd, (const struct sockaddr *)address, sizeof(*address)) == 0 || errno == EAGAIN);
+}
+
 static int make_socket(struct control *c, const char *directory, struct err *err)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -604,6 +614,10 @@ static int make_socket(struct control *c, const char *directory, struct err *err
 	memcpy(address.sun_path, c->path, strlen(c->path) + 1);
 	if (mkdir(directory, 0750) < 0 && errno != EEXIST)
 		return err_errno(err, errno, "cannot make the runtime directory %s", directory);
+	if (is_in_use(&address))
+		return err_set(err, ERR_CONF, EADDRINUSE,
+			"another service listens on %s (give this one a runtime_directory of its own)",
+			c->path);
 	if (unlink(c->path) < 0 && errno != ENOENT)
 		return err_errno(err, errno, "cannot remove the old control socket %s", c->path);
 	c->fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -624,6 +638,7 @@ struct control *control_new(const struct control_options *o, struct err *err)
 	c->verbs = o->verbs;
 	c->verbs_n = o->verbs_n;
 	c->host = o->host;
+	c->idle_us = o->idle_us > 0 ? o->idle_us : CONTROL_IDLE_US;
 	c->path = fs_join(o->directory, CONTROL_SOCKET);
 	c->fd = -1;
 	list_init(&c->clients);

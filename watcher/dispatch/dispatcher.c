@@ -38,7 +38,9 @@
 #include "dispatch/intake.h"
 #include "dispatch/ledger.h"
 #include "dispatch/link.h"
+#include "dispatch/moved.h"
 #include "dispatch/outbox.h"
+#include "dispatch/rebuild.h"
 #include "dispatch/renew.h"
 #include "dispatch/scribe.h"
 #include "dispatch/sender.h"
@@ -119,6 +121,7 @@ struct dispatcher {
 	struct reload reload;
 
 	struct watch_state *watches; /* as conf->watches */
+	struct moved *moved;
 	struct list facts;
 	size_t facts_n, facts_bytes;
 
@@ -140,15 +143,22 @@ struct dispatcher {
 
 static int exit_status_of(const struct err *err)
 {
-	return err->class == ERR_CONF || err->code == EUCLEAN ? EXIT_CONFIGURATION : EXIT_FAILED;
+	return err->class == ERR_CONF ? EXIT_CONFIGURATION : EXIT_FAILED;
 }
 
-static void tell_damage(const struct dispatcher *d, const struct err *err)
+/* Nothing can be recorded, and what is read may be wrong: going on would lose or double runs. The ledger is
+ * set aside, and the next start makes a new one. */
+static int give_up_ledger(const struct dispatcher *d, const struct err *damage)
 {
-	log_error("%s; the ledger is damaged, ending. Restore it, or move ledger.db* in %s away: then every "
-		  "file counts as new, unless "
-		  "`existing = skip` is set for the first start",
-		err->text, d->conf->service.state_directory);
+	struct err err = ERR_INIT;
+
+	log_error("%s", damage->text);
+	if (d->dry || d->lock_fd < 0) /* it is not ours */
+		return EXIT_CONFIGURATION;
+	if (rebuild_set_aside(d->conf, &err) == 0)
+		return WIRE_EXIT_AGAIN;
+	log_error("%s", err.text);
+	return EXIT_CONFIGURATION;
 }
 
 /* ---- the configuration ---- */
@@ -285,6 +295,8 @@ static int open_state(struct dispatcher *d, struct err *err)
 	if (rc == 0)
 		rc = take_lock(d, err);
 	if (rc == 0)
+		rc = rebuild_if_lost(d->conf, power, err);
+	if (rc == 0)
 		rc = ledger_open(s->state_directory, power, &d->ledger, err);
 	if (rc < 0)
 		return rc;
@@ -334,6 +346,7 @@ static void detach(struct watch_state *w)
 	wire_page_unmap(w->desk.page);
 	w->desk.page = NULL;
 	desk_detached(&w->d->desk, &w->desk);
+	moved_forget(w->d->moved, &w->peer);
 }
 
 /* Keeps a copy of the message until the end of the round. */
@@ -563,9 +576,9 @@ static void reload_refuse(struct dispatcher *d, const char *why)
 /* The keeper has read the files. */
 static void on_reloaded(struct dispatcher *d, const struct wire_reloaded *m)
 {
-	if (d->reload.phase != RELOAD_ASKED)
+	if (d->reload.phase != RELOAD_ASKED && d->reload.phase != RELOAD_RECEIVING)
 		return;
-	if (m->status != 0) {
+	if (m->status != 0 || d->reload.phase == RELOAD_RECEIVING) {
 		log_error("the new configuration is refused; the running one stays");
 		reload_end(d, m->status, m->text);
 		return;
@@ -748,6 +761,22 @@ static int apply_reload(struct dispatcher *d, struct err *err)
 	return rc < 0 ? rc : scribe_action(&d->scribe, NULL, &x, clock_wall_us(), err);
 }
 
+/* Files that were asked about: are they moved ones? */
+static int apply_moved(struct dispatcher *d, struct moved_item *item, struct err *err)
+{
+	int rc;
+
+	intake_result_done(&item->result);
+	memcpy(d->scratch.bytes, item->bytes, item->len);
+	d->scratch.n_fds = 0;
+	rc = wire_decode(&d->scratch, item->len, err);
+	BUG_ON(rc < 0); /* we have encoded it */
+	rc = intake_take_moved(d->intake, item->peer, &d->scratch, item->row_id, item->verdict,
+		clock_wall_us(), &item->result, err);
+	BUG_ON(rc > 0); /* it was found to be good before */
+	return rc;
+}
+
 static int apply(struct dispatcher *d, struct err *err)
 {
 	int rc = 0;
@@ -764,6 +793,8 @@ static int apply(struct dispatcher *d, struct err *err)
 		if (rc == 0)
 			rc = apply_fact(d, LIST_OF(it, struct fact, in), err);
 	}
+	for (struct moved_item *item = NULL; rc == 0 && (item = moved_next(d->moved, item));)
+		rc = apply_moved(d, item, err);
 	if (rc == 0)
 		rc = intake_apply(d->intake, clock_wall_us(), err);
 	if (rc == 0 && d->control)
@@ -866,18 +897,36 @@ static void act_on_watcher(struct fact *f)
 	detach(w);
 }
 
+/* What one message of a file has made. */
+static void act_on_result(struct dispatcher *d, const struct intake_peer *peer, const struct intake_result *r)
+{
+	tell_result(r);
+	d->failed += r->failed;
+	d->rejected += r->rejected;
+	if (r->accepted && d->sender)
+		sender_accepted(d->sender, peer->watch->name);
+	if (r->gone > 0 && d->sender)
+		sender_gone(d->sender, peer->watch->name, r->gone);
+}
+
+static void act_on_moved(struct dispatcher *d)
+{
+	struct moved_item *item;
+
+	while ((item = moved_next(d->moved, NULL))) {
+		act_on_result(d, item->peer, &item->result);
+		moved_done(d->moved, item);
+	}
+}
+
 static void act_on_facts(struct dispatcher *d)
 {
 	LIST_FOREACH_SAFE (it, &d->facts) {
 		struct fact *f = LIST_OF(it, struct fact, in);
 
-		tell_result(&f->result);
-		d->failed += f->result.failed;
-		d->rejected += f->result.rejected;
-		if (f->result.accepted && d->sender)
-			sender_accepted(d->sender, f->watch->peer.watch->name);
-		if (f->result.gone > 0 && d->sender)
-			sender_gone(d->sender, f->watch->peer.watch->name, f->result.gone);
+		act_on_result(d, &f->watch->peer, &f->result);
+		if (f->result.moved_row > 0 && f->epoch == f->watch->epoch && f->watch->link)
+			moved_add(d->moved, &f->watch->peer, &f->result, f->bytes, f->len);
 		act_on_watcher(f);
 		fact_free(d, f);
 	}
@@ -893,13 +942,16 @@ static void act(struct dispatcher *d)
 		reload_end(d, EXIT_DONE, "");
 	if (d->outbox)
 		outbox_committed(d->outbox);
+	act_on_moved(d);
 	act_on_facts(d);
 	if (d->control)
 		control_committed(d->control);
 	if (d->sender)
 		sender_committed(d->sender);
-	for (size_t i = 0; i < d->conf->watches_n; i++)
+	for (size_t i = 0; i < d->conf->watches_n; i++) {
+		moved_ask(d->moved, &d->watches[i].peer, d->watches[i].confirm);
 		confirm_flush(d->watches[i].confirm);
+	}
 	if (d->outbox)
 		outbox_flush(d->outbox);
 }
@@ -923,7 +975,7 @@ static bool scan_is_over(const struct dispatcher *d, int64_t now_us)
 		return false;
 	if (d->wait_us > 0 && now_us >= d->started_us + d->wait_us)
 		return true;
-	if (!watchers_are_done(d) || !list_is_empty(&d->facts))
+	if (!watchers_are_done(d) || !list_is_empty(&d->facts) || !moved_is_empty(d->moved))
 		return false;
 	if (d->sender)
 		c = sender_counts(d->sender);
@@ -1017,16 +1069,15 @@ static void set_wake(struct dispatcher *d, int64_t at_us)
 static bool has_work(const struct dispatcher *d)
 {
 	return d->service_started || d->reload.phase == RELOAD_DONE || !list_is_empty(&d->facts) ||
-	       intake_due_us(d->intake) <= clock_mono_us() || (d->control && control_has_work(d->control)) ||
-	       (d->sender && sender_has_work(d->sender)) || (d->outbox && outbox_wants_commit(d->outbox));
+	       moved_has_answers(d->moved) || intake_due_us(d->intake) <= clock_mono_us() ||
+	       (d->control && control_has_work(d->control)) || (d->sender && sender_has_work(d->sender)) ||
+	       (d->outbox && outbox_wants_commit(d->outbox));
 }
 
-/* Nothing can be recorded, and what is read may be wrong: going on would lose or double runs. */
 static void give_up(struct dispatcher *d, const struct err *err)
 {
-	tell_damage(d, err);
 	undo(d);
-	end(d, EXIT_CONFIGURATION);
+	end(d, give_up_ledger(d, err));
 }
 
 static void work(struct dispatcher *d)
@@ -1193,6 +1244,7 @@ static int settle_outbox(struct dispatcher *d, struct err *err)
 static int take_over(struct dispatcher *d, struct err *err)
 {
 	struct reload *r = &d->reload;
+	struct intake *intake;
 	int rc = settle_outbox(d, err);
 
 	if (rc < 0)
@@ -1202,7 +1254,12 @@ static int take_over(struct dispatcher *d, struct err *err)
 		confirm_forget(d->watches[i].confirm); /* who has asked is no more */
 	sender_free(d->sender);
 	outbox_free(d->outbox);
+	moved_free(d->moved);
+	d->moved = moved_new();
+	intake = intake_new(r->conf, d->ledger, d->behind, &d->scribe, d->dry);
+	intake_carry(intake, d->intake);
 	intake_free(d->intake);
+	d->intake = intake;
 	d->sender = NULL;
 	d->outbox = NULL;
 	replace_watches(d, r->conf);
@@ -1217,7 +1274,6 @@ static int take_over(struct dispatcher *d, struct err *err)
 	make_log_directory(d->conf->events.file);
 	d->outbox = outbox_new(d->loop, d->ledger, &d->conf->events,
 		d->conf->service.durability == CONF_DURABILITY_POWER, d->page);
-	d->intake = intake_new(d->conf, d->ledger, d->behind, &d->scribe, d->dry);
 	rc = renew(d, err);
 	if (rc == 0)
 		rc = start_sender(d, err);
@@ -1319,6 +1375,7 @@ static int set_up(struct dispatcher *d, struct err *err)
 	if (!d->loop)
 		return -err->code;
 	d->wake = loop_timer_add(d->loop, on_wake, d);
+	d->moved = moved_new();
 	make_watches(d);
 	rc = d->dry ? open_dry_state(d, err) : open_state(d, err);
 	if (rc == 0 && !d->dry)
@@ -1348,6 +1405,7 @@ static void tear_down(struct dispatcher *d)
 		detach(&d->watches[i]);
 	for (size_t i = 0; d->watches && i < d->conf->watches_n; i++)
 		confirm_free(d->watches[i].confirm);
+	moved_free(d->moved);
 	LIST_FOREACH_SAFE (it, &d->facts)
 		fact_free(d, LIST_OF(it, struct fact, in));
 	sender_free(d->sender);
@@ -1416,11 +1474,12 @@ int dispatcher_main(int keeper_fd, int page_fd)
 	}
 	rc = run(d, &err);
 	if (rc < 0) {
-		if (err.code == EUCLEAN)
-			tell_damage(d, &err);
-		else
+		if (err.code == EUCLEAN) {
+			rc = give_up_ledger(d, &err);
+		} else {
 			log_error("%s", err.text);
-		rc = exit_status_of(&err);
+			rc = exit_status_of(&err);
+		}
 	}
 	tear_down(d);
 	return rc;

@@ -85,6 +85,17 @@ static int write_event(struct flood *f, const struct conf_watch *w, const char *
 	return scribe_watch(f->scribe, EVENT_WATCH_HELD, w->name, &x, now_us, err);
 }
 
+void flood_carry(struct flood *to, const struct flood *from)
+{
+	for (size_t i = 0; i < from->conf->watches_n; i++) {
+		const struct conf_watch *old = from->conf->watches[i],
+					*w = conf_watch_find(to->conf, old->name);
+
+		if (w && w->brake.count == old->brake.count && w->brake.per_us == old->brake.per_us)
+			*find_one(to, w) = from->ones[i];
+	}
+}
+
 int flood_take(struct flood *f, const struct conf_watch *w, int64_t now_us, bool *ret_hold, char **ret_say,
 	struct err *err)
 {

@@ -58,6 +58,7 @@ struct file {
 	bool known_is_here; /* it is in the ledger that is written to */
 	enum version_relation relation;
 	const char *hold, *hold_detail; /* why it is not to be started; NULL: it is */
+	bool not_moved;			/* that has been asked already */
 };
 
 static void file_done(struct file *f)
@@ -327,7 +328,8 @@ static bool is_left_over(const struct intake *in, const struct file *f, const st
 
 static bool is_same_key(const struct file *f, const struct ledger_owner *o)
 {
-	return o->root_id == f->key.root_id && o->same_relpath && strcmp(o->watch, f->watch->name) == 0;
+	return o->root_id == f->key.root_id && (o->same_relpath || o->moved) &&
+	       strcmp(o->watch, f->watch->name) == 0;
 }
 
 enum token_found { TOKEN_FREE, TOKEN_UNUSED, TOKEN_TAKEN, TOKEN_LEFT_OVER };
@@ -620,12 +622,85 @@ static int take_same(struct intake *in, const struct intake_peer *peer, struct f
 	return rc;
 }
 
+/* ---- moved files ---- */
+
+#define MOVED_LOOK 8 /* rows with the same inode, size and time: more than one is rare */
+
+/* Do the contents say the same? What was never read has no digest; then there is no run that could be lost by
+ * taking it for the same. */
+static bool has_ends_of(const struct ledger_row *r, const struct file *f)
+{
+	if (r->version.ends[0] && f->version.ends[0])
+		return strcmp(r->version.ends, f->version.ends) == 0;
+	return r->state == LEDGER_SKIPPED || r->state == LEDGER_REJECTED || r->state == LEDGER_HELD;
+}
+
+/* A file that is not known under its name: is it perhaps another one that has moved? Then *ret says which. */
+static int find_moved(struct intake *in, const struct intake_peer *peer, const struct file *f,
+	struct intake_result *ret, struct err *err)
+{
+	int64_t ids[MOVED_LOOK];
+	int n;
+
+	if (f->has_known || f->not_moved || in->dry || !peer->inodes_stable || f->version.ino == 0)
+		return 0;
+	n = ledger_by_inode(in->ledger, &f->key, &f->version, ids, MOVED_LOOK, err);
+	for (int i = 0; i < n && ret->moved_row == 0; i++) {
+		struct ledger_row row;
+		int rc = ledger_row(in->ledger, ids[i], &row, err);
+
+		if (rc < 0 && rc != -EBADMSG)
+			return rc;
+		if (rc > 0 && has_ends_of(&row, f)) {
+			ret->moved_row = row.id;
+			ret->moved_root = mem_strdup(f->wire->root);
+			ret->moved_from = mem_strdup(row.relpath);
+			ret->moved_version = row.version;
+			ret->moved_version.mtime_ns = f->version.mtime_ns;
+		}
+		if (rc > 0)
+			ledger_row_done(&row);
+	}
+	return n < 0 ? n : 0;
+}
+
+/* The old name of that row means something else now, or nothing: it is this file. 1: go on with f; 0: not
+ * now; -errno */
+static int follow_move(struct intake *in, struct file *f, struct ledger_row *row, int64_t now_us,
+	struct intake_result *ret, struct err *err)
+{
+	int rc;
+
+	if (row->state == LEDGER_PENDING && row->sent)
+		return 0; /* once it is answered a listing finds it again */
+	if (row->state == LEDGER_PENDING) {
+		ret->gone += strcmp(row->host, f->watch->workspace->host_token) == 0;
+		rc = supersede_row(in->ledger, in->scribe, row, "the file was moved", now_us, err);
+	} else if (row->state == LEDGER_HELD) { /* its request names the old path */
+		f->hold = row->reason;
+		f->hold_detail = "it was held under another name";
+		rc = ledger_delete(in->ledger, row->id, err);
+	} else if (row->state == LEDGER_VANISHED || row->state == LEDGER_SUPERSEDED) {
+		rc = 0;
+	} else {
+		char from[PATH_SHOWN], to[PATH_SHOWN];
+
+		say(ret, LOG_LEVEL_INFO,
+			mem_printf("moved: %s is now %s; it is known", show(row->relpath, from),
+				show(f->path, to)));
+		rc = ledger_rename(in->ledger, row->id, f->key.relpath, err);
+	}
+	return rc < 0 ? rc : 1;
+}
+
 static int take_new(struct intake *in, const struct intake_peer *peer, struct file *f, int64_t now_us,
 	struct intake_result *ret, struct err *err)
 {
 	int rc = compare_file(in, peer, f, err);
 
-	if (rc < 0)
+	if (rc == 0)
+		rc = find_moved(in, peer, f, ret, err);
+	if (rc < 0 || ret->moved_row > 0)
 		return rc;
 	if (f->relation == VERSION_SAME)
 		return take_same(in, peer, f, now_us, ret, err);
@@ -641,18 +716,6 @@ static int is_suspended(struct intake *in, const struct file *f, bool *ret, stru
 
 	*ret = rc == 0 && stage == BASELINE_SUSPENDED;
 	return rc;
-}
-
-static int take_ready(struct intake *in, struct intake_peer *peer, const struct wire_message *m,
-	int64_t now_us, struct intake_result *ret, struct err *err)
-{
-	CLEANUP_FILE struct file f = {.path = NULL};
-	int rc = open_file(in, peer, m, &f, err);
-	bool suspended = false;
-
-	if (rc == 0)
-		rc = is_suspended(in, &f, &suspended, err);
-	return rc != 0 || suspended ? rc : take_new(in, peer, &f, now_us, ret, err);
 }
 
 /* ---- rejected files ---- */
@@ -690,37 +753,67 @@ static int insert_rejected(
 	return 0;
 }
 
-static int take_rejected(struct intake *in, struct intake_peer *peer, const struct wire_message *m,
-	int64_t now_us, struct intake_result *ret, struct err *err)
+static int reject_file(struct intake *in, const struct intake_peer *peer, struct file *f, int64_t now_us,
+	struct intake_result *ret, struct err *err)
 {
-	bool suspended = false;
+	int rc = compare_file(in, peer, f, err);
+
+	if (rc == 0)
+		rc = find_moved(in, peer, f, ret, err);
+	if (rc < 0 || ret->moved_row > 0)
+		return rc;
+	if (f->relation == VERSION_SAME && f->known_is_here && is_placeholder(&f->known)) {
+		bool take;
+
+		rc = judge_placeholder(in, f, &take, err);
+		if (rc == 0 && take)
+			rc = ledger_delete(in->ledger, f->known.id, err);
+		if (rc < 0 || !take)
+			return rc;
+		f->relation = VERSION_NEW;
+	}
+	if (f->relation != VERSION_SAME)
+		return insert_rejected(in, f, now_us, ret, err);
+	if (!f->known_is_here || f->known.state != LEDGER_REJECTED ||
+		strcmp(f->known.rules_hash, f->wire->rules_hash) == 0)
+		return 0;
+	/* again, by other rules: the row says which, so that it is not asked about once more */
+	return ledger_set_state(in->ledger, f->known.id, LEDGER_REJECTED, f->wire->rule, f->detail,
+		f->wire->rules_hash, now_us, err);
+}
+
+/* READY and REJECTED. moved: the row it may be, or 0; then verdict tells what is under its old name. */
+static int take_file(struct intake *in, struct intake_peer *peer, const struct wire_message *m, int64_t moved,
+	enum wire_verdict verdict, int64_t now_us, struct intake_result *ret, struct err *err)
+{
 	CLEANUP_FILE struct file f = {.path = NULL};
+	struct ledger_row row = {.id = 0};
+	bool suspended = false;
 	int rc = open_file(in, peer, m, &f, err);
 
 	if (rc == 0)
 		rc = is_suspended(in, &f, &suspended, err);
-	if (rc == 0 && !suspended)
-		rc = compare_file(in, peer, &f, err);
 	if (rc != 0 || suspended)
 		return rc;
-	if (f.relation == VERSION_SAME && f.known_is_here && is_placeholder(&f.known)) {
-		bool take;
-
-		rc = judge_placeholder(in, &f, &take, err);
-		if (rc == 0 && take)
-			rc = ledger_delete(in->ledger, f.known.id, err);
-		if (rc < 0 || !take)
-			return rc;
-		f.relation = VERSION_NEW;
+	f.not_moved = moved > 0;
+	if (moved > 0 && verdict == WIRE_UNSURE)
+		return 0; /* a listing finds it again */
+	if (moved > 0 && verdict != WIRE_SAME) {
+		rc = compare_file(in, peer, &f, err);
+		if (rc == 0 && !f.has_known)
+			rc = ledger_row(in->ledger, moved, &row, err);
+		if (rc > 0)
+			rc = follow_move(in, &f, &row, now_us, ret, err);
+		else if (rc == 0)
+			rc = 1; /* its name or the row has changed meanwhile */
+		if (rc <= 0)
+			goto out;
 	}
-	if (f.relation != VERSION_SAME)
-		return insert_rejected(in, &f, now_us, ret, err);
-	if (!f.known_is_here || f.known.state != LEDGER_REJECTED ||
-		strcmp(f.known.rules_hash, f.wire->rules_hash) == 0)
-		return 0;
-	/* again, by other rules: the row says which, so that it is not asked about once more */
-	return ledger_set_state(in->ledger, f.known.id, LEDGER_REJECTED, f.wire->rule, f.detail,
-		f.wire->rules_hash, now_us, err);
+	rc = m->type == WIRE_READY ? take_new(in, peer, &f, now_us, ret, err)
+				   : reject_file(in, peer, &f, now_us, ret, err);
+out:
+	ledger_row_done(&row);
+	return rc;
 }
 
 /* ---- candidates ---- */
@@ -1094,6 +1187,8 @@ void intake_result_init(struct intake_result *r)
 void intake_result_done(struct intake_result *r)
 {
 	free(r->text);
+	free(r->moved_root);
+	free(r->moved_from);
 	buf_done(&r->bits);
 	intake_result_init(r);
 }
@@ -1124,16 +1219,20 @@ void intake_free(struct intake *in)
 	free(in);
 }
 
+void intake_carry(struct intake *to, const struct intake *from)
+{
+	baseline_carry(to->baseline, from->baseline);
+	flood_carry(to->flood, from->flood);
+}
+
 int intake_take(struct intake *in, struct intake_peer *peer, const struct wire_message *m, int64_t now_us,
 	struct intake_result *ret, struct err *err)
 {
 	/* what is not among these never comes from a watcher */
 	if (m->type == WIRE_CANDIDATES)
 		return take_candidates(in, peer, m, now_us, ret, err);
-	if (m->type == WIRE_READY)
-		return take_ready(in, peer, m, now_us, ret, err);
-	if (m->type == WIRE_REJECTED)
-		return take_rejected(in, peer, m, now_us, ret, err);
+	if (m->type == WIRE_READY || m->type == WIRE_REJECTED)
+		return take_file(in, peer, m, 0, WIRE_SAME, now_us, ret, err);
 	if (m->type == WIRE_WAITING)
 		return take_waiting(in, peer, m, now_us, ret, err);
 	if (m->type == WIRE_SCANNED)
@@ -1148,6 +1247,13 @@ int intake_take(struct intake *in, struct intake_peer *peer, const struct wire_m
 		return 0;
 	}
 	return blame(err, peer, m->type, "no business here");
+}
+
+int intake_take_moved(struct intake *in, struct intake_peer *peer, const struct wire_message *m,
+	int64_t row_id, enum wire_verdict verdict, int64_t now_us, struct intake_result *ret, struct err *err)
+{
+	BUG_ON(row_id <= 0 || (m->type != WIRE_READY && m->type != WIRE_REJECTED));
+	return take_file(in, peer, m, row_id, verdict, now_us, ret, err);
 }
 
 int64_t intake_due_us(const struct intake *in)

@@ -80,6 +80,7 @@ static const char *const schema_steps[] = {
 	"ALTER TABLE version ADD COLUMN skips INTEGER NOT NULL DEFAULT 0;"
 	"ALTER TABLE version ADD COLUMN missed INTEGER NOT NULL DEFAULT 0;"
 	"ALTER TABLE version ADD COLUMN revived INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE version ADD COLUMN moved INTEGER NOT NULL DEFAULT 0;"
 	"CREATE INDEX version_ino ON version (ino, size);"
 	"CREATE INDEX version_verify ON version (verify_at) WHERE verify_at > 0;"
 	"CREATE INDEX version_state ON version (state, watch) WHERE state IN ('held', 'failed');"
@@ -101,6 +102,8 @@ enum query {
 	Q_TOKEN_CLEAR,
 	Q_UNSENT_OF,
 	Q_REVIVE,
+	Q_BY_INODE,
+	Q_RENAME,
 	Q_INSERT,
 	Q_SEEN,
 	Q_STATE,
@@ -184,21 +187,29 @@ static const char *const query_sql[QUERIES] = {
 	[Q_LAST_RUN] =
 		"SELECT run_id FROM version WHERE" KEY_IS "AND run_id IS NOT NULL ORDER BY id DESC LIMIT 1",
 	[Q_TOKEN] = "SELECT id, root, watch, relpath = ?2, state IN ('superseded', 'vanished') AND sent = 0 "
-		    "AND run_id IS NULL, revived FROM version WHERE token = ?1",
+		    "AND run_id IS NULL, revived, moved FROM version WHERE token = ?1",
 	[Q_TOKEN_CLEAR] = "UPDATE version SET token = NULL WHERE id = ?1",
+	[Q_BY_INODE] =
+		"SELECT id FROM version WHERE ino = ?1 AND size = ?2 AND (mtime_ns = ?3 OR seen_mtime_ns = "
+		"?3) AND root = ?4 AND watch = ?5 AND state NOT IN ('superseded', 'vanished') "
+		"ORDER BY id DESC LIMIT ?6",
+	[Q_RENAME] = "UPDATE version SET relpath = ?2, moved = 1, missed = 0 WHERE id = ?1",
 	[Q_UNSENT_OF] = "SELECT id FROM version WHERE" KEY_IS
 			"AND state = 'pending' AND sent = 0 ORDER BY id LIMIT ?4",
 	[Q_REVIVE] = "UPDATE version SET state = 'pending', reason = '', detail = '', rules_hash = '', "
 		     "changed = ?2, next_attempt = 0, revived = revived + 1 WHERE id = ?1 AND state IN "
 		     "('superseded', 'vanished') AND token IS NOT NULL AND request IS NOT NULL",
-	[Q_INSERT] = "INSERT INTO version (root, relpath, watch, size, mtime_ns, seen_mtime_ns, ino, ends, "
-		     "owner, mime,"
-		     " evidence, first_seen, completed, state, reason, detail, rules_hash, changed, token, "
-		     "generation,"
-		     " workspace, host, job_id, uri, request, previous_run_id, failures, revived)"
-		     " VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, "
-		     "?17, ?18,"
-		     " ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27)",
+	/* the number of a row that was removed is not given again: who pages by number would pass over it */
+	[Q_INSERT] =
+		"INSERT INTO version (id, root, relpath, watch, size, mtime_ns, seen_mtime_ns, ino, ends, "
+		"owner, mime,"
+		" evidence, first_seen, completed, state, reason, detail, rules_hash, changed, token, "
+		"generation,"
+		" workspace, host, job_id, uri, request, previous_run_id, failures, revived)"
+		" VALUES (max(?28, (SELECT ifnull(max(id), 0) + 1 FROM version)), ?1, ?2, ?3, ?4, ?5, ?5, "
+		"?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, "
+		"?17, ?18,"
+		" ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27)",
 	[Q_SEEN] = "UPDATE version SET seen_mtime_ns = ?2, ino = ?3 WHERE id = ?1",
 	[Q_STATE] = "UPDATE version SET state = ?2, reason = ?3, detail = ?4, rules_hash = ?5, changed = ?6 "
 		    "WHERE id = ?1",
@@ -208,7 +219,7 @@ static const char *const query_sql[QUERIES] = {
 		  " completed, state, token, generation, workspace, host, job_id, run_id, previous_run_id, "
 		  "sent,"
 		  " attempts, first_failed, last_failed, next_attempt, tried, retryings, failures,"
-		  " unchecked, skips, verify_at, principal, revived"
+		  " unchecked, skips, verify_at, principal, revived, reason"
 		  " FROM version v JOIN root r ON r.id = v.root WHERE v.id = ?1",
 	[Q_REQUEST] = "SELECT request FROM version WHERE id = ?1 AND request IS NOT NULL",
 	[Q_LINES] = "SELECT watch, host, count(*) FROM version WHERE state = 'pending' GROUP BY watch, host",
@@ -314,8 +325,9 @@ static const char *const state_names[LEDGER_STATES] = {
 struct ledger {
 	sqlite3 *db;
 	char *path;
-	bool open;    /* a transaction was begun and not ended */
-	bool unbound; /* a value could not be bound to the statement in hand */
+	bool open;	 /* a transaction was begun and not ended */
+	int64_t removed; /* highest number of a row that was removed since it was opened */
+	bool unbound;	 /* a value could not be bound to the statement in hand */
 	sqlite3_stmt *stmts[QUERIES];
 };
 
@@ -977,6 +989,7 @@ int ledger_find_token(
 	o.same_relpath = get_i64(&c, 3, 0) != 0;
 	o.unused = get_i64(&c, 4, 0) != 0;
 	o.revived = get_i64(&c, 5, 0);
+	o.moved = get_i64(&c, 6, 0) != 0;
 	rc = finish(l, &c, err);
 	if (rc > 0)
 		*ret = o;
@@ -1013,6 +1026,7 @@ static void bind_new(struct ledger *l, sqlite3_stmt *s, const struct ledger_new 
 		bind_i64(l, s, 25, v->previous_run_id);
 	bind_i64(l, s, 26, v->failures);
 	bind_i64(l, s, 27, v->revived);
+	bind_i64(l, s, 28, l->removed + 1);
 }
 
 int ledger_insert(struct ledger *l, const struct ledger_new *v, int64_t *ret_id, struct err *err)
@@ -1098,6 +1112,33 @@ int ledger_unsent_of(struct ledger *l, const struct ledger_key *key, int64_t *id
 	return get_ids(l, s, ids, n, err);
 }
 
+int ledger_by_inode(struct ledger *l, const struct ledger_key *key, const struct version *v, int64_t *ids,
+	int n, struct err *err)
+{
+	sqlite3_stmt *s = use(l, Q_BY_INODE);
+
+	bind_i64(l, s, 1, (int64_t)v->ino);
+	bind_i64(l, s, 2, v->size);
+	bind_i64(l, s, 3, v->mtime_ns);
+	bind_i64(l, s, 4, key->root_id);
+	bind_text(l, s, 5, key->watch);
+	bind_i64(l, s, 6, n);
+	return get_ids(l, s, ids, n, err);
+}
+
+int ledger_rename(struct ledger *l, int64_t id, const char *relpath, struct err *err)
+{
+	sqlite3_stmt *s;
+	int rc = begin(l, err);
+
+	if (rc < 0)
+		return rc;
+	s = use(l, Q_RENAME);
+	bind_i64(l, s, 1, id);
+	bind_path(l, s, 2, relpath);
+	return change_one(l, s, err);
+}
+
 int ledger_revive(struct ledger *l, int64_t id, int64_t now_us, struct err *err)
 {
 	sqlite3_stmt *s;
@@ -1175,6 +1216,7 @@ static void get_row(struct columns *c, struct ledger_row *r)
 	r->verify_at_us = get_i64(c, 31, 0);
 	r->principal = get_copy(c, 32, LEDGER_WORD_BYTES);
 	r->revived = get_i64(c, 33, 0);
+	get_text(c, 34, r->reason, sizeof(r->reason));
 }
 
 int ledger_row(struct ledger *l, int64_t id, struct ledger_row *ret, struct err *err)
@@ -1761,6 +1803,8 @@ int ledger_remove(struct ledger *l, int64_t id, struct err *err)
 
 	if (rc < 0)
 		return rc;
+	if (id > l->removed)
+		l->removed = id; /* also when it is given up: a gap does no harm */
 	s = use(l, Q_REMOVE);
 	bind_i64(l, s, 1, id);
 	return change_one(l, s, err);

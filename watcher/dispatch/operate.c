@@ -23,6 +23,7 @@
 #include "base/mem.h"
 #include "core/start.h"
 #include "dispatch/desk.h"
+#include "dispatch/renew.h"
 #include "dispatch/report.h"
 #include "dispatch/selection.h"
 
@@ -198,6 +199,32 @@ static int judge_again(struct operate *o, struct desk *d, const struct ledger_ro
 	return 0;
 }
 
+/* Its request is made by the present configuration if it cannot have been sent. 1: it goes, 0: it cannot,
+ * -errno */
+static int renew_held(struct desk *d, const struct ledger_row *row, struct err *err)
+{
+	if (row->state != LEDGER_HELD || !conf_watch_find(d->conf, row->watch))
+		return 1;
+	return renew_release(d->conf, d->ledger, row->id, clock_wall_us(), err);
+}
+
+static int requeue_renewed(
+	struct operate *o, struct desk *d, const struct ledger_row *row, bool sent, struct err *err)
+{
+	bool unchecked = !conf_watch_find(d->conf, row->watch);
+	struct ledger_row now; /* its host may be another one */
+	int rc = ledger_requeue(d->ledger, row->id, sent, unchecked, clock_wall_us(), err);
+
+	if (rc == 0)
+		rc = ledger_row(d->ledger, row->id, &now, err);
+	if (rc <= 0)
+		return rc;
+	add_freed(o, now.watch, now.host);
+	ledger_row_done(&now);
+	o->then.changed++;
+	return 0;
+}
+
 static int requeue(struct operate *o, struct desk *d, const struct ledger_row *row,
 	const struct ledger_note *note, struct err *err)
 {
@@ -208,12 +235,9 @@ static int requeue(struct operate *o, struct desk *d, const struct ledger_row *r
 
 	if (!note->has_request)
 		return judge_again(o, d, row, err);
-	rc = ledger_requeue(d->ledger, row->id, sent, desk_find(d, row->watch) < 0, clock_wall_us(), err);
-	if (rc < 0)
-		return rc;
-	add_freed(o, row->watch, row->host);
-	o->then.changed++;
-	return 0;
+	rc = renew_held(d, row, err);
+	o->then.left += rc == 0;
+	return rc > 0 ? requeue_renewed(o, d, row, sent, err) : rc;
 }
 
 static int drop(struct operate *o, struct control_job *j, const struct ledger_row *row, struct err *err)

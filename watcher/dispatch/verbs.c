@@ -15,6 +15,7 @@
 #include "dispatch/desk.h"
 #include "dispatch/operate.h"
 #include "dispatch/report.h"
+#include "dispatch/takeover.h"
 
 static void say(struct control_job *j, int64_t status, const char *fmt, ...) PRINTF_LIKE(3, 4);
 static void say(struct control_job *j, int64_t status, const char *fmt, ...)
@@ -391,6 +392,7 @@ const struct control_verb *const verbs_table[] = {
 	&operate_retry,
 	&report_files,
 	&report_status,
+	&takeover_adopt,
 	&verb_explain,
 	&verb_pause,
 	&verb_reload,

@@ -469,6 +469,8 @@ static void keeper_watch_ended(struct keeper_watch *w, int wait_status)
 /* Did it refuse to work, in a way that another start would not change? */
 static bool keeper_is_refusal(const struct keeper *k, int wait_status)
 {
+	if (WIFEXITED(wait_status) && WEXITSTATUS(wait_status) == WIRE_EXIT_AGAIN)
+		return k->options->mode == WIRE_MODE_SCAN && k->dispatcher.starts >= KEEPER_SCAN_STARTS;
 	if (k->options->mode == WIRE_MODE_SCAN)
 		return WIFEXITED(wait_status) || k->dispatcher.starts >= KEEPER_SCAN_STARTS;
 	return WIFEXITED(wait_status) && (WEXITSTATUS(wait_status) == 78 || !k->ready);
@@ -612,8 +614,12 @@ static void keeper_reload(struct keeper *k)
 		return;
 	conf_hash(k->next, hash);
 	last = keeper_last_of(k, k->next->watches_n, hash);
-	if (keeper_send_configuration(k->dispatcher.fd, k->next, NULL, &last, &err) < 0)
-		log_error("%s; going on with the old one", err.text);
+	if (keeper_send_configuration(k->dispatcher.fd, k->next, NULL, &last, &err) == 0)
+		return;
+	log_error("%s; going on with the old one", err.text);
+	conf_free(k->next);
+	k->next = NULL;
+	keeper_tell_reloaded(k, 1, err.text);
 }
 
 static void keeper_stop_watch(struct keeper_watch *w)

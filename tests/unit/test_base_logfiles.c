@@ -1,5 +1,5 @@
-/* cli/logfiles: which files are a log's, and in which order. */
-#include "cli/logfiles.h"
+/* base/logfiles: which files are a log's, and in which order. */
+#include "base/logfiles.h"
 
 #include <fcntl.h>
 #include <setjmp.h>

@@ -2,8 +2,8 @@
  * logfiles: the event log as a reader sees it: the rotated files (compressed or not), oldest first, then the
  * one being written.
  */
-#ifndef CLI_LOGFILES_H
-#define CLI_LOGFILES_H
+#ifndef BASE_LOGFILES_H
+#define BASE_LOGFILES_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,7 +1,7 @@
 /*
  * logfiles: a folder is read once, what fits the pattern is sorted by time stamp and number.
  */
-#include "cli/logfiles.h"
+#include "base/logfiles.h"
 
 #include <ctype.h>
 #include <dirent.h>
