@@ -11,7 +11,7 @@ python=${PYTHON:-python3}
 top=${BW_TOP:-$(dirname "$0")/..}
 cd "$top" || exit 99
 set --
-for suite in tests/jobsapi tests/lint tests/scenario; do
+for suite in tests/jobsapi tests/lint tests/scenario tests/faults; do
 	[ -n "$(find "$suite" -name 'test_*.py' 2>/dev/null)" ] && set -- "$@" "$suite"
 done
 [ $# -gt 0 ] || { echo "no suites here"; exit 77; }

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+#include "base/crash.h"
 #include "base/fs.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -102,6 +103,7 @@ int main(int argc, char **argv)
 	const char *name = argc > 0 ? fs_basename(argv[0]) : "";
 
 	set_up_process();
+	crash_init();
 	if (is_process(name))
 		return run_process(name, argc, argv);
 	log_init("brickwatch", LOG_LEVEL_INFO, cli_is_journal());
@@ -114,7 +116,7 @@ int main(int argc, char **argv)
 		return written(CLI_DONE);
 	}
 	if (strcmp(argv[1], "--version") == 0) {
-		(void)printf("brickwatch %s\n", BW_VERSION);
+		(void)printf("brickwatch %s%s\n", BW_VERSION, CRASH_BUILD);
 		return CLI_DONE;
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)

@@ -23,6 +23,7 @@
 #include <sys/statfs.h>
 #include <unistd.h>
 #include "base/clock.h"
+#include "base/crash.h"
 #include "base/fs.h"
 #include "base/list.h"
 #include "base/log.h"
@@ -725,6 +726,7 @@ static int apply_fact(struct dispatcher *d, struct fact *f, struct err *err)
 	rc = wire_decode(&d->scratch, f->len, err);
 	BUG_ON(rc < 0); /* we have encoded it */
 	rc = intake_take(d->intake, &f->watch->peer, &d->scratch, clock_wall_us(), &f->result, err);
+	CRASH_POINT("dispatcher-fact-taken");
 	if (rc > 0 && !f->fault)
 		f->fault = mem_strdup(err->text);
 	if (rc == 0 && f->result.failed && d->sender && f->watch->peer.watch->on_failure == CONF_FAIL_PAUSE)
@@ -803,6 +805,7 @@ static int apply(struct dispatcher *d, struct err *err)
 		rc = sender_apply(d->sender, err);
 	if (rc < 0)
 		return rc;
+	CRASH_POINT("dispatcher-before-commit");
 	wire_page_enter(d->page, "commit", d->conf->service.state_directory);
 	rc = ledger_commit(d->ledger, err);
 	wire_page_leave(d->page);
@@ -887,7 +890,9 @@ static void act_on_watcher(struct fact *f)
 		const struct wire_wanted m = {
 			.seq = r->seq, .bits = buf_str(&r->bits), .bits_len = r->bits.len};
 
+		CRASH_POINT("dispatcher-before-wanted");
 		rc = link_send(w->link, WIRE_WANTED, &m);
+		CRASH_POINT("dispatcher-after-wanted");
 	}
 	if (rc == -EBUSY && !f->fault)
 		f->fault = mem_printf("watch %s asked again before it was answered", w->peer.watch->name);
@@ -944,6 +949,7 @@ static void act(struct dispatcher *d)
 		outbox_committed(d->outbox);
 	act_on_moved(d);
 	act_on_facts(d);
+	CRASH_POINT("dispatcher-between-acts");
 	if (d->control)
 		control_committed(d->control);
 	if (d->sender)
@@ -1093,6 +1099,7 @@ static void work(struct dispatcher *d)
 		fail_round(d, &err);
 		return;
 	}
+	CRASH_POINT("dispatcher-after-commit");
 	recover(d);
 	act(d);
 }

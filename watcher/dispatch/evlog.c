@@ -24,6 +24,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 #include "base/clock.h"
+#include "base/crash.h"
 #include "base/fs.h"
 #include "base/gzip.h"
 #include "base/mem.h"
@@ -264,6 +265,7 @@ static int create_log(struct evlog *e, struct err *err)
 		fs_close(&fd);
 		return rc;
 	}
+	CRASH_POINT("evlog-created");
 	if (e->sync) {
 		rc = fs_sync_parent(path, err);
 		if (rc < 0) {
@@ -458,6 +460,7 @@ static int complete_line(struct evlog *e, const char *rest, size_t len)
 {
 	int rc = fs_write_all(e->fd, rest, len);
 
+	CRASH_POINT("evlog-completed");
 	if (rc == 0 && e->sync && fdatasync(e->fd) < 0)
 		rc = -errno;
 	if (rc == 0) {
@@ -580,6 +583,7 @@ static int rotate(struct evlog *e, int64_t now_us, struct err *err)
 
 		if (rc < 0)
 			return rc;
+		CRASH_POINT("evlog-renamed");
 		e->work = true;
 	}
 	evlog_close(e); /* else somebody has renamed it already */
@@ -633,6 +637,7 @@ static size_t write_some(int fd, const char *p, size_t len, int *ret_code)
 	size_t n = 0;
 
 	*ret_code = 0;
+	CRASH_POINT_AFTER("evlog-mid-line", (void)!write(fd, p, len - len / 3));
 	while (n < len) {
 		ssize_t w = write(fd, p + n, len - n);
 
@@ -667,11 +672,13 @@ static int write_chunk(struct evlog *e, const char *p, size_t len, int64_t now_u
 		*ret_written += good;
 		return code;
 	}
+	CRASH_POINT("evlog-before-sync");
 	if (e->sync && fdatasync(e->fd) < 0) {
 		code = -errno;
 		(void)cut_log(e, e->size);
 		return code;
 	}
+	CRASH_POINT("evlog-after-sync");
 	if (e->size == 0)
 		e->born_us = now_us;
 	e->size += (int64_t)n;
@@ -811,8 +818,10 @@ static int start_job(struct evlog *e, const struct old_files *o, struct err *err
 
 static int finish_job(struct evlog *e, struct err *err)
 {
-	int rc = rename_new(e->job_hidden, e->job_done);
+	int rc;
 
+	CRASH_POINT("evlog-compressed");
+	rc = rename_new(e->job_hidden, e->job_done);
 	if (rc < 0) {
 		(void)unlink(e->job_hidden);
 		return err_errno(err, -rc, "cannot name %s", e->job_done);
@@ -822,6 +831,7 @@ static int finish_job(struct evlog *e, struct err *err)
 		if (rc < 0)
 			return rc;
 	}
+	CRASH_POINT("evlog-both");
 	if (unlink(e->job_plain) < 0)
 		return err_errno(err, errno, "cannot remove %s", e->job_plain);
 	return 1;

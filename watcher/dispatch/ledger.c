@@ -21,6 +21,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "base/crash.h"
 #include "base/fs.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -666,7 +667,9 @@ static int migrate(struct ledger *l, int64_t from, struct err *err)
 		rc = err_errno(err, errno, "cannot protect %s", old);
 	if (rc < 0)
 		return err_prefix(err, "the ledger of an older version cannot be kept");
+	CRASH_POINT("ledger-old-kept");
 	rc = make_schema(l, from, err);
+	CRASH_POINT("ledger-migrated");
 	if (rc == 0)
 		log_info("the ledger was brought from schema %" PRId64 " to %" PRId64
 			 "; as it was it is in %s",
@@ -732,10 +735,12 @@ static int set_up(struct ledger *l, const char *pragmas, bool may_create, struct
 			"be read",
 			l->path);
 	rc = exec(l, pragmas, err);
+	CRASH_POINT("ledger-opened");
 	if (rc == 0 && found == 0)
 		rc = make_schema(l, 0, err);
 	else if (rc == 0 && found < LEDGER_SCHEMA)
 		rc = migrate(l, found, err);
+	CRASH_POINT("ledger-made");
 	return rc < 0 ? rc : prepare(l, err);
 }
 

@@ -14,6 +14,7 @@
 #include <string.h>
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/crash.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "core/event.h"
@@ -227,8 +228,10 @@ static int write_batch(struct outbox *o, struct err *err)
 		rc = fill_batch(o, err);
 	if (rc < 0 || o->batch.n == 0)
 		return rc;
+	CRASH_POINT("outbox-before-write");
 	rc = evlog_append(
 		o->log, buf_str(&o->batch.bytes), o->batch.bytes.len, clock_wall_us(), &written, err);
+	CRASH_POINT("outbox-after-write");
 	note_written(o, written);
 	return rc;
 }
@@ -332,6 +335,7 @@ int outbox_apply(struct outbox *o, struct err *err)
 
 	if (o->written <= o->removed)
 		return 0;
+	CRASH_POINT("outbox-before-delete");
 	rc = ledger_outbox_delete(o->ledger, o->written, err);
 	if (rc == 0)
 		o->removing = o->written;
@@ -342,6 +346,7 @@ void outbox_committed(struct outbox *o)
 {
 	if (o->removing == 0)
 		return;
+	CRASH_POINT("outbox-deleted");
 	o->removed = o->removing;
 	o->removing = 0;
 	o->tidy = false;

@@ -24,6 +24,7 @@
 #include <string.h>
 #include <sys/random.h>
 #include "base/clock.h"
+#include "base/crash.h"
 #include "base/list.h"
 #include "base/log.h"
 #include "base/map.h"
@@ -359,6 +360,7 @@ static void on_answer(void *tag, const struct jobs_answer *a, void *arg)
 
 	(void)arg;
 	BUG_ON(slot->state != SLOT_OUT);
+	CRASH_POINT("sender-answered");
 	take_answer(slot, a);
 }
 
@@ -400,6 +402,7 @@ static int apply_started(struct slot *slot, struct ledger_row *row, int64_t now_
 	int rc = ledger_set_started(
 		s->ledger, row->id, slot->run_id, row->attempts, slot->principal, now_us, err);
 
+	CRASH_POINT("sender-started-not-told");
 	if (rc == 0)
 		rc = mark_unverified(slot, row, err);
 	if (rc == 0)
@@ -1645,7 +1648,9 @@ static void send_out(struct slot *slot)
 
 	slot->state = SLOT_OUT;
 	slot->out_us = clock_mono_us();
+	CRASH_POINT("sender-before-send");
 	rc = jobs_run_now(slot->line->lane->jobs, slot->body, slot->len, slot, &err);
+	CRASH_POINT("sender-after-send");
 	free(slot->body);
 	slot->body = NULL;
 	if (rc < 0)

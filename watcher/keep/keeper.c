@@ -14,6 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include "base/clock.h"
+#include "base/crash.h"
 #include "base/fs.h"
 #include "base/log.h"
 #include "base/loop.h"
@@ -219,6 +220,7 @@ static int keeper_start_dispatcher(struct keeper *k, struct err *err)
 		return (int)pid;
 	}
 	keeper_child_started(&k->dispatcher, pid, pair[0]);
+	CRASH_POINT("keeper-dispatcher-started");
 	rc = keeper_send_configuration(pair[0], k->conf, NULL, &last, err);
 	if (rc < 0)
 		return rc;
@@ -254,6 +256,7 @@ static int keeper_start_watch_with(
 	if (pid < 0)
 		return (int)pid;
 	keeper_child_started(&w->child, pid, control[0]);
+	CRASH_POINT("keeper-watcher-started");
 	rc = keeper_send_configuration(control[0], w->k->conf, w->name, &last, err);
 	return rc < 0 ? rc : keeper_attach(w, data[0], page_fd, err);
 }
@@ -315,6 +318,7 @@ static void keeper_start_all(struct keeper *k)
 {
 	struct err err = ERR_INIT;
 
+	CRASH_POINT("keeper-before-start");
 	if (keeper_start_dispatcher(k, &err) < 0) {
 		log_error("%s; trying again", err.text);
 		if (k->dispatcher.pid != 0)

@@ -12,12 +12,13 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include "base/crash.h"
 #include "base/mem.h"
 #include "base/text.h"
 
 /* Names that are handed on: what debugging tools need. Never anything that could hold a secret. */
 static const char *const process_environment[] = {"LD_PRELOAD=", "LD_LIBRARY_PATH=", "ASAN_OPTIONS=",
-	"UBSAN_OPTIONS=", "LSAN_OPTIONS=", "FAKETIME", "TZ="};
+	"UBSAN_OPTIONS=", "LSAN_OPTIONS=", "FAKETIME", "TZ=", CRASH_ENVIRONMENT};
 
 static bool process_hands_on(const char *entry, bool with_credentials)
 {

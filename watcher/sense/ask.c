@@ -38,6 +38,7 @@
 #include <time.h>
 #include <unistd.h>
 #include "base/clock.h"
+#include "base/crash.h"
 #include "base/fs.h"
 #include "base/mem.h"
 #include "base/num.h"
@@ -52,7 +53,6 @@
 #define ASK_REAP_MIN_US (1 * US_PER_MS) /* between two tries: 1, 2, 4 … */
 #define ASK_REAP_MAX_US (500 * US_PER_MS)
 #define ASK_FREE_WAIT_MS 1000
-#define ASK_ENVIRONMENT_MAX 4
 
 enum ask_state { ASK_NONE, ASK_STARTING, ASK_IDLE, ASK_ASKED, ASK_ENDING };
 
@@ -158,16 +158,17 @@ static const char *ask_own_program(char *path, size_t room)
 }
 
 /* What the loader and the sanitizers need, and nothing that libmagic would listen to. */
+static const char *const ask_environment[] = {
+	"LD_LIBRARY_PATH=", "ASAN_OPTIONS=", "LSAN_OPTIONS=", "UBSAN_OPTIONS=", CRASH_ENVIRONMENT};
+#define ASK_ENVIRONMENT_MAX ARRAY_SIZE(ask_environment)
+
 static void ask_child_trim_environment(char *envp[ASK_ENVIRONMENT_MAX + 1])
 {
-	static const char *const kept[] = {
-		"LD_LIBRARY_PATH=", "ASAN_OPTIONS=", "LSAN_OPTIONS=", "UBSAN_OPTIONS="};
 	size_t n = 0;
 
-	_Static_assert(ARRAY_SIZE(kept) == ASK_ENVIRONMENT_MAX, "one place for each");
 	for (size_t i = 0; environ && environ[i]; i++)
-		for (size_t k = 0; k < ARRAY_SIZE(kept) && n < ASK_ENVIRONMENT_MAX; k++)
-			if (text_starts_with(environ[i], kept[k]))
+		for (size_t k = 0; k < ASK_ENVIRONMENT_MAX && n < ASK_ENVIRONMENT_MAX; k++)
+			if (text_starts_with(environ[i], ask_environment[k]))
 				envp[n++] = environ[i];
 	envp[n] = NULL;
 }

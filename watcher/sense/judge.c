@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 #include "base/clock.h"
+#include "base/crash.h"
 #include "base/fs.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -168,7 +169,9 @@ static void judge_send(struct judge *j, const struct judge_report *r)
 		m.detail = r->why;
 		m.dead_letter = rules_verdict_is_dead_letter(r->verdict);
 	}
+	CRASH_POINT("watcher-judged");
 	outlet_send(j->s->outlet, r->verdict == RULES_ACCEPT ? WIRE_READY : WIRE_REJECTED, &m);
+	CRASH_POINT("watcher-told");
 }
 
 /* Is what was judged still what the name means, and did nobody touch it meanwhile? */

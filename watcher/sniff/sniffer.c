@@ -15,6 +15,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
+#include "base/crash.h"
 #include "base/err.h"
 #include "base/mem.h"
 #include "confine/limits.h"
@@ -72,6 +73,7 @@ static int sniffer_answer(int fd, struct magic_reader *reader, struct wire_messa
 	else
 		(void)!magic_reader_classify(reader, m->fds[0], m->as.ask.max_bytes, mime, &err);
 	wire_message_close(m);
+	CRASH_POINT("sniffer-before-answer");
 	return wire_send(fd, WIRE_ANSWER, &answer, NULL, 0);
 }
 

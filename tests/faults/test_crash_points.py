@@ -1,0 +1,188 @@
+"""A process is killed at each named place between two steps (base/crash.h), and the service goes on: one run for each
+file version, each run in the log."""
+
+import os
+import re
+import sqlite3
+import struct
+import subprocess
+
+import pytest
+
+import harness
+from faults import Reader, arrive_all, check_all, end, kill_hard, log_files, wait_all, wait_tending
+from harness import TOP, wait_for
+
+# name: at which comings the process is killed there. A place that is passed once in a start is reached again by killing
+# the dispatcher. "special": see test_* of its own below.
+POINTS = {
+    "dispatcher-after-commit": (1, 3),
+    "dispatcher-after-wanted": (1, 3),
+    "dispatcher-before-commit": (1, 3),
+    "dispatcher-before-wanted": (1, 3),
+    "dispatcher-between-acts": (1, 3),
+    "dispatcher-fact-taken": (1, 3),
+    "evlog-after-sync": (1, 3),
+    "evlog-before-sync": (1, 3),
+    "evlog-both": (1, 3),
+    "evlog-completed": "special",
+    "evlog-compressed": (1, 3),
+    "evlog-created": (1, 3),
+    "evlog-mid-line": (1, 3),
+    "evlog-renamed": (1, 3),
+    "keeper-before-start": (1, 3),
+    "keeper-dispatcher-started": (1, 3),
+    "keeper-watcher-started": (1, 3),
+    "ledger-made": (1, 3),
+    "ledger-migrated": "special",
+    "ledger-old-kept": "special",
+    "ledger-opened": (1, 3),
+    "outbox-after-write": (1, 3),
+    "outbox-before-delete": (1, 3),
+    "outbox-before-write": (1, 3),
+    "outbox-deleted": (1, 3),
+    "sender-after-send": (1, 3),
+    "sender-answered": (1, 3),
+    "sender-before-send": (1, 3),
+    "sender-started-not-told": (1, 3),
+    "sniffer-before-answer": (1, 3),
+    "watcher-judged": (1, 3),
+    "watcher-told": (1, 3),
+}
+CASES = [(name, nth) for name, comings in POINTS.items() if comings != "special" for nth in comings]
+ROUNDS = 6
+
+# The program has them? (An ordinary build has not; ./check makes one for this suite.)
+needs_points = pytest.mark.skipif(
+    b"crash points" not in subprocess.run([harness.find_program(), "--version"], stdout=subprocess.PIPE,
+                                          check=True).stdout, reason="not a build with --enable-crash-points")
+
+
+def points_of_source():
+    found = []
+    for path in (TOP / "watcher").rglob("*.c"):
+        found += re.findall(r"\bCRASH_POINT(?:_AFTER)?\(\"([^\"]*)\"", path.read_text())
+    return found
+
+
+def test_the_table_has_every_point_once():
+    found = points_of_source()
+    assert sorted(found) == sorted(POINTS)
+
+
+class Crash:
+    """One place in one service."""
+
+    def __init__(self, folder, name, nth):
+        self.name, self.nth, self.file = name, nth, folder / "crash"
+        self.file.write_bytes(bytes(8))
+        self.environment = {"BW_CRASH": f"{name}:{nth}:{self.file}"}
+
+    @property
+    def hits(self):
+        return struct.unpack("=q", self.file.read_bytes())[0]
+
+    @property
+    def happened(self):
+        return self.hits >= self.nth
+
+
+def play(s, crash, first=()):
+    """Files come in rounds until the place was reached so often; gives what came."""
+    expected = dict(first)
+    for number in range(ROUNDS):
+        expected |= arrive_all(s, f"r{number}", 9)
+        wait_all(s, expected)
+        if crash.happened and number > 0:
+            break
+        # A start passes places that nothing else does; old logs are compressed when nothing else is to do.
+        if not crash.happened and number > 0:
+            kill_hard(s, "bw-dispatch")
+    wait_tending(s, lambda: crash.happened, f"{crash.name} for the {crash.nth}th time, not {crash.hits}")
+    expected |= arrive_all(s, "last", 3)
+    wait_all(s, expected)
+    return expected
+
+
+def start(s, crash):
+    """Started, and started again if that is where it was to be killed."""
+    before = len(s.events("watch.ready"))
+    s.start(wait=False)
+    wait_tending(s, lambda: len(s.events("watch.ready")) > before, lambda: f"watch.ready\n{s.err()}")
+
+
+@needs_points
+@pytest.mark.parametrize("name,nth", CASES, ids=lambda v: str(v))
+def test_killed_at(service, folder, name, nth):
+    crash = Crash(folder, name, nth)
+    s = service(service={"durability": "power"}, events={"max_size": "4KiB"}, types="@csv",
+                environment=crash.environment)
+    Reader(s)
+    early = arrive_all(s, "early", 6)  # listed at the start
+    start(s, crash)
+    expected = play(s, crash, early)
+    end(s)
+    check_all(s, expected)
+
+
+def make_old(s):
+    """The ledger as an older program left it: schema 1."""
+    with sqlite3.connect(s.state / "ledger.db") as db:
+        for index in ("version_ino", "version_verify", "version_state"):
+            db.execute(f"DROP INDEX IF EXISTS {index}")
+        for column in ("verify_at", "unchecked", "skips", "missed"):
+            db.execute(f"ALTER TABLE version DROP COLUMN {column}")
+        db.execute("PRAGMA user_version = 1")
+    db.close()
+
+
+@needs_points
+@pytest.mark.parametrize("name", ["ledger-old-kept", "ledger-migrated"])
+def test_killed_while_the_ledger_is_migrated(service, folder, name):
+    crash = Crash(folder, name, 1)
+    s = service(service={"durability": "power"}, environment=crash.environment).start()
+    expected = arrive_all(s, "known", 9)
+    wait_all(s, expected)
+    s.stop()
+    make_old(s)
+    assert not crash.happened
+    start(s, crash)
+    assert crash.happened
+    expected |= arrive_all(s, "new", 9)
+    wait_all(s, expected)
+    end(s)
+    check_all(s, expected)
+    with sqlite3.connect(s.state / "ledger.db") as db:
+        assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        assert db.execute("PRAGMA user_version").fetchone()[0] >= 2
+    db.close()
+
+
+@needs_points
+def test_killed_while_a_torn_line_is_completed(service, folder):
+    """The line was half written by one life, and completed by the next, which was killed before it knew."""
+    crash = Crash(folder, "evlog-completed", 1)
+    s = service(service={"durability": "power"}, environment=crash.environment).start()
+    expected = arrive_all(s, "known", 3)
+    wait_all(s, expected)
+    s.stop()
+    tear_last_line(s)
+    start(s, crash)
+    wait_for(lambda: crash.happened, "the end of a line written")
+    expected |= arrive_all(s, "new", 3)
+    wait_all(s, expected)
+    end(s)
+    check_all(s, expected)
+    lines = s.log.read_bytes().split(b"\n")
+    assert len(lines) == len(set(lines)), "a line was written twice"
+    assert log_files(s) == [s.log]
+
+
+def tear_last_line(s):
+    """The log as a power cut leaves it: its last line is half there, and all of it in the outbox."""
+    data = s.log.read_bytes()
+    line = data[data[:-1].rindex(b"\n") + 1:]
+    with sqlite3.connect(s.state / "ledger.db") as db:
+        db.execute("INSERT INTO outbox (id, line) VALUES ('torn', ?)", (line,))
+    db.close()
+    os.truncate(s.log, len(data) - len(line) // 2)
