@@ -81,6 +81,8 @@ def kill_hard(service, name):
     for pid in pids:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
+    if name == "keeper":
+        service.process.wait()
     return len(pids)
 
 
