@@ -16,6 +16,7 @@ struct bench {
 	struct link *link;
 	struct wire_message in, out;
 	int watcher; /* the other end */
+	int own;     /* the link's */
 	int messages, ends;
 	enum wire_type last;
 	char why[ERR_TEXT_BYTES];
@@ -46,6 +47,7 @@ static int set_up(void **state)
 	assert_int_equal(sock_pair(pair, NULL), 0);
 	b->loop = loop_new(NULL);
 	b->watcher = pair[0];
+	b->own = pair[1];
 	b->stop_after = 1000;
 	b->link = link_new(b->loop, pair[1], &b->in, on_link, b, NULL);
 	assert_non_null(b->link);
@@ -220,6 +222,20 @@ static void test_a_slot_for_each_type(void **state)
 	assert_int_equal(b->out.type, WIRE_COUNT);
 }
 
+/* What can never go out would be waited for for ever: the watcher is let go, and asks again. */
+static void test_an_answer_that_cannot_be_sent(void **state)
+{
+	struct bench *b = *state;
+	char bits[16 * 1024] = "";
+	int small = 1;
+
+	assert_int_equal(setsockopt(b->own, SOL_SOCKET, SO_SNDBUF, &small, sizeof(small)), 0); /* EMSGSIZE */
+	assert_int_equal(answer(b, 1, bits, sizeof(bits)), 0);
+	round_of(b);
+	assert_int_equal(b->ends, 1);
+	assert_int_equal(receive(b), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -230,6 +246,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_answers, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_full_socket, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_a_slot_for_each_type, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_an_answer_that_cannot_be_sent, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,6 +6,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include "base/fs.h"
 #include "base/mem.h"
 
@@ -50,9 +51,15 @@ static void send_owed(struct link *l)
 	struct slot *slot;
 
 	while ((slot = next_slot(l))) {
-		if (sock_send(l->fd, buf_str(&slot->bytes), slot->bytes.len, NULL, 0) == -EAGAIN)
+		int rc = sock_send(l->fd, buf_str(&slot->bytes), slot->bytes.len, NULL, 0);
+
+		if (rc == -EAGAIN)
 			break;
-		slot->turn = 0; /* a watcher that is gone is noticed by reading */
+		/* A watcher that is gone is noticed by reading. One that is not would wait for this answer
+		 * for ever (ENOBUFS, ENOMEM), so it is let go in the same way. */
+		if (rc < 0)
+			(void)shutdown(l->fd, SHUT_RDWR);
+		slot->turn = 0;
 		buf_reset(&slot->bytes);
 	}
 	set_events(l);
