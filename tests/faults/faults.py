@@ -169,8 +169,9 @@ ERRORS = {
     "socket": (errno.EMFILE, errno.ENOBUFS),
     "connect": (errno.ECONNREFUSED, errno.ENETUNREACH, errno.ETIMEDOUT),
 }
-_STATE = struct.Struct(f"=q32siiqq{len(KINDS)}q")
-_CLOCK = struct.Struct("=q")
+_STATE = struct.Struct(f"=qqq32siiqq{len(KINDS)}q")
+_CLOCK = struct.Struct("=qqq")
+_NUMBER = struct.Struct("=q")
 
 
 def find_object():
@@ -207,21 +208,30 @@ class Preload:
 
     def fail(self, process, kind, nth, code):
         """The nth call of this kind in a process of this name fails with code, once. For processes that start now."""
-        self.state[_CLOCK.size:] = _STATE.pack(0, process.encode(), KINDS.index(kind), code, nth, 0,
+        self.state[_CLOCK.size:] = _STATE.pack(0, 0, 0, process.encode(), KINDS.index(kind), code, nth, 0,
                                                *[0] * len(KINDS))[_CLOCK.size:]
 
     @property
     def fired(self):
-        return _STATE.unpack(self.state[:])[5] != 0
+        return _STATE.unpack(self.state[:])[7] != 0
 
     @property
     def calls(self):
         """{kind: how many calls the process that made the most has made}."""
-        return dict(zip(KINDS, _STATE.unpack(self.state[:])[6:]))
+        return dict(zip(KINDS, _STATE.unpack(self.state[:])[8:]))
 
     def step_clock(self, seconds):
         """The wall clock of all processes is this far from the true one from now on."""
-        self.state[:_CLOCK.size] = _CLOCK.pack(seconds)
+        _NUMBER.pack_into(self.state, 0, seconds)
+
+    def sleep_fast(self, grace_s):
+        """The dispatcher no longer sleeps: its clocks go on instead when nothing comes within grace_s. 0: as usual."""
+        _NUMBER.pack_into(self.state, 8, int(grace_s * 1000000))
+
+    @property
+    def skipped_s(self):
+        """How long the dispatcher has lived without sleeping."""
+        return _NUMBER.unpack_from(self.state, 16)[0] / 1000000
 
     def trace(self):
         """[(process, call, what)] so far."""
