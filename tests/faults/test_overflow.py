@@ -1,0 +1,66 @@
+"""More files than any queue holds: each is started once."""
+
+import os
+import signal
+
+import pytest
+
+import harness
+from faults import LONG, end
+from harness import processes_of_group, put
+
+STOPPED = 50000 if LONG else 12000  # a queue holds 16,384 events, and a file makes two or more
+BURST = 100000 if LONG else 20000
+CONTENT = b"id\n1\n"
+
+
+@pytest.fixture
+def folder(monkeypatch):
+    """In memory where that will do: making and removing so many files is not what is tested."""
+    if "BW_SCENARIO_DIR" not in os.environ and os.path.isdir("/dev/shm"):
+        monkeypatch.setenv("BW_SCENARIO_DIR", "/dev/shm")
+    path = harness.make_folder()
+    yield path
+    harness.remove(path)
+
+
+def write_many(s, count):
+    """As fast as the disk takes them, in a hundred folders and beside them."""
+    for n in range(100):
+        (s.drop / f"{n}").mkdir()
+    paths = [s.drop / f"{n % 100}" / f"{n}.csv" if n % 2 else s.drop / f"{n}.csv" for n in range(count)]
+    for path in paths:
+        put(path, CONTENT)
+    return {str(path): 1 for path in paths}
+
+
+def check(s, expected):
+    s.wait_runs(len(expected), timeout=max(120, len(expected) / 200))
+    end(s)
+    s.check_runs(expected)
+    s.check_started()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800 if LONG else 240)
+def test_all_processes_asleep(service):
+    """The kernel's queue runs over while everything is stopped."""
+    s = service(brake="off").start()
+    asleep = list(processes_of_group(s.group))
+    for pid in asleep:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        expected = write_many(s, STOPPED)
+    finally:
+        for pid in asleep:
+            os.kill(pid, signal.SIGCONT)
+    s.wait_runs(len(expected), timeout=max(120, STOPPED / 200))
+    assert s.wait_event("watch.overflow")
+    check(s, expected)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800 if LONG else 240)
+def test_a_burst(service):
+    s = service(brake="off").start()
+    check(s, write_many(s, BURST))
