@@ -140,7 +140,7 @@ def test_what_can_never_succeed_goes(service, folder):
     preload.sleep_fast(0.02)
     event = s.wait_event("start.failed", path=bad, timeout=60)[0]
     preload.sleep_fast(0)
-    assert preload.skipped_s > 2 * 3600
+    assert preload.skipped_s > 1.9 * 3600
     assert event["reason"] == "outcome_unknown" and event["attempts"] > 100
     good = arrive_all(s, "good", 3)
     wait_all(s, good)

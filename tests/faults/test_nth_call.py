@@ -21,7 +21,7 @@ from faults import ERRORS, LONG, Preload, Reader, arrive_all, check_all, logged,
 from harness import wait_for
 
 SANITIZED = sanitizer_of(harness.find_program()) is not None
-SEEDS = int(os.environ.get("BW_NTH_SEEDS", "40" if SANITIZED else "120"))
+SEEDS = int(os.environ.get("BW_NTH_SEEDS", "40" if SANITIZED else "100"))
 FIRST = int(os.environ.get("BW_NTH_FIRST", "1"))
 PROCESSES = ("brickwatch", "bw-dispatch", "bw-watch", "bw-sniff")
 # By a signal that no test sends.
