@@ -43,7 +43,7 @@ def known(s, run):
     wait_for(lambda: has_all(s, expected), "the first runs")
     s.stop()
     expected |= arrive_all(s, "down", 3)
-    return expected | run(s, lambda: arrive_all(s, "new", 3))
+    return run(s, lambda: expected | arrive_all(s, "new", 3))
 
 
 def rotation(s, run):
