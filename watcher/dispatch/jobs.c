@@ -256,7 +256,7 @@ static void on_response(const struct http_response *r, void *arg)
 	struct jobs *j = c->jobs;
 	void *tag = c->tag;
 	struct answer a;
-	struct answer_state state;
+	struct answer_state state = {.has_run_id = false};
 	char message[MESSAGE_BYTES];
 
 	read_answer(c, r, &a, &state);
