@@ -1,6 +1,7 @@
 """A process is killed at each named place between two steps (base/crash.h), and the service goes on: one run for each
 file version, each run in the log."""
 
+import contextlib
 import os
 import re
 import sqlite3
@@ -125,15 +126,34 @@ def test_killed_at(service, folder, name, nth):
     check_all(s, expected)
 
 
+def first_schema():
+    """The SQL of schema 1, as the source has it; a step is never changed."""
+    source = (TOP / "watcher" / "dispatch" / "ledger.c").read_text()
+    table = source[source.index("schema_steps[] = {"):]
+    step = re.split(r"/\* \d+(?: \*/|:)", table)[1]
+    step = re.sub(r"/\*.*?\*/", "", step, flags=re.S)
+    return "".join(re.findall(r'"([^"]*)"', step))
+
+
 def make_old(s):
-    """The ledger as an older program left it: schema 1."""
-    with sqlite3.connect(s.state / "ledger.db") as db:
-        for index in ("version_ino", "version_verify", "version_state"):
-            db.execute(f"DROP INDEX IF EXISTS {index}")
-        for column in ("verify_at", "unchecked", "skips", "missed"):
-            db.execute(f"ALTER TABLE version DROP COLUMN {column}")
+    """The ledger as an older program left it: schema 1, with the same rows."""
+    now, old = s.state / "ledger.db", s.state / "old"
+    with contextlib.closing(sqlite3.connect(now, isolation_level=None)) as db:
+        application = db.execute("PRAGMA application_id").fetchone()[0]
+    with contextlib.closing(sqlite3.connect(old, isolation_level=None)) as db:
+        db.executescript(first_schema())
+        db.execute("ATTACH ? AS now", (str(now),))
+        for table, in db.execute("SELECT name FROM main.sqlite_master WHERE type = 'table'").fetchall():
+            if not table.startswith("sqlite_"):
+                columns = ", ".join(row[1] for row in db.execute(f"PRAGMA main.table_info({table})"))
+                db.execute(f"INSERT INTO main.{table} ({columns}) SELECT {columns} FROM now.{table}")
+        db.execute("DETACH now")
+        db.execute(f"PRAGMA application_id = {application}")
         db.execute("PRAGMA user_version = 1")
-    db.close()
+    for path in s.state.glob("ledger.db*"):
+        path.unlink()
+    os.chmod(old, 0o600)
+    os.rename(old, now)
 
 
 @needs_points

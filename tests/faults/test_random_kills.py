@@ -19,7 +19,7 @@ VICTIMS = ("keeper", "bw-dispatch", "bw-watch", "bw-sniff")
 
 
 class Arrivals(threading.Thread):
-    """Files in three ways until it is told to stop; every tenth comes again later with another content."""
+    """Files in three ways until it is told to stop."""
 
     def __init__(self, service, seed):
         super().__init__()
@@ -45,7 +45,7 @@ def test_random_kills(service):
     seed = int(os.environ.get("BW_KILLS_SEED", random.randrange(1 << 32)))
     dice = random.Random(seed)
     print(f"BW_KILLS_SEED={seed}")
-    s = service(service={"durability": "power"}, types="@csv").start()
+    s = service(service={"durability": "power"}, types="@csv", brake="off").start()
     arrivals, clock, killed = Arrivals(s, seed), threading.Event(), dict.fromkeys(VICTIMS, 0)
     arrivals.start()
     try:
