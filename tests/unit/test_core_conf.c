@@ -1359,6 +1359,38 @@ static void test_any_bytes(void **state)
 	}
 }
 
+static void test_watch_differs(void **state)
+{
+	static const char base[] = "[service]\nlog_level = info\n[workspace]\nhost = https://h.example\n"
+				   "token_file = /t\n[watch:a]\ndirectory = /a\njob_id = 1\n[watch:ab]\n"
+				   "directory = /ab\njob_id = 1\n";
+	static const struct {
+		const char *from, *to;
+		bool differs;
+	} rows[] = {
+		{"log_level = info", "log_level = info", false},
+		{"log_level = info", "log_level = debug", true},
+		{"token_file = /t", "token_file = /u", false}, /* no watcher sees it */
+		{"directory = /a\n", "directory = /b\n", true},
+		{"directory = /a\n", "directory = /a\nsettle = 5s\n", true},
+		{"directory = /ab\n", "directory = /ac\n", false}, /* another watch's */
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		const char *at = strstr(base, rows[i].from);
+		char *text =
+			mem_printf("%.*s%s%s", (int)(at - base), base, rows[i].to, at + strlen(rows[i].from));
+		struct conf *a = good(base), *b = good(text);
+
+		assert_int_equal(conf_watch_differs(a, b, "a"), rows[i].differs);
+		assert_int_equal(conf_watch_differs(b, a, "a"), rows[i].differs);
+		conf_free(a);
+		conf_free(b);
+		free(text);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -1383,6 +1415,7 @@ int main(void)
 		cmocka_unit_test(test_each_entry),
 		cmocka_unit_test(test_entries_make_the_same_configuration),
 		cmocka_unit_test(test_hash),
+		cmocka_unit_test(test_watch_differs),
 		cmocka_unit_test(test_mistakes_in_file_order),
 		cmocka_unit_test(test_mistakes_are_bounded),
 		cmocka_unit_test(test_print_json),

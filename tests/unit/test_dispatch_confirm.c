@@ -200,10 +200,32 @@ static void test_wrong_answers(void **state)
 	assert_int_equal(b->verdicts[0], '=');
 }
 
+/* Who has asked is no more: nobody is told, and the watcher's answer is none the less the right one. */
+static void test_forgotten(void **state)
+{
+	struct bench *b = *state;
+
+	assert_int_equal(ask(b, 1, "/drop"), 0);
+	confirm_flush(b->confirm);
+	assert_int_equal(ask(b, 2, "/drop"), 0);
+	confirm_forget(b->confirm);
+	assert_int_equal(answer(b, "=", 0), 1);
+	confirm_flush(b->confirm);
+	assert_int_equal(wire_recv(b->watcher, &b->out, NULL), -EAGAIN);
+	assert_int_equal(b->verdicts[1], 0);
+	assert_int_equal(b->verdicts[2], 0);
+	/* and the next one is asked as ever */
+	assert_int_equal(ask(b, 3, "/drop"), 0);
+	confirm_flush(b->confirm);
+	assert_int_equal(answer(b, "-", 0), 1);
+	assert_int_equal(b->verdicts[3], WIRE_GONE);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_verdicts, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_forgotten, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_bounds, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_one_directory_a_batch, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_asking_from_an_answer, set_up, tear_down),

@@ -74,7 +74,7 @@ static int adopt_send(struct adopt_cli *a, struct err *err)
 	for (size_t i = 0; i < a->n; i++)
 		free(a->lines[i]);
 	a->n = a->bytes = 0;
-	if (rc > 0 && text[0])
+	if (rc > 0 && text && text[0])
 		return err_set(err, ERR_SYSTEM, EIO, "%s", text);
 	return rc < 0 ? rc : 0;
 }

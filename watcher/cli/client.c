@@ -27,42 +27,38 @@ struct client {
 	struct wire_message in;
 };
 
-static int client_connect(const char *path, struct err *err)
+static int client_connect(int fd, const char *path, struct err *err)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	CLEANUP_FD int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 	const struct timeval patience = {.tv_sec = CLIENT_CONNECT_S};
-	int taken;
 
-	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)) < 0)
-		return err_errno(err, errno, "cannot make a socket");
 	if (strlen(path) >= sizeof(address.sun_path))
 		return err_set(err, ERR_CONF, ENAMETOOLONG, "the path %s is too long for a socket", path);
 	memcpy(address.sun_path, path, strlen(path) + 1);
-	if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) < 0) {
-		if (errno == ENOENT || errno == ECONNREFUSED || errno == ENOTDIR)
-			return err_set(err, ERR_SYSTEM, ENOENT, "the service is not running (%s %s)",
-				errno == ECONNREFUSED ? "nobody listens on" : "no socket at", path);
-		if (errno == EACCES)
-			return err_set(err, ERR_SYSTEM, EACCES,
-				"not permitted to ask the service (%s): be root, its user, or in its group",
-				path);
-		if (errno == EAGAIN)
-			return err_set(err, ERR_SYSTEM, ETIMEDOUT, "the service does not answer (%s)", path);
-		return err_errno(err, errno, "cannot ask the service (%s)", path);
-	}
-	taken = fd;
-	fd = -1;
-	return taken;
+	if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)) == 0 &&
+		connect(fd, (const struct sockaddr *)&address, sizeof(address)) == 0)
+		return 0;
+	if (errno == ENOENT || errno == ECONNREFUSED || errno == ENOTDIR)
+		return err_set(err, ERR_SYSTEM, ENOENT, "the service is not running (%s %s)",
+			errno == ECONNREFUSED ? "nobody listens on" : "no socket at", path);
+	if (errno == EACCES)
+		return err_set(err, ERR_SYSTEM, EACCES,
+			"not permitted to ask the service (%s): be root, its user, or in its group", path);
+	if (errno == EAGAIN)
+		return err_set(err, ERR_SYSTEM, ETIMEDOUT, "the service does not answer (%s)", path);
+	return err_errno(err, errno, "cannot ask the service (%s)", path);
 }
 
 int client_open(const struct conf *conf, struct client **ret, struct err *err)
 {
 	CLEANUP_FREE char *path = fs_join(conf->service.runtime_directory, CONTROL_SOCKET);
-	int fd = client_connect(path, err);
+	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	int rc = fd < 0 ? err_errno(err, errno, "cannot make a socket") : client_connect(fd, path, err);
 
-	if (fd < 0)
-		return fd;
+	if (rc < 0) {
+		fs_close(&fd);
+		return rc;
+	}
 	*ret = mem_alloc(sizeof(**ret));
 	(*ret)->fd = fd;
 	return 0;
@@ -164,9 +160,9 @@ int client_run(const struct conf *conf, struct client_command *q, bool json)
 	client_close(c);
 	if (rc < 0)
 		return cli_fail(&err);
-	if (text[0] && rc != CLI_DONE)
+	if (text && text[0] && rc != CLI_DONE)
 		log_error("%s", text);
-	else if (text[0] && !json)
+	else if (text && text[0] && !json)
 		(void)printf("%s\n", text);
 	return rc;
 }

@@ -198,9 +198,9 @@ static int explain_ask_service(struct explain_watch *e, struct err *err)
 	if (rc == CLI_DONE && e->has_file)
 		return 1;
 	return err_set(err, ERR_SYSTEM, EIO, "%s",
-		rc < 0	  ? none.text
-		: text[0] ? text
-			  : "the service's answer is not whole");
+		rc < 0		  ? none.text
+		: text && text[0] ? text
+				  : "the service's answer is not whole");
 }
 
 /* Starts a watcher for the question and reads its answer up to the file itself. */

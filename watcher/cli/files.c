@@ -209,7 +209,7 @@ static int files_ask(struct files *f, const struct conf *conf)
 	client_close(c);
 	if (rc < 0)
 		return cli_fail(&err);
-	if (text[0])
+	if (text && text[0])
 		log_error("%s", text);
 	return rc;
 }

@@ -5,6 +5,7 @@
 #include "cli/cli.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include "base/clock.h"
 #include "base/json.h"
@@ -79,15 +80,24 @@ static bool operate_selects(const struct wire_command *m)
 	return m->state || m->watch || m->glob || m->since_us || m->until_us;
 }
 
-/* The operands as absolute paths; NULL: one cannot be. The program ends soon: they are not freed. */
-static const char **operate_paths(char **operands, size_t n, struct err *err)
+static void operate_free_paths(char **paths, size_t n)
 {
-	const char **paths = mem_array(n + 1, sizeof(*paths));
+	for (size_t i = 0; i < n; i++)
+		free(paths[i]);
+	free(paths);
+}
+
+/* The operands as absolute paths, owned. NULL: one cannot be. */
+static char **operate_paths(char **operands, size_t n, struct err *err)
+{
+	char **paths = mem_array(n + 1, sizeof(*paths));
 
 	for (size_t i = 0; i < n; i++) {
 		paths[i] = client_path(operands[i], err);
-		if (!paths[i])
-			return NULL;
+		if (paths[i])
+			continue;
+		operate_free_paths(paths, i);
+		return NULL;
 	}
 	return paths;
 }
@@ -104,6 +114,7 @@ static int operate_run(const struct cli_verb *verb, int argc, char **argv)
 	struct client_command q = {.command.verb = verb->name, .record = operate_record, .arg = &common.json};
 	struct err err = ERR_INIT;
 	struct conf *conf;
+	char **paths;
 	int rest, rc;
 
 	rc = cli_options(verb, argc, argv, own, ARRAY_SIZE(own), operate_take, &q.command, &common, &rest);
@@ -116,14 +127,16 @@ static int operate_run(const struct cli_verb *verb, int argc, char **argv)
 			"--until, --glob");
 	if (strcmp(verb->name, "rerun") == 0 && (!q.command.reason || !q.command.reason[0]))
 		return cli_usage(verb, "--reason TEXT is needed");
-	q.operands = operate_paths(argv + rest, q.operands_n, &err);
-	if (!q.operands)
+	paths = operate_paths(argv + rest, q.operands_n, &err);
+	if (!paths)
 		return cli_usage(verb, "%s", err.text);
+	q.operands = (const char *const *)paths;
 	rc = cli_load_for_service(common.config, &conf);
-	if (rc != 0)
-		return rc;
-	rc = client_run(conf, &q, common.json);
-	conf_free(conf);
+	if (rc == 0) {
+		rc = client_run(conf, &q, common.json);
+		conf_free(conf);
+	}
+	operate_free_paths(paths, q.operands_n);
 	return rc;
 }
 

@@ -212,7 +212,7 @@ static int requeue_renewed(
 	struct operate *o, struct desk *d, const struct ledger_row *row, bool sent, struct err *err)
 {
 	bool unchecked = !conf_watch_find(d->conf, row->watch);
-	struct ledger_row now; /* its host may be another one */
+	struct ledger_row now = {.id = 0}; /* its host may be another one */
 	int rc = ledger_requeue(d->ledger, row->id, sent, unchecked, clock_wall_us(), err);
 
 	if (rc == 0)
