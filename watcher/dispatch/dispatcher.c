@@ -956,6 +956,7 @@ static void act(struct dispatcher *d)
 		sender_committed(d->sender);
 	for (size_t i = 0; i < d->conf->watches_n; i++) {
 		moved_ask(d->moved, &d->watches[i].peer, d->watches[i].confirm);
+		intake_ask(d->intake, d->conf->watches[i], d->watches[i].confirm);
 		confirm_flush(d->watches[i].confirm);
 	}
 	if (d->outbox)
