@@ -1182,6 +1182,7 @@ static void fill_desk(struct dispatcher *d)
 	d->desk.ledger = d->ledger;
 	d->desk.scribe = &d->scribe;
 	d->desk.sender = d->sender;
+	d->desk.intake = d->intake;
 	d->desk.outbox = d->outbox;
 	d->desk.control = d->control;
 	d->desk.hash = d->hash;
