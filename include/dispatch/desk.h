@@ -54,6 +54,7 @@ struct desk {
 	struct ledger *ledger;
 	struct scribe *scribe;
 	struct sender *sender;
+	struct intake *intake;
 	const struct outbox *outbox;
 	struct control *control;
 	const char *hash;   /* of the configuration */

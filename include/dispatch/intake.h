@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "core/conf.h"
 #include "core/wire.h"
+#include "dispatch/confirm.h"
 #include "dispatch/ledger.h"
 #include "dispatch/scribe.h"
 
@@ -76,6 +77,8 @@ int intake_accept_mount(
 int64_t intake_due_us(const struct intake *in);
 int intake_apply(struct intake *in, int64_t now_us, struct err *err) MUST_CHECK;
 void intake_committed(struct intake *in);
+/* After the commit: asks the watcher of w what is to be known about files. */
+void intake_ask(struct intake *in, const struct conf_watch *w, struct confirm *confirm);
 /* The transaction was given up. The caller also clears peer->announced where a result of it had announced. */
 void intake_undo(struct intake *in);
 

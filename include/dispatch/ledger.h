@@ -147,8 +147,6 @@ int ledger_set_seen(struct ledger *l, int64_t id, int64_t mtime_ns, uint64_t ino
 /* Another state for a row. Vanished and superseded ones get LEDGER_RULES_LOOK instead of rules_hash. */
 int ledger_set_state(struct ledger *l, int64_t id, enum ledger_state state, const char *reason,
 	const char *detail, const char *rules_hash, int64_t now_us, struct err *err) MUST_CHECK;
-/* Forgets a row. */
-int ledger_delete(struct ledger *l, int64_t id, struct err *err) MUST_CHECK;
 /* Takes the token from a row that has no use for it (struct ledger_owner.unused). */
 int ledger_clear_token(struct ledger *l, int64_t id, struct err *err) MUST_CHECK;
 /* Pending rows of a key that are not marked sent, oldest first. Returns how many (at most n) or -errno. */
@@ -296,6 +294,18 @@ int ledger_count(struct ledger *l, enum ledger_state state, int64_t *ret,
 
 int ledger_count_held(struct ledger *l, const char *watch, const char *reason, int64_t *ret,
 	struct err *err) MUST_CHECK; /* reads the held rows of the watch */
+
+/* ---- files that are gone for long ---- */
+
+struct ledger_swept {
+	int64_t id, missed;
+};
+
+/* Rows of the watch that wait for nobody, with id in (after, after + n], by id. Returns how many or -errno.
+ */
+int ledger_sweep(struct ledger *l, const char *watch, int64_t after, int n, struct ledger_swept *ret,
+	struct err *err) MUST_CHECK;
+int ledger_set_missed(struct ledger *l, int64_t id, int64_t missed, struct err *err) MUST_CHECK;
 
 /* How many files of the watch were accepted and complete at since_us or later, among that many of the newest
  * rows, and when the first of them was. 0 or -errno */

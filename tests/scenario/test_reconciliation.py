@@ -42,9 +42,10 @@ def mounted(folder):
 
 # --- superseded -------------------------------------------------------------------------------------------------------
 
+@pytest.mark.slow
 def test_replaced_while_it_waits(service):
     """A file waits for its turn and is written anew meanwhile: one run, and it reads what is there."""
-    s = service(workspace={"rate": "1/3s", "burst": "1"}).start()
+    s = service(workspace={"rate": "1/8s", "burst": "1"}).start()
     s.wait_run(s.put("first.csv"))
     path = s.put("data.csv", text("old"))
     wait_for(lambda: states(s, "state = 'pending'"), "a file that waits")
@@ -132,6 +133,28 @@ def test_missing_mount_at_boot(service):
         assert s.runs_of(old) == [] and s.runs_of(local) == []
         s.check_runs({s.drop / "first.csv": 1, meanwhile: 1})
         s.stop()
+
+
+def test_other_file_system_is_meant(service):
+    """The folder was moved to another file system: a person says so, and its files are looked at."""
+    s = service(**SETTLE)
+    with mounted(s.drop):
+        s.start()
+        s.wait_run(s.put("first.csv"))
+        s.stop()
+    s.start(wait=False)
+    s.wait_event("watch.lost")
+    local = s.put("local.csv")
+    before = len(s.events("watch.ready"))
+    done = s.verb("resume", "drop")
+    assert done.status == 0 and "goes on" in done.out + done.err, done
+    s.wait_ready(before + 1)
+    s.wait_run(local)
+    assert [e["verb"] for e in s.events("operator.action")] == ["resume"]
+    s.stop()
+    s.start()
+    s.barrier()
+    s.check_runs({s.drop / "first.csv": 1, local: 1})
 
 
 def test_one_missing_directory_does_not_keep_the_other_open(service):

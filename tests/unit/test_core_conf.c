@@ -845,8 +845,7 @@ static const struct {
 	{WS W "max_requests = 4\nrate = 1/s\nsentinel = x\n", "f:10: sentinel is not"},
 	{WS W "max_requests = 9\n", "f:8: max_requests is more than the workspace's 8"},
 	{WS W "[service]\nforget_gone_after = 2160h\n", ""},
-	{WS W "[service]\nforget_gone_after = 1d\nmetrics_file = /m\n",
-		"f:9: forget_gone_after = 1d is not\nf:10: metrics_file is not"},
+	{WS W "[service]\nforget_gone_after = 1d\nmetrics_file = /m\n", "f:10: metrics_file is not"},
 	{WS W "[notify:n]\non = x\nwebhook = https://x\n",
 		"f:8: [notify:n] is not available in this version"},
 	/* path_map */

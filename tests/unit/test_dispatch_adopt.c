@@ -177,7 +177,7 @@ static void test_what_the_ledger_has(void **state)
 	assert_int_equal(adopt(b, buf_str(&b->line)).result, ADOPT_INSERTED);
 	newest(b, "/drop", "a", &r);
 	assert_int_equal(r.state, LEDGER_STARTED);
-	assert_int_equal(ledger_delete(b->ledger, r.id, NULL), 0);
+	assert_int_equal(ledger_remove(b->ledger, r.id, NULL), 0);
 	ledger_row_done(&r);
 	/* it waits here, and another host has started it */
 	id = insert(b, LEDGER_PENDING, TOKEN, 10, NOW - 5);
@@ -189,7 +189,7 @@ static void test_what_the_ledger_has(void **state)
 	assert_int_equal(ledger_row(b->ledger, id, &r, NULL), 1);
 	assert_int_equal(r.state, LEDGER_STARTED);
 	ledger_row_done(&r);
-	assert_int_equal(ledger_delete(b->ledger, id, NULL), 0);
+	assert_int_equal(ledger_remove(b->ledger, id, NULL), 0);
 	/* a newer version is known: the old one must not become the newest row */
 	id = insert(b, LEDGER_PENDING, "", 11, NOW + 5);
 	assert_int_equal(adopt(b, buf_str(&b->line)).result, ADOPT_KNOWN);

@@ -1051,6 +1051,14 @@ static void test_missing_mount(void **state)
 	assert_false(b->result.announced);
 	assert_int_equal(count(b, LEDGER_SKIPPED), 1);
 	expect_no_event(b);
+	/* a reload, with the same watcher, which does not say hello again */
+	struct intake *next = intake_new(b->conf, b->ledger, NULL, &b->scribe, false);
+
+	intake_carry(next, b->intake);
+	intake_free(b->intake);
+	b->intake = next;
+	assert_false(wanted_in(b, "/one", "local"));
+	assert_int_equal(count(b, LEDGER_SKIPPED), 1);
 	/* it is back */
 	HELLO(b, "nfs\0ext4");
 	expect_no_event(b);

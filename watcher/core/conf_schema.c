@@ -71,7 +71,7 @@ static const struct conf_key KEYS[] = {
 		.help = "which of its own messages go to standard error"},
 	{SERVICE, "durability", WORD, AT(service, durability), "power", .words = DURABILITIES,
 		.help = "what must not lose anything: a power cut, or only the end of a process"},
-	{SERVICE, "forget_gone_after", DURATION, AT(service, forget_gone_after_us), "90d", "1d", "36500d", .now = "",
+	{SERVICE, "forget_gone_after", DURATION, AT(service, forget_gone_after_us), "90d", "1d", "36500d",
 		.help = "how long versions are known whose file is gone"},
 	{SERVICE, "metrics_file", PATH, AT(service, metrics_file), NULL, .now = "",
 		.help = "Prometheus text, rewritten atomically"},

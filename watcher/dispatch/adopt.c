@@ -234,7 +234,7 @@ static int adopt_file(struct ledger *l, struct line *x, struct adopt *ret, struc
 	if (rc > 0 && (known.state == LEDGER_HELD || known.state == LEDGER_SKIPPED) &&
 		known.version.size == x->row.version.size &&
 		known.version.mtime_ns == x->row.version.mtime_ns) {
-		rc = ledger_delete(l, known.id, err); /* this very version, known without its run */
+		rc = ledger_remove(l, known.id, err); /* this very version, known without its run */
 		return rc < 0 ? rc : insert(l, x, ret, err);
 	}
 	if (rc > 0) {

@@ -956,6 +956,7 @@ static void act(struct dispatcher *d)
 		sender_committed(d->sender);
 	for (size_t i = 0; i < d->conf->watches_n; i++) {
 		moved_ask(d->moved, &d->watches[i].peer, d->watches[i].confirm);
+		intake_ask(d->intake, d->conf->watches[i], d->watches[i].confirm);
 		confirm_flush(d->watches[i].confirm);
 	}
 	if (d->outbox)
@@ -1181,6 +1182,7 @@ static void fill_desk(struct dispatcher *d)
 	d->desk.ledger = d->ledger;
 	d->desk.scribe = &d->scribe;
 	d->desk.sender = d->sender;
+	d->desk.intake = d->intake;
 	d->desk.outbox = d->outbox;
 	d->desk.control = d->control;
 	d->desk.hash = d->hash;

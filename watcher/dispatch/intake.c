@@ -23,6 +23,7 @@
 #include "core/token.h"
 #include "core/version.h"
 #include "dispatch/baseline.h"
+#include "dispatch/census.h"
 #include "dispatch/flood.h"
 #include "dispatch/renew.h"
 #include "dispatch/supersede.h"
@@ -40,6 +41,7 @@ struct intake {
 	bool dry;
 	struct baseline *baseline;
 	struct flood *flood;
+	struct census *census;
 	struct buf request;
 };
 
@@ -578,7 +580,7 @@ static int take_existing(struct intake *in, const struct intake_peer *peer, stru
 
 	if (rc < 0 || !take)
 		return rc;
-	rc = ledger_delete(in->ledger, f->known.id, err);
+	rc = ledger_remove(in->ledger, f->known.id, err);
 	return rc < 0 ? rc : accept_version(in, peer, f, now_us, ret, err);
 }
 
@@ -679,7 +681,7 @@ static int follow_move(struct intake *in, struct file *f, struct ledger_row *row
 	} else if (row->state == LEDGER_HELD) { /* its request names the old path */
 		f->hold = row->reason;
 		f->hold_detail = "it was held under another name";
-		rc = ledger_delete(in->ledger, row->id, err);
+		rc = ledger_remove(in->ledger, row->id, err);
 	} else if (row->state == LEDGER_VANISHED || row->state == LEDGER_SUPERSEDED) {
 		rc = 0;
 	} else {
@@ -767,7 +769,7 @@ static int reject_file(struct intake *in, const struct intake_peer *peer, struct
 
 		rc = judge_placeholder(in, f, &take, err);
 		if (rc == 0 && take)
-			rc = ledger_delete(in->ledger, f->known.id, err);
+			rc = ledger_remove(in->ledger, f->known.id, err);
 		if (rc < 0 || !take)
 			return rc;
 		f->relation = VERSION_NEW;
@@ -876,6 +878,7 @@ static int is_known(struct intake *in, const struct intake_peer *peer, const str
 
 	if (rc <= 0)
 		return rc;
+	census_met(in->census, peer->watch, glance.id);
 	known.size = glance.size;
 	known.mtime_ns = glance.mtime_ns;
 	return relate(peer, &known, now, true) == VERSION_SAME &&
@@ -996,6 +999,10 @@ static int tell_suspended(struct intake *in, struct intake_peer *peer, int64_t n
 static int take_hello(struct intake *in, struct intake_peer *peer, const struct wire_hello *h, int64_t now_us,
 	struct intake_result *ret, struct err *err)
 {
+	int rc = peer->greeted ? 0 : census_begin(in->census, peer->watch, now_us, clock_mono_us(), err);
+
+	if (rc < 0)
+		return rc;
 	baseline_types(in->baseline, peer->watch, h->types, h->types_len, !peer->greeted);
 	peer->greeted = true;
 	peer->inodes_stable = h->inodes_stable != 0;
@@ -1078,6 +1085,9 @@ static int take_scanned(struct intake *in, struct intake_peer *peer, const struc
 	bool suspended;
 	int rc = take_listings(in, peer, s, now_us, &suspended, ret, err);
 
+	if (rc == 0)
+		rc = census_end(
+			in->census, peer->watch, s->complete && !suspended, now_us, clock_mono_us(), err);
 	if (rc < 0 || peer->announced || !s->complete || suspended)
 		return rc;
 	rc = scribe_watch(in->scribe, EVENT_WATCH_READY, peer->watch->name, &x, now_us, err);
@@ -1206,6 +1216,7 @@ struct intake *intake_new(const struct conf *conf, struct ledger *ledger, struct
 	buf_init(&in->request, REQUEST_BODY_BYTES);
 	in->baseline = baseline_new(conf, ledger, behind);
 	in->flood = flood_new(conf, ledger, scribe);
+	in->census = census_new(conf, ledger);
 	return in;
 }
 
@@ -1215,6 +1226,7 @@ void intake_free(struct intake *in)
 		return;
 	baseline_free(in->baseline);
 	flood_free(in->flood);
+	census_free(in->census);
 	buf_done(&in->request);
 	free(in);
 }
@@ -1258,17 +1270,25 @@ int intake_take_moved(struct intake *in, struct intake_peer *peer, const struct 
 
 int64_t intake_due_us(const struct intake *in)
 {
-	return flood_due_us(in->flood);
+	return census_has_work(in->census) ? 0 : flood_due_us(in->flood);
 }
 
 int intake_apply(struct intake *in, int64_t now_us, struct err *err)
 {
-	return flood_apply(in->flood, now_us, err);
+	int rc = census_apply(in->census, err);
+
+	return rc < 0 ? rc : flood_apply(in->flood, now_us, err);
 }
 
 void intake_committed(struct intake *in)
 {
 	flood_committed(in->flood);
+	census_committed(in->census);
+}
+
+void intake_ask(struct intake *in, const struct conf_watch *w, struct confirm *confirm)
+{
+	census_ask(in->census, w, confirm);
 }
 
 int intake_accept_mount(struct intake *in, const struct conf_watch *w, size_t *ret_n, struct err *err)
@@ -1280,4 +1300,5 @@ void intake_undo(struct intake *in)
 {
 	baseline_undo(in->baseline);
 	flood_undo(in->flood);
+	census_undo(in->census);
 }

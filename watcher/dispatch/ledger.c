@@ -137,7 +137,8 @@ enum query {
 	Q_HAS_ROWS,
 	Q_COUNT_HELD,
 	Q_ACCEPTED,
-	Q_DELETE,
+	Q_SWEEP,
+	Q_MISSED,
 	Q_COUNT,
 	Q_COUNT_PENDING,
 	Q_UNSENT,
@@ -262,11 +263,14 @@ static const char *const query_sql[QUERIES] = {
 	[Q_BASELINE_SEEDED] = "DELETE FROM baseline WHERE watch = ?1 AND root = ?2 AND fs_type = ''",
 	[Q_HAS_ROWS] = "SELECT 1 FROM version WHERE root = ?2 AND watch = ?1 LIMIT 1",
 	[Q_COUNT_HELD] = "SELECT count(*) FROM version WHERE state = 'held' AND watch = ?1 AND reason = ?2",
+	[Q_SWEEP] =
+		"SELECT id, missed FROM version WHERE id > ?2 AND id <= ?3 AND watch = ?1 AND verify_at = 0 "
+		"AND state NOT IN ('pending', 'held', 'failed') ORDER BY id",
+	[Q_MISSED] = "UPDATE version SET missed = ?2 WHERE id = ?1",
 	[Q_ACCEPTED] =
 		"SELECT count(*), coalesce(min(completed), 0) FROM version WHERE id > (SELECT "
 		"coalesce(max(id), 0) FROM version) - ?3 AND watch = ?1 AND completed >= ?2 AND token IS "
 		"NOT NULL AND state <> 'held'",
-	[Q_DELETE] = "DELETE FROM version WHERE id = ?1",
 	[Q_COUNT] = "SELECT count(*) FROM version WHERE state = ?1",
 	[Q_COUNT_PENDING] = "SELECT count(*) FROM version WHERE state = 'pending'",
 	[Q_UNSENT] = "SELECT id FROM version WHERE state = 'pending' AND sent = 0 AND id > ?1 ORDER BY id "
@@ -1084,18 +1088,6 @@ int ledger_set_state(struct ledger *l, int64_t id, enum ledger_state state, cons
 	return change_one(l, s, err);
 }
 
-int ledger_delete(struct ledger *l, int64_t id, struct err *err)
-{
-	sqlite3_stmt *s;
-	int rc = begin(l, err);
-
-	if (rc < 0)
-		return rc;
-	s = use(l, Q_DELETE);
-	bind_i64(l, s, 1, id);
-	return change_one(l, s, err);
-}
-
 int ledger_clear_token(struct ledger *l, int64_t id, struct err *err)
 {
 	sqlite3_stmt *s;
@@ -1587,6 +1579,39 @@ int ledger_count_held(struct ledger *l, const char *watch, const char *reason, i
 	bind_text(l, s, 2, reason);
 	rc = get_one(l, s, 0, ret, err);
 	return rc < 0 ? rc : 0;
+}
+
+int ledger_sweep(
+	struct ledger *l, const char *watch, int64_t after, int n, struct ledger_swept *ret, struct err *err)
+{
+	sqlite3_stmt *s = use(l, Q_SWEEP);
+	struct columns c = {.s = s};
+	int have = 0, rc;
+
+	bind_text(l, s, 1, watch);
+	bind_i64(l, s, 2, after);
+	bind_i64(l, s, 3, after + n);
+	while ((rc = step(l, s, err)) > 0) {
+		BUG_ON(have == n); /* ids are unique */
+		ret[have].id = get_i64(&c, 0, 1);
+		ret[have++].missed = get_i64(&c, 1, 0);
+		if (c.bad)
+			return finish(l, &c, err);
+	}
+	return rc < 0 ? rc : have;
+}
+
+int ledger_set_missed(struct ledger *l, int64_t id, int64_t missed, struct err *err)
+{
+	sqlite3_stmt *s;
+	int rc = begin(l, err);
+
+	if (rc < 0)
+		return rc;
+	s = use(l, Q_MISSED);
+	bind_i64(l, s, 1, id);
+	bind_i64(l, s, 2, missed);
+	return change_one(l, s, err);
 }
 
 int ledger_accepted_since(struct ledger *l, const char *watch, int64_t since_us, int64_t rows, int64_t *ret,

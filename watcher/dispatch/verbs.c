@@ -32,6 +32,7 @@ static void say(struct control_job *j, int64_t status, const char *fmt, ...)
 
 struct watch_verb {
 	bool changes;
+	size_t mounts; /* resume: directories that are meant although their mount seemed to be missing */
 	int64_t asked, absent; /* watches */
 };
 
@@ -148,23 +149,38 @@ static void pause_committed(struct control_job *j)
 
 static int resume_apply(struct control_job *j, struct err *err)
 {
-	return set_paused(j, NULL, EVENT_WATCH_RESUMED, err);
+	struct watch_verb *v = j->state;
+	struct desk *d = j->host;
+	const struct conf_watch *w = conf_watch_find(d->conf, j->request->watch);
+	int rc = set_paused(j, NULL, EVENT_WATCH_RESUMED, err);
+
+	v->mounts = 0;
+	if (rc == 0 && w)
+		rc = intake_accept_mount(d->intake, w, &v->mounts, err);
+	if (rc == 0 && v->mounts > 0 && !v->changes)
+		rc = write_action(j, err);
+	return rc;
 }
 
 static void resume_committed(struct control_job *j)
 {
-	const struct watch_verb *v = j->state;
+	struct watch_verb *v = j->state;
 	struct desk *d = j->host;
 	const struct conf_watch *conf = conf_watch_find(d->conf, j->request->watch);
 	bool by_conf = conf && conf->paused;
 
 	sender_set_paused(d->sender, j->request->watch, by_conf);
+	if (v->mounts > 0) {
+		log_info("watch %s: %s says that its directories are meant as they are now",
+			j->request->watch, j->request->user);
+		rescan_one(d, (size_t)desk_find(d, j->request->watch), v);
+	}
 	if (v->changes)
 		log_info("watch %s is resumed by %s", j->request->watch, j->request->user);
 	if (by_conf)
 		say(j, 1, "watch %.60s has `paused = yes` in the configuration", j->request->watch);
 	else
-		say(j, 0, v->changes ? "watch %.60s goes on" : "watch %.60s is not paused",
+		say(j, 0, v->changes || v->mounts > 0 ? "watch %.60s goes on" : "watch %.60s is not paused",
 			j->request->watch);
 }
 
