@@ -233,13 +233,15 @@ def measure_memory(bench, results):
     for kind in kinds(bench, Brickwatch, Floor, Watchdog):
         ours = issubclass(kind, Brickwatch)
         with running(bench, kind, bench.files, "down" if ours else "hold", warm=False) as (side, place):
-            for count in (0, bench.files // 10, bench.files):
+            # One more than a round number: a sniffer makes way for a fresh one after a number of files, and the next
+            # file starts it.
+            for count in (0, bench.files // 10 + 1, bench.files + 1):
                 place.write_all(count - place.written_n)
                 if ours:
                     wait_for(lambda n=count: side.waiting() >= n, f"{count} files to wait", max(60, count / 500), 0.1)
                 wait_idle(side, 60)
                 for part, (private, resident) in memory_by_part(side).items():
-                    step = {0: "none", bench.files: "all"}.get(count, "some")
+                    step = {0: "none", bench.files + 1: "all"}.get(count, "some")
                     results.add(f"memory_{part}_{step}", kind.name, private / MIB)
                     results.add(f"resident_{part}_{step}", kind.name, resident / MIB)
                     say(f"{kind.label}, {count:,} waiting: {part} {private / MIB:.1f} MiB private, "
