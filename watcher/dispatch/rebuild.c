@@ -20,6 +20,7 @@
 #include "base/log.h"
 #include "base/logfiles.h"
 #include "base/mem.h"
+#include "base/text.h"
 #include "dispatch/adopt.h"
 #include "dispatch/ledger.h"
 
@@ -28,6 +29,7 @@
 #define FOLDER "rebuild"
 #define LINE_BYTES (1024 * 1024)
 #define LINES_A_COMMIT 4096
+#define EVENT_LINE_BEGIN "{\"time\":\"" /* of every event: brickwatch-events(5) */
 
 static const char *const suffixes[] = {"", "-wal", "-shm"};
 
@@ -120,6 +122,14 @@ static int take_line(struct rebuild *r, const struct buf *line, const char *path
 	return rc;
 }
 
+/* Only a regular file counts: evlog takes no other, and opening a pipe would wait for its writer. */
+static bool is_regular(const char *path)
+{
+	struct stat st;
+
+	return lstat(path, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > 0;
+}
+
 /* A file that cannot be read to its end costs the rest of it: what it would have told is held. */
 static int take_file(struct rebuild *r, const char *path, struct err *err)
 {
@@ -149,7 +159,8 @@ static int take_log(struct rebuild *r, struct err *err)
 	if (logfiles_list(r->conf->events.file, &files, &none) < 0)
 		return 0; /* there is only a ledger that was set aside */
 	for (size_t i = 0; rc == 0 && i < files.n; i++)
-		rc = take_file(r, files.paths[i], err);
+		if (is_regular(files.paths[i]))
+			rc = take_file(r, files.paths[i], err);
 	logfiles_done(&files);
 	return rc;
 }
@@ -234,14 +245,43 @@ static int rebuild(const struct conf *conf, const char *ledger, bool power, stru
 	return rc;
 }
 
+/* Does a line of ours stand in it? */
+static bool has_event(const char *path)
+{
+	CLEANUP_BUF struct buf line = BUF_INIT(LINE_BYTES);
+	struct gzip_reader *reader = gzip_reader_open(path, NULL);
+	bool torn = false, is_event = false;
+	int found = reader ? 1 : -EIO;
+
+	while (!is_event && (found > 0 || found == -EFBIG)) {
+		found = gzip_reader_line(reader, &line, &torn, NULL);
+		is_event = found > 0 && text_starts_with(buf_str(&line), EVENT_LINE_BEGIN);
+	}
+	gzip_reader_close(reader);
+	return is_event;
+}
+
+/* A rotated file tells by its name whose it is; under the name of the log there may be anything. */
+static bool is_event_log_there(const struct conf *conf)
+{
+	const char *file = conf->events.file;
+	struct logfiles files = {.n = 0};
+	struct err none = ERR_INIT;
+	bool found = false;
+
+	if (logfiles_list(file, &files, &none) < 0)
+		return false;
+	for (size_t i = 0; !found && i < files.n; i++)
+		found = is_regular(files.paths[i]) && (strcmp(files.paths[i], file) != 0 || has_event(file));
+	logfiles_done(&files);
+	return found;
+}
+
 int rebuild_if_lost(const struct conf *conf, bool power, struct err *err)
 {
 	CLEANUP_FREE char *ledger = fs_join(conf->service.state_directory, LEDGER_FILE);
-	struct logfiles files = {.n = 0};
-	struct err none = ERR_INIT;
 	size_t aside = 0;
 	struct stat st;
-	bool is_log;
 	int rc;
 
 	if (lstat(ledger, &st) == 0 && (st.st_size > 0 || !S_ISREG(st.st_mode)))
@@ -249,7 +289,5 @@ int rebuild_if_lost(const struct conf *conf, bool power, struct err *err)
 	rc = count_aside(conf->service.state_directory, &aside, err);
 	if (rc < 0)
 		return rc;
-	is_log = logfiles_list(conf->events.file, &files, &none) == 0;
-	logfiles_done(&files);
-	return is_log || aside > 0 ? rebuild(conf, ledger, power, err) : 0;
+	return aside > 0 || is_event_log_there(conf) ? rebuild(conf, ledger, power, err) : 0;
 }
