@@ -19,6 +19,7 @@ struct version {
 	int64_t mtime_ns;
 	uint64_t ino;		     /* 0: unknown or not stable */
 	char ends[VERSION_ENDS_HEX]; /* hex SHA-256 over the first and last 64 KiB; "" when not taken */
+	int64_t birth_ns; /* of the inode: its number is given to another file at once; 0: unknown */
 };
 
 enum version_found {
@@ -29,11 +30,15 @@ enum version_found {
 enum version_relation {
 	VERSION_SAME,	    /* nothing new */
 	VERSION_NEW,	    /* another version */
-	VERSION_GENERATION, /* an event showed equal size and time, and another inode: next generation */
+	VERSION_GENERATION, /* an event showed equal size and time, and another inode or other ends: next
+			       generation */
 	VERSION_ENDS, /* a listing showed equal size and another mtime: the ends of `now` must be read to
 			 decide */
 	VERSION_HOLD, /* the same question, but the known row has no digest: hold */
 };
+
+/* Are these certainly two files? Numbers and times of birth say so only where inodes are stable. */
+bool version_other_inode(const struct version *a, const struct version *b);
 
 /* known: the newest row of that key; now: what was found. mode: `version` of the watch. With VERSION_ENDS the
  * caller reads the ends, fills now->ends and asks again. */

@@ -149,6 +149,7 @@ struct wire_file {
 	const char *detail;		     /* REJECTED: in words; else "" */
 	int64_t dead_letter; /* REJECTED: 1: it cannot be sent or judged (start.failed), 0: file.rejected */
 	const char *rules_hash;
+	int64_t birth_ns; /* of the inode; 0 unknown */
 };
 
 struct wire_waiting {

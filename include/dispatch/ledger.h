@@ -143,7 +143,7 @@ struct ledger_new {
 /* -EEXIST: the token is taken. */
 int ledger_insert(struct ledger *l, const struct ledger_new *v, int64_t *ret_id, struct err *err) MUST_CHECK;
 /* A version found again under another mtime or inode, by a listing. */
-int ledger_set_seen(struct ledger *l, int64_t id, int64_t mtime_ns, uint64_t ino, struct err *err) MUST_CHECK;
+int ledger_set_seen(struct ledger *l, int64_t id, const struct version *as, struct err *err) MUST_CHECK;
 /* Another state for a row. Vanished and superseded ones get LEDGER_RULES_LOOK instead of rules_hash. */
 int ledger_set_state(struct ledger *l, int64_t id, enum ledger_state state, const char *reason,
 	const char *detail, const char *rules_hash, int64_t now_us, struct err *err) MUST_CHECK;

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import sqlite3
 import subprocess
 
@@ -265,3 +266,25 @@ def test_unpacked_over_inodes_of_others(service):
         s.wait_run(path)
     s.barrier()
     s.check_runs({path: 1 for path in [*news, *(s.drop / f"old-{n}.csv" for n in range(20))]})
+
+
+def test_a_template_copied_again_and_again(service):
+    """The job removes its file; the next copy (cp -p) has the same contents, size and time, and often the same inode
+    number. It is a file of its own, under another name or the same."""
+    s = service(**SETTLE).start()
+    template = s.outside / "template.csv"
+    put(template, text("template"))
+    os.utime(template, (10**9, 10**9))
+    numbers = []
+    for name in ("a.csv", "b.csv", "c.csv", "d.csv"):
+        shutil.copy2(template, s.drop / name)
+        numbers.append(os.stat(s.drop / name).st_ino)
+        s.wait_run(s.drop / name)
+        os.unlink(s.drop / name)
+    for count in (1, 2, 3):
+        shutil.copy2(template, s.drop / "same.csv")
+        numbers.append(os.stat(s.drop / "same.csv").st_ino)
+        s.wait_run(s.drop / "same.csv", count)
+        os.unlink(s.drop / "same.csv")
+    assert len(set(numbers)) < len(numbers), "no inode number was given again: this shows nothing"
+    s.check_runs({s.drop / name: 1 for name in ("a.csv", "b.csv", "c.csv", "d.csv")} | {s.drop / "same.csv": 3})

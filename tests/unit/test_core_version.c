@@ -31,44 +31,56 @@ static const struct row {
 	enum version_relation want;
 } rows[] = {
 	/* nothing differs */
-	{{10, T1, 7, A}, {10, T1, 7, A}, EVENT, FULL, true, VERSION_SAME},
-	{{10, T1, 7, A}, {10, T1, 7, ""}, LISTING, FULL, true, VERSION_SAME},
-	{{10, T1, 7, ""}, {10, T1, 7, ""}, LISTING, FULL, true, VERSION_SAME},
+	{{10, T1, 7, A, 0}, {10, T1, 7, A, 0}, EVENT, FULL, true, VERSION_SAME},
+	{{10, T1, 7, A, 0}, {10, T1, 7, "", 0}, LISTING, FULL, true, VERSION_SAME},
+	{{10, T1, 7, "", 0}, {10, T1, 7, "", 0}, LISTING, FULL, true, VERSION_SAME},
 	/* the size differs */
-	{{10, T1, 7, A}, {11, T1, 7, A}, EVENT, FULL, true, VERSION_NEW},
-	{{10, T1, 7, A}, {11, T1, 7, A}, LISTING, FULL, true, VERSION_NEW},
-	{{10, T1, 7, A}, {11, T2, 7, A}, LISTING, FULL, true, VERSION_NEW},
-	{{10, T1, 7, ""}, {0, T1, 7, ""}, LISTING, FULL, false, VERSION_NEW},
+	{{10, T1, 7, A, 0}, {11, T1, 7, A, 0}, EVENT, FULL, true, VERSION_NEW},
+	{{10, T1, 7, A, 0}, {11, T1, 7, A, 0}, LISTING, FULL, true, VERSION_NEW},
+	{{10, T1, 7, A, 0}, {11, T2, 7, A, 0}, LISTING, FULL, true, VERSION_NEW},
+	{{10, T1, 7, "", 0}, {0, T1, 7, "", 0}, LISTING, FULL, false, VERSION_NEW},
 	/* the time differs: an event decides by itself, whatever the ends say */
-	{{10, T1, 7, A}, {10, T2, 7, A}, EVENT, FULL, true, VERSION_NEW},
-	{{10, T1, 7, ""}, {10, T2, 7, ""}, EVENT, FULL, true, VERSION_NEW},
-	{{10, T2, 7, A}, {10, T1, 7, A}, EVENT, FULL, true, VERSION_NEW}, /* backwards too: cp -p */
+	{{10, T1, 7, A, 0}, {10, T2, 7, A, 0}, EVENT, FULL, true, VERSION_NEW},
+	{{10, T1, 7, "", 0}, {10, T2, 7, "", 0}, EVENT, FULL, true, VERSION_NEW},
+	{{10, T2, 7, A, 0}, {10, T1, 7, A, 0}, EVENT, FULL, true, VERSION_NEW}, /* backwards too: cp -p */
 	/* the time differs in a listing: the ends decide, then a person */
-	{{10, T1, 7, A}, {10, T2, 7, A}, LISTING, FULL, true, VERSION_SAME},
-	{{10, T1, 7, A}, {10, T2, 7, B}, LISTING, FULL, true, VERSION_NEW},
-	{{10, T1, 7, A}, {10, T2, 7, ""}, LISTING, FULL, true, VERSION_ENDS},
-	{{10, T1, 7, ""}, {10, T2, 7, A}, LISTING, FULL, true, VERSION_HOLD},
-	{{10, T1, 7, ""}, {10, T2, 7, ""}, LISTING, FULL, true, VERSION_HOLD},
+	{{10, T1, 7, A, 0}, {10, T2, 7, A, 0}, LISTING, FULL, true, VERSION_SAME},
+	{{10, T1, 7, A, 0}, {10, T2, 7, B, 0}, LISTING, FULL, true, VERSION_NEW},
+	{{10, T1, 7, A, 0}, {10, T2, 7, "", 0}, LISTING, FULL, true, VERSION_ENDS},
+	{{10, T1, 7, "", 0}, {10, T2, 7, A, 0}, LISTING, FULL, true, VERSION_HOLD},
+	{{10, T1, 7, "", 0}, {10, T2, 7, "", 0}, LISTING, FULL, true, VERSION_HOLD},
 	/* only the inode differs: the next generation, if an event says so and inodes mean something */
-	{{10, T1, 7, A}, {10, T1, 8, A}, EVENT, FULL, true, VERSION_GENERATION},
-	{{10, T1, 7, A}, {10, T1, 8, A}, EVENT, FULL, false, VERSION_SAME},
-	{{10, T1, 0, A}, {10, T1, 8, A}, EVENT, FULL, true, VERSION_SAME},
-	{{10, T1, 7, A}, {10, T1, 0, A}, EVENT, FULL, true, VERSION_SAME},
-	{{10, T1, 7, A}, {10, T1, 8, A}, LISTING, FULL, true, VERSION_SAME},
+	{{10, T1, 7, A, 0}, {10, T1, 8, A, 0}, EVENT, FULL, true, VERSION_GENERATION},
+	{{10, T1, 7, A, 0}, {10, T1, 8, A, 0}, EVENT, FULL, false, VERSION_SAME},
+	{{10, T1, 0, A, 0}, {10, T1, 8, A, 0}, EVENT, FULL, true, VERSION_SAME},
+	{{10, T1, 7, A, 0}, {10, T1, 0, A, 0}, EVENT, FULL, true, VERSION_SAME},
+	{{10, T1, 7, A, 0}, {10, T1, 8, A, 0}, LISTING, FULL, true, VERSION_SAME},
+	/* a number that was given to another file, which only the time of birth shows */
+	{{10, T1, 7, A, 1}, {10, T1, 7, A, 2}, EVENT, FULL, true, VERSION_GENERATION},
+	{{10, T1, 7, A, 1}, {10, T1, 7, A, 2}, EVENT, FULL, false, VERSION_SAME},
+	{{10, T1, 7, A, 1}, {10, T1, 7, A, 0}, EVENT, FULL, true, VERSION_SAME},
+	{{10, T1, 7, A, 0}, {10, T1, 7, A, 2}, EVENT, FULL, true, VERSION_SAME},
+	{{10, T1, 0, A, 1}, {10, T1, 7, A, 2}, EVENT, FULL, true, VERSION_SAME},
+	{{10, T1, 7, A, 1}, {10, T1, 7, A, 2}, LISTING, FULL, true, VERSION_SAME},
+	/* written anew in place, and its time set back */
+	{{10, T1, 7, A, 0}, {10, T1, 7, B, 0}, EVENT, FULL, true, VERSION_GENERATION},
+	{{10, T1, 7, A, 0}, {10, T1, 7, B, 0}, EVENT, FULL, false, VERSION_GENERATION},
+	{{10, T1, 7, A, 0}, {10, T1, 7, "", 0}, EVENT, FULL, true, VERSION_SAME},
 	/* the inode is never part of the version otherwise */
-	{{10, T1, 7, A}, {10, T2, 8, A}, LISTING, FULL, true, VERSION_SAME},
-	{{10, T1, 7, A}, {10, T2, 8, A}, EVENT, FULL, true, VERSION_NEW},
+	{{10, T1, 7, A, 0}, {10, T2, 8, A, 0}, LISTING, FULL, true, VERSION_SAME},
+	{{10, T1, 7, A, 0}, {10, T2, 8, A, 0}, EVENT, FULL, true, VERSION_NEW},
 	/* version = size */
-	{{10, T1, 7, A}, {10, T2, 8, B}, EVENT, SIZE, true, VERSION_SAME},
-	{{10, T1, 7, A}, {10, T2, 8, B}, LISTING, SIZE, true, VERSION_SAME},
-	{{10, T1, 7, ""}, {10, T2, 8, ""}, LISTING, SIZE, true, VERSION_SAME},
-	{{10, T1, 7, A}, {11, T1, 7, A}, EVENT, SIZE, true, VERSION_NEW},
-	{{10, T1, 7, A}, {11, T1, 7, A}, LISTING, SIZE, true, VERSION_NEW},
+	{{10, T1, 7, A, 0}, {10, T2, 8, B, 0}, EVENT, SIZE, true, VERSION_SAME},
+	{{10, T1, 7, A, 0}, {10, T2, 8, B, 0}, LISTING, SIZE, true, VERSION_SAME},
+	{{10, T1, 7, "", 0}, {10, T2, 8, "", 0}, LISTING, SIZE, true, VERSION_SAME},
+	{{10, T1, 7, A, 0}, {11, T1, 7, A, 0}, EVENT, SIZE, true, VERSION_NEW},
+	{{10, T1, 7, A, 0}, {11, T1, 7, A, 0}, LISTING, SIZE, true, VERSION_NEW},
 	/* version = name */
-	{{10, T1, 7, A}, {11, T2, 8, B}, EVENT, NAME, true, VERSION_SAME},
-	{{10, T1, 7, A}, {11, T2, 8, B}, LISTING, NAME, true, VERSION_SAME},
+	{{10, T1, 7, A, 0}, {11, T2, 8, B, 0}, EVENT, NAME, true, VERSION_SAME},
+	{{10, T1, 7, A, 0}, {11, T2, 8, B, 0}, LISTING, NAME, true, VERSION_SAME},
 	/* extremes */
-	{{INT64_MAX, INT64_MIN, UINT64_MAX, A}, {INT64_MAX, INT64_MAX, 1, A}, EVENT, FULL, true, VERSION_NEW},
+	{{INT64_MAX, INT64_MIN, UINT64_MAX, A, 0}, {INT64_MAX, INT64_MAX, 1, A, 0}, EVENT, FULL, true,
+		VERSION_NEW},
 };
 
 static void test_rows(void **state)
@@ -111,34 +123,34 @@ static void test_stories(void **state)
 	/* written, the mount sets the time late, the listing reads the ends, then really rewritten, then
 	 * listed */
 	static const struct step late_time[] = {
-		{{10, T1, 7, A}, EVENT, VERSION_NEW},
-		{{10, T2, 7, ""}, LISTING, VERSION_ENDS},
-		{{10, T2, 7, A}, LISTING, VERSION_SAME},
-		{{10, T2 + 5, 7, B}, EVENT, VERSION_NEW},
-		{{10, T2 + 5, 7, ""}, LISTING, VERSION_SAME},
+		{{10, T1, 7, A, 0}, EVENT, VERSION_NEW},
+		{{10, T2, 7, "", 0}, LISTING, VERSION_ENDS},
+		{{10, T2, 7, A, 0}, LISTING, VERSION_SAME},
+		{{10, T2 + 5, 7, B, 0}, EVENT, VERSION_NEW},
+		{{10, T2 + 5, 7, "", 0}, LISTING, VERSION_SAME},
 	};
 	/* replaced by a copy with the same time (cp -p and mv), listed, and back again */
 	static const struct step replaced[] = {
-		{{10, T1, 7, A}, EVENT, VERSION_NEW},
-		{{10, T1, 8, B}, EVENT, VERSION_GENERATION},
-		{{10, T1, 8, ""}, LISTING, VERSION_SAME},
-		{{10, T1, 7, A}, EVENT, VERSION_GENERATION},
+		{{10, T1, 7, A, 0}, EVENT, VERSION_NEW},
+		{{10, T1, 8, B, 0}, EVENT, VERSION_GENERATION},
+		{{10, T1, 8, "", 0}, LISTING, VERSION_SAME},
+		{{10, T1, 7, A, 0}, EVENT, VERSION_GENERATION},
 	};
 	/* a rewrite of which no event came, and its event late, behind the listing */
 	static const struct step late_event[] = {
-		{{10, T1, 7, A}, EVENT, VERSION_NEW},
-		{{10, T2, 7, ""}, LISTING, VERSION_ENDS},
-		{{10, T2, 7, B}, LISTING, VERSION_NEW},
-		{{10, T2, 7, B}, EVENT, VERSION_SAME},
+		{{10, T1, 7, A, 0}, EVENT, VERSION_NEW},
+		{{10, T2, 7, "", 0}, LISTING, VERSION_ENDS},
+		{{10, T2, 7, B, 0}, LISTING, VERSION_NEW},
+		{{10, T2, 7, B, 0}, EVENT, VERSION_SAME},
 	};
 	/* known from the baseline only: no digest; touched; then somebody writes it */
 	static const struct step baseline[] = {
-		{{10, T1, 7, ""}, LISTING, VERSION_NEW},
-		{{10, T1, 7, ""}, LISTING, VERSION_SAME},
-		{{10, T2, 7, ""}, LISTING, VERSION_HOLD},
-		{{10, T2, 7, A}, LISTING, VERSION_HOLD},
-		{{10, T2 + 1, 7, A}, EVENT, VERSION_NEW},
-		{{10, T2 + 9, 7, A}, LISTING, VERSION_SAME},
+		{{10, T1, 7, "", 0}, LISTING, VERSION_NEW},
+		{{10, T1, 7, "", 0}, LISTING, VERSION_SAME},
+		{{10, T2, 7, "", 0}, LISTING, VERSION_HOLD},
+		{{10, T2, 7, A, 0}, LISTING, VERSION_HOLD},
+		{{10, T2 + 1, 7, A, 0}, EVENT, VERSION_NEW},
+		{{10, T2 + 9, 7, A, 0}, LISTING, VERSION_SAME},
 	};
 
 	(void)state;

@@ -236,6 +236,7 @@ static void test_newest_row_of_a_key(void **state)
 	struct ledger_key other = key_in(l, "other", "/drop", "a");
 	struct ledger_known known;
 	struct ledger_glance glance;
+	const struct version seen = {.mtime_ns = 1234, .ino = 5, .birth_ns = 6};
 	int64_t first = insert(l, &v), second, run_id = 0;
 
 	(void)state;
@@ -266,12 +267,14 @@ static void test_newest_row_of_a_key(void **state)
 	assert_int_equal(ledger_last_run(l, &v.key, &run_id, NULL), 1);
 	assert_int_equal(run_id, 77);
 	/* what a listing saw since is compared with, what was accepted stays */
-	assert_int_equal(ledger_set_seen(l, second, 1234, 5, NULL), 0);
+	assert_int_equal(ledger_set_seen(l, second, &seen, NULL), 0);
 	assert_int_equal(ledger_newest(l, &v.key, &known, NULL), 1);
 	assert_int_equal(known.version.mtime_ns, 1234);
+	assert_int_equal(known.version.ino, 5);
+	assert_int_equal(known.version.birth_ns, 6);
 	assert_int_equal(ledger_glance(l, &v.key, &glance, NULL), 1);
 	assert_int_equal(glance.mtime_ns, 1234);
-	assert_int_equal(ledger_set_seen(l, 1000, 1, 1, NULL), -EBADMSG);
+	assert_int_equal(ledger_set_seen(l, 1000, &seen, NULL), -EBADMSG);
 	ledger_close(l);
 }
 
@@ -594,6 +597,7 @@ static void test_migrates_older_schema(void **state)
 		   "DROP INDEX version_certain;"
 		   "ALTER TABLE version DROP COLUMN verify_at; ALTER TABLE version DROP COLUMN unchecked;"
 		   "ALTER TABLE version DROP COLUMN skips; ALTER TABLE version DROP COLUMN missed;"
+		   "ALTER TABLE version DROP COLUMN birth_ns;"
 		   "ALTER TABLE version DROP COLUMN revived; ALTER TABLE version DROP COLUMN moved;"
 		   "PRAGMA user_version = 1");
 	l = NULL;

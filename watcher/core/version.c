@@ -11,12 +11,22 @@
 
 #include <string.h>
 
+bool version_other_inode(const struct version *a, const struct version *b)
+{
+	if (a->ino == 0 || b->ino == 0)
+		return false;
+	return a->ino != b->ino || (a->birth_ns != 0 && b->birth_ns != 0 && a->birth_ns != b->birth_ns);
+}
+
 static enum version_relation compare_by_event(
 	const struct version *known, const struct version *now, bool inodes_stable)
 {
 	if (known->mtime_ns != now->mtime_ns)
 		return VERSION_NEW;
-	if (inodes_stable && known->ino != 0 && now->ino != 0 && known->ino != now->ino)
+	if (inodes_stable && version_other_inode(known, now))
+		return VERSION_GENERATION;
+	/* written anew in place, and its time set back */
+	if (known->ends[0] != '\0' && now->ends[0] != '\0' && strcmp(known->ends, now->ends) != 0)
 		return VERSION_GENERATION;
 	return VERSION_SAME;
 }

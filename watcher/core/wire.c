@@ -75,7 +75,7 @@ static const struct wire_field fields_file[] = {TEXT(wire_file, root), TEXT(wire
 	TEXT(wire_file, ends), TEXT(wire_file, mime), I64(wire_file, groups), I64(wire_file, by_listing),
 	I64(wire_file, first_seen_us), I64(wire_file, completed_us), TEXT(wire_file, evidence),
 	TEXT(wire_file, rule), TEXT(wire_file, detail), I64(wire_file, dead_letter),
-	TEXT(wire_file, rules_hash), END};
+	TEXT(wire_file, rules_hash), I64(wire_file, birth_ns), END};
 static const struct wire_field fields_waiting[] = {TEXT(wire_waiting, root), TEXT(wire_waiting, relpath),
 	TEXT(wire_waiting, waiting_for), I64(wire_waiting, since_us), I64(wire_waiting, gone), END};
 static const struct wire_field fields_scanned[] = {I64(wire_scanned, pass), I64(wire_scanned, directories),

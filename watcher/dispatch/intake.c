@@ -216,8 +216,10 @@ static int open_file(struct intake *in, const struct intake_peer *peer, const st
 	f->watch = peer->watch;
 	f->wire = wire;
 	f->key = (struct ledger_key){.watch = peer->watch->name, .relpath = wire->relpath};
-	f->version =
-		(struct version){.size = wire->size, .mtime_ns = wire->mtime_ns, .ino = (uint64_t)wire->ino};
+	f->version = (struct version){.size = wire->size,
+		.mtime_ns = wire->mtime_ns,
+		.ino = (uint64_t)wire->ino,
+		.birth_ns = wire->birth_ns};
 	memcpy(f->version.ends, wire->ends, strlen(wire->ends) + 1);
 	f->path = fs_join(wire->root, wire->relpath);
 	if (strlen(f->path) >= WIRE_PATH_BYTES + strlen(wire->root))
@@ -610,7 +612,7 @@ static int take_same(struct intake *in, const struct intake_peer *peer, struct f
 		rc = 0;
 	}
 	if (f->known.version.mtime_ns != f->version.mtime_ns)
-		rc = ledger_set_seen(in->ledger, f->known.id, f->version.mtime_ns, f->version.ino, err);
+		rc = ledger_set_seen(in->ledger, f->known.id, &f->version, err);
 	if (rc < 0 || f->known.state != LEDGER_REJECTED ||
 		strcmp(f->known.rules_hash, f->wire->rules_hash) == 0)
 		return rc;
@@ -653,7 +655,7 @@ static int find_moved(struct intake *in, const struct intake_peer *peer, const s
 
 		if (rc < 0 && rc != -EBADMSG)
 			return rc;
-		if (rc > 0 && has_ends_of(&row, f)) {
+		if (rc > 0 && has_ends_of(&row, f) && !version_other_inode(&row.version, &f->version)) {
 			ret->moved_row = row.id;
 			ret->moved_root = mem_strdup(f->wire->root);
 			ret->moved_from = mem_strdup(row.relpath);

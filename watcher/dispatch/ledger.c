@@ -81,6 +81,7 @@ static const char *const schema_steps[] = {
 	"ALTER TABLE version ADD COLUMN skips INTEGER NOT NULL DEFAULT 0;"
 	"ALTER TABLE version ADD COLUMN missed INTEGER NOT NULL DEFAULT 0;"
 	"ALTER TABLE version ADD COLUMN revived INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE version ADD COLUMN birth_ns INTEGER NOT NULL DEFAULT 0;"
 	"ALTER TABLE version ADD COLUMN moved INTEGER NOT NULL DEFAULT 0;"
 	"CREATE INDEX version_ino ON version (ino, size);"
 	"CREATE INDEX version_verify ON version (verify_at) WHERE verify_at > 0;"
@@ -184,7 +185,7 @@ static const char *const query_sql[QUERIES] = {
 	[Q_GLANCE] = "SELECT id, size, seen_mtime_ns, rules_hash FROM version WHERE" KEY_IS,
 	[Q_NEWEST] =
 		"SELECT id, state, size, seen_mtime_ns, ino, ends, generation, rules_hash, reason, token IS "
-		"NOT NULL FROM version "
+		"NOT NULL, birth_ns FROM version "
 		"WHERE" KEY_IS "ORDER BY id DESC LIMIT 1",
 	[Q_LAST_RUN] =
 		"SELECT run_id FROM version WHERE" KEY_IS "AND run_id IS NOT NULL ORDER BY id DESC LIMIT 1",
@@ -207,12 +208,12 @@ static const char *const query_sql[QUERIES] = {
 		"owner, mime,"
 		" evidence, first_seen, completed, state, reason, detail, rules_hash, changed, token, "
 		"generation,"
-		" workspace, host, job_id, uri, request, previous_run_id, failures, revived)"
+		" workspace, host, job_id, uri, request, previous_run_id, failures, revived, birth_ns)"
 		" VALUES (max(?28, (SELECT ifnull(max(id), 0) + 1 FROM version)), ?1, ?2, ?3, ?4, ?5, ?5, "
 		"?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, "
 		"?17, ?18,"
-		" ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27)",
-	[Q_SEEN] = "UPDATE version SET seen_mtime_ns = ?2, ino = ?3 WHERE id = ?1",
+		" ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?29)",
+	[Q_SEEN] = "UPDATE version SET seen_mtime_ns = ?2, ino = ?3, birth_ns = ?4 WHERE id = ?1",
 	[Q_STATE] = "UPDATE version SET state = ?2, reason = ?3, detail = ?4, rules_hash = ?5, changed = ?6 "
 		    "WHERE id = ?1",
 	[Q_MOVE] = "UPDATE version SET watch = ?4 WHERE" KEY_IS,
@@ -221,7 +222,7 @@ static const char *const query_sql[QUERIES] = {
 		  " completed, state, token, generation, workspace, host, job_id, run_id, previous_run_id, "
 		  "sent,"
 		  " attempts, first_failed, last_failed, next_attempt, tried, retryings, failures,"
-		  " unchecked, skips, verify_at, principal, revived, reason"
+		  " unchecked, skips, verify_at, principal, revived, reason, birth_ns"
 		  " FROM version v JOIN root r ON r.id = v.root WHERE v.id = ?1",
 	[Q_REQUEST] = "SELECT request FROM version WHERE id = ?1 AND request IS NOT NULL",
 	[Q_LINES] = "SELECT watch, host, count(*) FROM version WHERE state = 'pending' GROUP BY watch, host",
@@ -965,6 +966,7 @@ int ledger_newest(struct ledger *l, const struct ledger_key *key, struct ledger_
 	get_text(&c, 7, k.rules_hash, sizeof(k.rules_hash));
 	get_text(&c, 8, k.reason, sizeof(k.reason));
 	k.has_token = get_i64(&c, 9, 0) != 0;
+	k.version.birth_ns = get_i64(&c, 10, INT64_MIN);
 	rc = finish(l, &c, err);
 	if (rc > 0)
 		*ret = k;
@@ -1036,6 +1038,7 @@ static void bind_new(struct ledger *l, sqlite3_stmt *s, const struct ledger_new 
 	bind_i64(l, s, 26, v->failures);
 	bind_i64(l, s, 27, v->revived);
 	bind_i64(l, s, 28, l->removed + 1);
+	bind_i64(l, s, 29, v->version.birth_ns);
 }
 
 int ledger_insert(struct ledger *l, const struct ledger_new *v, int64_t *ret_id, struct err *err)
@@ -1054,7 +1057,7 @@ int ledger_insert(struct ledger *l, const struct ledger_new *v, int64_t *ret_id,
 	return 0;
 }
 
-int ledger_set_seen(struct ledger *l, int64_t id, int64_t mtime_ns, uint64_t ino, struct err *err)
+int ledger_set_seen(struct ledger *l, int64_t id, const struct version *as, struct err *err)
 {
 	sqlite3_stmt *s;
 	int rc = begin(l, err);
@@ -1063,8 +1066,9 @@ int ledger_set_seen(struct ledger *l, int64_t id, int64_t mtime_ns, uint64_t ino
 		return rc;
 	s = use(l, Q_SEEN);
 	bind_i64(l, s, 1, id);
-	bind_i64(l, s, 2, mtime_ns);
-	bind_i64(l, s, 3, (int64_t)ino);
+	bind_i64(l, s, 2, as->mtime_ns);
+	bind_i64(l, s, 3, (int64_t)as->ino);
+	bind_i64(l, s, 4, as->birth_ns);
 	return change_one(l, s, err);
 }
 
@@ -1214,6 +1218,7 @@ static void get_row(struct columns *c, struct ledger_row *r)
 	r->principal = get_copy(c, 32, LEDGER_WORD_BYTES);
 	r->revived = get_i64(c, 33, 0);
 	get_text(c, 34, r->reason, sizeof(r->reason));
+	r->version.birth_ns = get_i64(c, 35, INT64_MIN);
 }
 
 int ledger_row(struct ledger *l, int64_t id, struct ledger_row *ret, struct err *err)

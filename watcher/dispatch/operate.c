@@ -319,7 +319,7 @@ static int insert_rerun(struct desk *d, const struct conf_watch *w, const struct
 
 	/* the file as it was last seen, so that it is not taken for another version */
 	if (rc == 0)
-		rc = ledger_set_seen(d->ledger, id, known->version.mtime_ns, known->version.ino, err);
+		rc = ledger_set_seen(d->ledger, id, &known->version, err);
 	return rc;
 }
 

@@ -63,6 +63,7 @@ static void explain_end(struct explain *x, const char *ends, int64_t size)
 		.size = size,
 		.mtime_ns = x->st.look.mtime_ns,
 		.ino = (int64_t)x->st.look.ino,
+		.birth_ns = x->st.inode.birth_ns,
 		.owner = x->st.owner,
 		.ends = ends,
 		.mime = x->type.mime,

@@ -149,6 +149,7 @@ static void judge_send(struct judge *j, const struct judge_report *r)
 		.size = j->st.look.size,
 		.mtime_ns = j->st.look.mtime_ns,
 		.ino = (int64_t)j->st.look.ino,
+		.birth_ns = j->st.inode.birth_ns,
 		.owner = j->st.owner,
 		.ends = r->ends,
 		.mime = r->typed ? r->type.mime : "",
