@@ -55,6 +55,9 @@ struct sender *sender_new(const struct sender_options *o, struct err *err);
 void sender_free(
 	struct sender *s); /* takes NULL; requests on their way are abandoned, their rows stay pending */
 
+/* A pending row was made for this watch in the transaction under way, which may mark it sent, too: so what
+ * goes out at once costs one commit. */
+void sender_look(struct sender *s, const char *watch);
 /* A pending row was committed for this watch. */
 void sender_accepted(struct sender *s, const char *watch);
 /* So many pending rows of this watch are not pending any more. */

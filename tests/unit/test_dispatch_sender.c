@@ -124,8 +124,8 @@ static struct conf_workspace *prod(struct bench *b)
 	return b->conf->workspaces[0];
 }
 
-/* A pending row of a watch; its body is "WATCH-NUMBER". Returns its id. */
-static int64_t add_row_at(struct bench *b, const char *watch, const char *host, bool with_request)
+/* A pending row of a watch, not committed; its body is "WATCH-NUMBER". Returns its id. */
+static int64_t insert_row_at(struct bench *b, const char *watch, const char *host, bool with_request)
 {
 	CLEANUP_FREE char *body = mem_printf("%s-%d", watch, ++b->rows);
 	CLEANUP_FREE char *root = mem_printf("/%s", watch);
@@ -157,6 +157,13 @@ static int64_t add_row_at(struct bench *b, const char *watch, const char *host, 
 	assert_int_equal(ledger_root(b->ledger, root, true, &v.key.root_id, NULL), 1);
 	if (ledger_insert(b->ledger, &v, &id, &err) < 0)
 		fail_msg("%s", err.text);
+	return id;
+}
+
+static int64_t add_row_at(struct bench *b, const char *watch, const char *host, bool with_request)
+{
+	int64_t id = insert_row_at(b, watch, host, with_request);
+
 	assert_int_equal(ledger_commit(b->ledger, NULL), 0);
 	if (b->sender)
 		sender_accepted(b->sender, watch);
@@ -1225,12 +1232,43 @@ static void test_no_credential(void **state)
 	assert_string_equal(err.text, "workspace prod: the token file can be read by others");
 }
 
+/* A row is marked sent in the transaction that makes it, and goes out after it; a transaction that is given
+ * up sends nothing. */
+static void test_one_commit(void **state)
+{
+	struct bench *b = *state;
+	int64_t id;
+
+	start(b, "");
+	round_of(b);
+	(void)insert_row_at(b, "a", "prod.example", true);
+	sender_look(b->sender, "a");
+	assert_int_equal(sender_apply(b->sender, NULL), 0);
+	ledger_rollback(b->ledger);
+	sender_undo(b->sender);
+	round_of(b);
+	assert_int_equal(fake_sent, 0);
+
+	id = insert_row_at(b, "a", "prod.example", true);
+	sender_look(b->sender, "a");
+	assert_int_equal(sender_apply(b->sender, NULL), 0);
+	assert_int_equal(ledger_commit(b->ledger, NULL), 0);
+	assert_int_equal(fake_sent, 0);
+	assert_true(is_sent(b, id));
+	sender_accepted(b->sender, "a");
+	sender_committed(b->sender);
+	assert_int_equal(fake_sent, 1);
+	round_of(b);
+	assert_int_equal(fake_sent, 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_starts_a_run, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_event_of_a_run, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_commit_comes_first, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_one_commit, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_oldest_first_and_in_turn, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_bounds, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_rate, set_up, tear_down),

@@ -729,6 +729,8 @@ static int apply_fact(struct dispatcher *d, struct fact *f, struct err *err)
 	CRASH_POINT("dispatcher-fact-taken");
 	if (rc > 0 && !f->fault)
 		f->fault = mem_strdup(err->text);
+	if (rc == 0 && f->result.accepted && d->sender)
+		sender_look(d->sender, f->watch->peer.watch->name);
 	if (rc == 0 && f->result.failed && d->sender && f->watch->peer.watch->on_failure == CONF_FAIL_PAUSE)
 		rc = sender_pause(d->sender, f->watch->peer.watch->name,
 			"a file became a dead letter before it was sent", err);

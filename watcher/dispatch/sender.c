@@ -1522,6 +1522,13 @@ void sender_free(struct sender *s)
 	free(s);
 }
 
+void sender_look(struct sender *s, const char *watch)
+{
+	for (size_t i = 0; i < s->lines_n; i++)
+		if (s->lines[i]->conf && strcmp(s->lines[i]->watch, watch) == 0)
+			s->lines[i]->look = true;
+}
+
 void sender_accepted(struct sender *s, const char *watch)
 {
 	for (size_t i = 0; i < s->lines_n; i++) {
