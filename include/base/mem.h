@@ -21,6 +21,8 @@ char *mem_strndup(const char *s, size_t n)
 void *mem_dup(const void *p, size_t n)
 	__attribute__((malloc, returns_nonnull)); /* n bytes + a NUL after them */
 char *mem_printf(const char *fmt, ...) __attribute__((format(printf, 1, 2), malloc, returns_nonnull));
+/* Gives what was freed back to the system, as far as the C library can. After a crowd, not after a file. */
+void mem_trim(void);
 
 static inline void mem_free_cleanup(void *p)
 {

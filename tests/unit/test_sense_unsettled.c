@@ -99,12 +99,35 @@ static void test_full(void **state)
 	tree_free(t);
 }
 
+/* A crowd comes and goes, and the table is as good as new. */
+static void test_crowds(void **state)
+{
+	struct unsettled *u = unsettled_new(test_dropped, NULL);
+	struct tree *t = tree_new();
+	struct tree_dir *d = tree_add_root(t, 0);
+	char name[16];
+
+	(void)state;
+	for (int round = 0; round < 3; round++) {
+		for (int i = 0; i < 5000; i++) {
+			(void)snprintf(name, sizeof(name), "f%d", i);
+			unsettled_schedule(u, unsettled_add(u, d, name));
+		}
+		for (struct unsettled_file *f; (f = unsettled_first(u));)
+			unsettled_drop(u, f);
+		assert_int_equal(unsettled_count(u), 0);
+	}
+	unsettled_free(u);
+	tree_free(t);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_order),
 		cmocka_unit_test(test_drop_directory),
 		cmocka_unit_test(test_full),
+		cmocka_unit_test(test_crowds),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -783,10 +783,8 @@ static int apply_moved(struct dispatcher *d, struct moved_item *item, struct err
 
 static int apply(struct dispatcher *d, struct err *err)
 {
-	int rc = 0;
+	int rc = ledger_begin(d->ledger, err); /* also for reading: each question alone would lock the file */
 
-	if (!list_is_empty(&d->facts))
-		rc = ledger_begin(d->ledger, err);
 	if (rc == 0 && d->outbox)
 		rc = outbox_apply(d->outbox, err);
 	if (rc == 0 && d->service_started)

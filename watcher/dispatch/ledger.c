@@ -818,10 +818,12 @@ const char *ledger_state_name(enum ledger_state state)
 int ledger_open(const char *directory, bool power, struct ledger **ret, struct err *err)
 {
 	CLEANUP_FREE char *path = fs_join(directory, LEDGER_FILE);
-	CLEANUP_FREE char *pragmas = mem_printf("PRAGMA journal_mode = WAL; PRAGMA synchronous = %s;"
-						"PRAGMA journal_size_limit = 16777216; PRAGMA temp_store = "
-						"MEMORY; PRAGMA cache_size = -4096;",
-		power ? "FULL" : "NORMAL");
+	CLEANUP_FREE char *pragmas =
+		mem_printf("PRAGMA journal_mode = WAL; PRAGMA synchronous = %s;"
+			   "PRAGMA journal_size_limit = 16777216; PRAGMA wal_autocheckpoint = "
+			   "4000; PRAGMA temp_store = "
+			   "MEMORY; PRAGMA cache_size = -4096;",
+			power ? "FULL" : "NORMAL");
 	int rc = create_file(path, err);
 
 	if (rc < 0)

@@ -10,10 +10,13 @@
 #include "base/mem.h"
 #include "core/wire.h"
 
+#define UNSETTLED_CROWD 1000 /* so many leave memory behind that is worth giving back */
+
 struct unsettled {
 	struct map *by_name;
 	struct unsettled_file **heap;
 	size_t heap_n, heap_cap;
+	size_t most; /* files at once, since it was empty last */
 	unsettled_drop_fn dropped;
 	void *arg;
 };
@@ -64,6 +67,8 @@ struct unsettled_file *unsettled_add(struct unsettled *u, struct tree_dir *dir, 
 	before = map_put(u->by_name, key.data, key.len, f);
 	BUG_ON(before);
 	dir->unsettled++;
+	if (map_count(u->by_name) > u->most)
+		u->most = map_count(u->by_name);
 	return f;
 }
 
@@ -146,6 +151,19 @@ static void unsettled_release(struct unsettled_file *f)
 	free(f);
 }
 
+/* The table is empty: what a burst took goes back to the system, so that a watcher is small between bursts.
+ */
+static void unsettled_rest(struct unsettled *u)
+{
+	if (map_count(u->by_name) > 0 || u->most < UNSETTLED_CROWD)
+		return;
+	free(u->heap);
+	u->heap = NULL;
+	u->heap_n = u->heap_cap = 0;
+	u->most = 0;
+	mem_trim();
+}
+
 void unsettled_drop(struct unsettled *u, struct unsettled_file *f)
 {
 	CLEANUP_BUF struct buf key = BUF_INIT(WIRE_PATH_BYTES);
@@ -156,6 +174,7 @@ void unsettled_drop(struct unsettled *u, struct unsettled_file *f)
 	(void)map_remove(u->by_name, key.data, key.len);
 	f->dir->unsettled--;
 	unsettled_release(f);
+	unsettled_rest(u);
 }
 
 struct unsettled_below {
