@@ -95,6 +95,8 @@ int control_apply(struct control *c, struct err *err) MUST_CHECK;
 void control_committed(struct control *c);
 void control_undo(struct control *c);
 
+/* What `done` will say. */
+void control_say(struct control_job *j, int64_t status, const char *fmt, ...) PRINTF_LIKE(3, 4);
 /* A job that had nothing to say may have something now; it is asked in the next round. */
 void control_wake(struct control *c);
 

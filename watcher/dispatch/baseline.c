@@ -57,7 +57,7 @@ struct baseline *baseline_new(const struct conf *conf, struct ledger *ledger, st
 	b->conf = conf;
 	b->ledger = ledger;
 	b->behind = behind;
-	b->roots = mem_array(conf->watches_n + 1, sizeof(b->roots[0]));
+	b->roots = mem_array(conf->watches_n + 1, sizeof(struct root *));
 	for (size_t i = 0; i < conf->watches_n; i++)
 		b->roots[i] = mem_array(conf->watches[i]->directory.n + 1, sizeof(struct root));
 	return b;

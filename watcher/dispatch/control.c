@@ -10,6 +10,7 @@
 
 #include <inttypes.h>
 #include <pwd.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -92,14 +93,17 @@ static void request_clear(struct client *k)
 	k->has_command = k->refused = false;
 }
 
+#define PASSWD_LINE_BYTES 4096
+
 /* The name of a user as /etc/passwd has it; name services may ask a network. */
 static void describe_user(uid_t uid, char *out, size_t room)
 {
 	FILE *file = fopen("/etc/passwd", "re");
-	const struct passwd *entry;
+	struct passwd *entry, storage;
+	char text[PASSWD_LINE_BYTES];
 
 	(void)snprintf(out, room, "%" PRIu64, (uint64_t)uid);
-	while (file && (entry = fgetpwent(file))) {
+	while (file && fgetpwent_r(file, &storage, text, sizeof(text), &entry) == 0) {
 		if (entry->pw_uid != uid || !entry->pw_name[0])
 			continue;
 		(void)snprintf(out, room, "%s", entry->pw_name);
@@ -497,7 +501,9 @@ static void on_listen(struct loop_io *io, uint32_t events, void *arg)
 
 	(void)events;
 	for (int i = 0; i < BACKLOG; i++) {
-		int fd = accept4(c->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+		struct sockaddr_un from;
+		socklen_t len = sizeof(from);
+		int fd = accept4(c->fd, (struct sockaddr *)&from, &len, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
 		if (fd >= 0 && c->clients_n < CONTROL_CLIENTS_MAX) {
 			client_new(c, fd);
@@ -587,6 +593,16 @@ void control_undo(struct control *c)
 {
 	LIST_FOREACH (it, &c->clients)
 		LIST_OF(it, struct client, in)->applied = false;
+}
+
+void control_say(struct control_job *j, int64_t status, const char *fmt, ...)
+{
+	va_list ap;
+
+	j->status = status;
+	va_start(ap, fmt);
+	(void)vsnprintf(j->text, sizeof(j->text), fmt, ap);
+	va_end(ap);
 }
 
 void control_wake(struct control *c)

@@ -1214,6 +1214,7 @@ static void replace_watches(struct dispatcher *d, struct conf *next)
 	struct watch_state *watches = mem_array(next->watches_n + 1, sizeof(watches[0]));
 	struct conf *old = d->conf;
 
+	BUG_ON(!d->watches);
 	for (size_t i = 0; i < next->watches_n; i++) {
 		const struct conf_watch *conf = next->watches[i];
 		struct watch_state *from = find_watch(d, conf->name);

@@ -12,7 +12,6 @@
 #include "dispatch/operate.h"
 
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -81,17 +80,6 @@ static bool takes_state(enum kind kind, enum ledger_state state)
 		return state == LEDGER_STARTED || state == LEDGER_FAILED;
 	}
 	return false;
-}
-
-static void say(struct control_job *j, int64_t status, const char *fmt, ...) PRINTF_LIKE(3, 4);
-static void say(struct control_job *j, int64_t status, const char *fmt, ...)
-{
-	va_list ap;
-
-	j->status = status;
-	va_start(ap, fmt);
-	(void)vsnprintf(j->text, sizeof(j->text), fmt, ap);
-	va_end(ap);
 }
 
 /* ---- beginning ---- */
@@ -219,7 +207,8 @@ static int requeue_renewed(
 		rc = ledger_row(d->ledger, row->id, &now, err);
 	if (rc <= 0)
 		return rc;
-	add_freed(o, now.watch, now.host);
+	if (now.host)
+		add_freed(o, row->watch, now.host);
 	ledger_row_done(&now);
 	o->then.changed++;
 	return 0;
@@ -522,7 +511,7 @@ static void conclude(struct operate *o, struct control_job *j)
 				: "never judged, and the watch is not configured any more");
 	if (any)
 		log_info("%s: %s by %s", j->request->verb, buf_str(&b), j->request->user);
-	say(j, p->left > 0 ? 1 : 0, "%s", buf_str(&b));
+	control_say(j, p->left > 0 ? 1 : 0, "%s", buf_str(&b));
 }
 
 static void operate_committed(struct control_job *j)
@@ -629,7 +618,7 @@ static int next_asked(struct control_job *j, struct buf *json, struct err *err)
 		rc = selection_page(&r->at, d->ledger, r->ids, REPORT_PAGE, &r->n, &operand_over, err);
 		return rc < 0 ? rc : -EINPROGRESS;
 	}
-	say(j, 1,
+	control_say(j, 1,
 		"%" PRId64 " file%s would be run again, %" PRId64
 		" of them with an unknown outcome; nothing was done, say --yes to do it",
 		o->now.changed, plural(o->now.changed), o->now.unknown);

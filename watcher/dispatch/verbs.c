@@ -4,7 +4,6 @@
 #include "dispatch/verbs.h"
 
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,17 +15,6 @@
 #include "dispatch/operate.h"
 #include "dispatch/report.h"
 #include "dispatch/takeover.h"
-
-static void say(struct control_job *j, int64_t status, const char *fmt, ...) PRINTF_LIKE(3, 4);
-static void say(struct control_job *j, int64_t status, const char *fmt, ...)
-{
-	va_list ap;
-
-	j->status = status;
-	va_start(ap, fmt);
-	(void)vsnprintf(j->text, sizeof(j->text), fmt, ap);
-	va_end(ap);
-}
 
 /* ---- rescan, pause, resume: one watch (rescan: or all) ---- */
 
@@ -89,12 +77,12 @@ static void rescan_committed(struct control_job *j)
 		if (!j->request->watch[0] || strcmp(d->conf->watches[i]->name, j->request->watch) == 0)
 			rescan_one(d, i, v);
 	if (v->absent > 0)
-		say(j, 1,
+		control_say(j, 1,
 			"%" PRId64 " of %" PRId64
 			" watches cannot be asked, their watchers do not run now (they list when they start)",
 			v->absent, v->absent + v->asked);
 	else
-		say(j, 0, "listing %" PRId64 " watch%s", v->asked, v->asked == 1 ? "" : "es");
+		control_say(j, 0, "listing %" PRId64 " watch%s", v->asked, v->asked == 1 ? "" : "es");
 }
 
 static const struct control_verb verb_rescan = {
@@ -141,7 +129,7 @@ static void pause_committed(struct control_job *j)
 	if (v->changes)
 		log_info("watch %s is paused by %s: its files are accepted and wait", j->request->watch,
 			j->request->user);
-	say(j, 0,
+	control_say(j, 0,
 		v->changes ? "watch %.60s is paused: its files are accepted and wait until `resume`"
 			   : "watch %.60s is paused already",
 		j->request->watch);
@@ -178,9 +166,10 @@ static void resume_committed(struct control_job *j)
 	if (v->changes)
 		log_info("watch %s is resumed by %s", j->request->watch, j->request->user);
 	if (by_conf)
-		say(j, 1, "watch %.60s has `paused = yes` in the configuration", j->request->watch);
+		control_say(j, 1, "watch %.60s has `paused = yes` in the configuration", j->request->watch);
 	else
-		say(j, 0, v->changes || v->mounts > 0 ? "watch %.60s goes on" : "watch %.60s is not paused",
+		control_say(j, 0,
+			v->changes || v->mounts > 0 ? "watch %.60s goes on" : "watch %.60s is not paused",
 			j->request->watch);
 }
 
@@ -258,7 +247,7 @@ static void explain_on_answer(struct control_job *j, size_t watch, const struct 
 	(void)watch;
 	if (!m) {
 		x->over = true;
-		say(j, 1, "the watcher has ended and is started again; ask again");
+		control_say(j, 1, "the watcher has ended and is started again; ask again");
 		return;
 	}
 	json_begin_object(&w, NULL);
@@ -281,9 +270,9 @@ static void explain_give_up(struct control_job *j, size_t watch)
 	struct desk *d = j->host;
 
 	if (desk_describe_stall(d->watch(d, watch), &stall) > 0)
-		say(j, 1, "the watch is stalled in %.800s", buf_str(&stall));
+		control_say(j, 1, "the watch is stalled in %.800s", buf_str(&stall));
 	else
-		say(j, 1, "the watch is busy and has not answered in 5 s");
+		control_say(j, 1, "the watch is busy and has not answered in 5 s");
 }
 
 static int explain_next(struct control_job *j, struct buf *json, struct err *err)
@@ -364,9 +353,10 @@ static void reload_take(struct control_job *j)
 	r->over = true;
 	r->text = mem_strdup(d->reload_text);
 	if (d->reload_status == 0)
-		say(j, 0, "reloaded: %zu watch%s", d->conf->watches_n, d->conf->watches_n == 1 ? "" : "es");
+		control_say(j, 0, "reloaded: %zu watch%s", d->conf->watches_n,
+			d->conf->watches_n == 1 ? "" : "es");
 	else
-		say(j, d->reload_status, "the new configuration is refused; the running one stays");
+		control_say(j, d->reload_status, "the new configuration is refused; the running one stays");
 }
 
 static int reload_next(struct control_job *j, struct buf *json, struct err *err)
