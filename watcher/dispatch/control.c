@@ -99,7 +99,7 @@ static void request_clear(struct client *k)
 static void describe_user(uid_t uid, char *out, size_t room)
 {
 	FILE *file = fopen("/etc/passwd", "re");
-	struct passwd *entry, storage;
+	struct passwd *entry = NULL, storage = {.pw_name = NULL};
 	char text[PASSWD_LINE_BYTES];
 
 	(void)snprintf(out, room, "%" PRIu64, (uint64_t)uid);
