@@ -103,8 +103,10 @@ static void events_print(const struct json *j)
 {
 	static const struct {
 		const char *key, *before;
-	} shown[] = {{"path", ""}, {"run_id", "run "}, {"job_id", "job "}, {"reason", ""}, {"rule", "rule "},
-		{"error_code", ""}, {"message", ""}, {"detail", ""}, {"method", ""}, {"file_system", "on "}};
+	} shown[] = {{"verb", ""}, {"arguments", ""}, {"user", "by "}, {"path", ""}, {"run_id", "run "},
+		{"job_id", "job "}, {"reason", ""}, {"rule", "rule "}, {"error_code", ""}, {"message", ""},
+		{"detail", ""}, {"count", "files "}, {"waiting_for", "waiting for "}, {"method", ""},
+		{"file_system", "on "}};
 	CLEANUP_BUF struct buf b = BUF_INIT(EVENTS_LINE_BYTES);
 	const char *time = json_get_text(j, "time"), *type = json_get_text(j, "type"),
 		   *watch = json_get_text(j, "watch");

@@ -7,6 +7,14 @@
 #include <string.h>
 #include "base/clock.h"
 
+/* What a person can do about it. */
+static const char *history_way_out(enum ledger_state state)
+{
+	if (state == LEDGER_HELD)
+		return "; brickwatch release PATH lets it go";
+	return state == LEDGER_FAILED ? "; brickwatch retry PATH tries it again" : "";
+}
+
 static void history_describe(const struct ledger_row *row, const char *which, struct buf *text)
 {
 	char when[CLOCK_TEXT_BYTES];
@@ -16,8 +24,10 @@ static void history_describe(const struct ledger_row *row, const char *which, st
 		(void)buf_addf(text, ", run %" PRId64, row->run_id);
 	if (row->attempts > 0)
 		(void)buf_addf(text, ", %" PRId64 " attempt%s", row->attempts, row->attempts == 1 ? "" : "s");
-	(void)buf_addf(text, "; complete since %s; more: brickwatch events PATH",
-		clock_format_us(row->completed_us, 0, when));
+	if (row->reason[0])
+		(void)buf_addf(text, " (%s)", row->reason);
+	(void)buf_addf(text, "; complete since %s%s; more: brickwatch events PATH",
+		clock_format_us(row->completed_us, 0, when), history_way_out(row->state));
 }
 
 /* 1: found, 0: nothing, -errno */
