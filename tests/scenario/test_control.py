@@ -412,6 +412,10 @@ def test_pause_and_resume(service):
     assert "not paused" in s.verb("resume", "drop").out
     assert [(e["verb"], e["watch"], e["reason"]) for e in s.events("operator.action")] == [
         ("pause", "drop", "a freeze"), ("resume", "drop", None)]
+    told = [line.split(None, 2)[2] for line in s.verb("events", "--type", "operator.action").out.splitlines()]
+    me = s.events("operator.action")[0]["user"]
+    assert [line.split() for line in told] == [
+        ["drop", "pause", "drop", "by", me, "a", "freeze"], ["drop", "resume", "drop", "by", me]]
     assert s.verb("pause", "nothing").status == 2
     s.check_runs({path: 1, other: 1})
     s.stop()
