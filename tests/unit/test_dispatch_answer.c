@@ -178,8 +178,7 @@ static void run_states(void **state)
 		"{\"run_id\":5}",
 		"{\"run_id\":5,\"status\":\"TERMINATED\",\"state\":[]}",
 		"{\"run_id\":5,\"status\":{\"state\":null,\"termination_details\":\"x\"},\"state\":{}}",
-		"{\"run_id\":5,\"status\":{\"state\":\"lower case\"},\"state\":{\"life_cycle_state\":\"A "
-		"B\"}}",
+		"{\"run_id\":5,\"status\":{\"state\":\"low er\"},\"state\":{\"life_cycle_state\":\"A B\"}}",
 	};
 
 	(void)state;
