@@ -46,7 +46,7 @@ struct tiny_seen { /* shared with the child */
 struct tiny_request {
 	int fd;
 	int number; /* 1 is the first of this server */
-	const char *text;
+	const char *text; /* len bytes, what the client has sent behind it, a NUL */
 	size_t len;
 	struct tiny_seen *seen;
 };
@@ -150,7 +150,7 @@ static inline void tiny_one(struct tiny *t, struct tiny_connection *c, size_t le
 
 	enum tiny_next next = t->answer(&q);
 
-	memmove(c->text, c->text + len, c->len - len);
+	memmove(c->text, c->text + len, c->len - len + 1);
 	c->len -= len;
 	tiny_act(c, next);
 }
@@ -164,13 +164,14 @@ static inline void tiny_receive(struct tiny *t, struct tiny_connection *c)
 		c->text = realloc(c->text, c->cap);
 	}
 
-	ssize_t n = recv(c->fd, c->text + c->len, c->cap - c->len, 0);
+	ssize_t n = recv(c->fd, c->text + c->len, c->cap - c->len - 1, 0);
 
 	if (n <= 0) {
 		tiny_drop(c, false);
 		return;
 	}
 	c->len += (size_t)n;
+	c->text[c->len] = '\0'; /* what lies behind it is of another test */
 	while (c->fd >= 0 && !c->parked && (len = tiny_complete(c)) > 0)
 		tiny_one(t, c, len);
 }
