@@ -45,7 +45,7 @@ struct tiny_seen { /* shared with the child */
 
 struct tiny_request {
 	int fd;
-	int number; /* 1 is the first of this server */
+	int number;	  /* 1 is the first of this server */
 	const char *text; /* len bytes, what the client has sent behind it, a NUL */
 	size_t len;
 	struct tiny_seen *seen;
