@@ -16,18 +16,16 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/clock.h"
-#include "base/fs.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "core/start.h"
 #include "dispatch/desk.h"
+#include "dispatch/remake.h"
 #include "dispatch/renew.h"
 #include "dispatch/report.h"
 #include "dispatch/selection.h"
 
 #define ARGUMENTS_BYTES (128u * 1024)
-#define GENERATIONS_MAX 1000 /* token texts that are taken already */
 
 enum kind { RELEASE, RETRY, DROP, RERUN };
 
@@ -239,73 +237,16 @@ static int drop(struct operate *o, struct control_job *j, const struct ledger_ro
 	return rc;
 }
 
-/* The request anew, under the first generation behind this one whose token is free. 1, 0: it cannot be made,
- * -errno
- */
-static int expand(struct desk *d, const struct conf_watch *w, const struct ledger_row *row,
-	int64_t *generation, struct start *s, struct err *err)
-{
-	CLEANUP_FREE char *path = fs_join(row->root, row->relpath);
-	struct start_facts facts = {
-		.watch = w,
-		.path = path,
-		.relpath = row->relpath,
-		.size = row->version.size,
-		.mtime_ns = row->version.mtime_ns,
-		.mime = row->mime,
-		.generation = row->generation,
-		.now_us = clock_wall_us(),
-	};
-	struct ledger_owner owner;
-	struct err why = ERR_INIT;
-	const char *reason;
-
-	for (int i = 0; i < GENERATIONS_MAX; i++) {
-		int rc;
-
-		facts.generation++;
-		if (start_make(&facts, s, &reason, &why) < 0)
-			return 0;
-		rc = ledger_find_token(d->ledger, s->token, row->relpath, &owner, err);
-		if (rc < 0)
-			return rc;
-		*generation = facts.generation;
-		if (rc == 0)
-			return 1;
-	}
-	return 0;
-}
-
 static int insert_rerun(struct desk *d, const struct conf_watch *w, const struct ledger_row *row,
 	const struct ledger_known *known, int64_t root_id, int64_t generation, const struct start *s,
 	struct err *err)
 {
-	const struct ledger_new v = {
-		.key = {.watch = row->watch, .root_id = root_id, .relpath = row->relpath},
-		.version = row->version,
-		.owner = row->owner,
-		.mime = row->mime,
-		.evidence = "run again",
-		.first_seen_us = row->first_seen_us,
-		.completed_us = row->completed_us,
-		.state = LEDGER_PENDING,
-		.reason = "",
-		.detail = "",
-		.rules_hash = "",
-		.token = s->token,
-		.generation = generation,
-		.workspace = w->workspace->name,
-		.host = w->workspace->host_token,
-		.job_id = w->job_id,
-		.uri = buf_str(&s->uri),
-		.request = s->body.data,
-		.request_len = s->body.len,
-		.previous_run_id = row->run_id,
-		.now_us = clock_wall_us(),
-	};
+	struct ledger_new v = remake_row(w, row, s, root_id, generation, clock_wall_us());
 	int64_t id;
-	int rc = ledger_insert(d->ledger, &v, &id, err);
+	int rc;
 
+	v.evidence = "run again";
+	rc = ledger_insert(d->ledger, &v, &id, err);
 	/* the file as it was last seen, so that it is not taken for another version */
 	if (rc == 0)
 		rc = ledger_set_seen(d->ledger, id, &known->version, err);
@@ -350,20 +291,19 @@ static int rerun(struct operate *o, struct control_job *j, const struct ledger_r
 	const struct ledger_note *note, struct err *err)
 {
 	struct desk *d = j->host;
-	const struct conf_watch *w = conf_watch_find(d->conf, row->watch);
+	const struct conf_watch *w = remake_watch(d->conf, row);
 	struct ledger_known known;
 	struct start s;
-	int64_t root_id = 0, generation = 0;
-	int rc = w && w->workspace && w->job_id > 0 && note->has_request
-			 ? is_newest(d, row, &known, &root_id, err)
-			 : 0;
+	const char *reason;
+	int64_t root_id = 0, generation;
+	int rc = w && note->has_request ? is_newest(d, row, &known, &root_id, err) : 0;
 
 	if (rc <= 0) {
 		o->then.left += rc == 0;
 		return rc;
 	}
 	start_init(&s);
-	rc = expand(d, w, row, &generation, &s, err);
+	rc = remake_next(d->ledger, w, row, &s, &generation, &reason, err);
 	if (rc == 0)
 		o->then.left++;
 	if (rc > 0)

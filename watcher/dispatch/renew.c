@@ -7,11 +7,10 @@
 #include <inttypes.h>
 #include <string.h>
 #include "base/clock.h"
-#include "base/fs.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "core/request.h"
-#include "core/start.h"
+#include "dispatch/remake.h"
 
 #define META_CONFIGURATION "configuration" /* hash of the last one */
 #define RENEW_PAGE 256
@@ -38,26 +37,15 @@ static bool renew_is_equal(
 static int renew_row(const struct conf *conf, struct ledger *l, const struct ledger_row *row, struct start *s,
 	struct buf *body, struct err *err)
 {
-	const struct conf_watch *w = conf_watch_find(conf, row->watch);
-	CLEANUP_FREE char *path = fs_join(row->root, row->relpath);
-	struct start_facts facts = {
-		.watch = w,
-		.path = path,
-		.relpath = row->relpath,
-		.size = row->version.size,
-		.mtime_ns = row->version.mtime_ns,
-		.mime = row->mime,
-		.generation = row->generation,
-		.now_us = clock_wall_us(),
-	};
+	const struct conf_watch *w = remake_watch(conf, row);
 	struct ledger_renewal renewal;
 	struct err why = ERR_INIT;
 	const char *reason;
 	int rc;
 
-	if (!w || !w->workspace || w->job_id <= 0)
+	if (!w)
 		return 0;
-	if (start_make(&facts, s, &reason, &why) < 0 || renew_is_equal(l, row, s, body))
+	if (remake_same(w, row, s, &reason, &why) < 0 || renew_is_equal(l, row, s, body))
 		return 0; /* cannot be made by the new configuration: the old request stays */
 	rc = renew_is_free(l, row, s->token, err);
 	if (rc <= 0)
