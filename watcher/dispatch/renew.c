@@ -4,11 +4,9 @@
  */
 #include "dispatch/renew.h"
 
-#include <inttypes.h>
 #include <string.h>
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/mem.h"
 #include "core/request.h"
 #include "dispatch/remake.h"
 
