@@ -4,7 +4,7 @@ import common
 
 ONLY_IN = {
     "curl/curl.h": "watcher/dispatch/http.c",
-    "sqlite3.h": "watcher/dispatch/ledger.c",
+    "sqlite3.h": "watcher/dispatch/db.c",
     "magic.h": "watcher/sniff/magic.c",
     "ini.h": "watcher/keep/conffile.c",
     "cjson/cJSON.h": "watcher/base/json.c",
