@@ -649,8 +649,8 @@ static int take_over(struct dispatcher *d, struct err *err)
 	intake = intake_new(r->conf, d->ledger, d->behind, &d->scribe, d->as.dry);
 	intake_carry(intake, d->intake);
 	intake_free(d->intake);
-	d->intake = intake;
-	d->sender = NULL;
+	d->desk.intake = d->intake = intake;
+	d->desk.sender = d->sender = NULL; /* until fill_desk */
 	d->outbox = NULL;
 	watches_replace(&d->watches, r->conf);
 	conf_free(d->conf);
