@@ -2,8 +2,8 @@
  * auth: how we sign in to one workspace: reads the credential, keeps it, reads it again when it was refused.
  * There is a table of kinds; this version has one, `token`.
  *
- * A credential comes from a file, or from one that systemd hands to the service (`credential:NAME`), never
- * from the environment or the command line. A file that others can read is refused. See doc/credentials.md.
+ * A credential comes from a file or from systemd (dispatch/secretfile), never from the environment or the
+ * command line. See doc/credentials.md.
  */
 #ifndef DISPATCH_AUTH_H
 #define DISPATCH_AUTH_H
@@ -12,8 +12,6 @@
 #include "base/err.h"
 #include "base/secret.h"
 #include "core/conf.h"
-
-#define AUTH_TOKEN_BYTES (16u * 1024) /* longest token */
 
 struct auth;
 
