@@ -102,7 +102,7 @@ struct conf_workspace {
 	char *token_file; /* a path, or "credential:NAME" (all *_file alike) */
 	char *username, *password_file;
 	char *client_id, *client_secret_file;
-	char *azure_tenant_id;
+	char *azure_tenant_id, *azure_authority_host, *azure_metadata_host;
 	char *oidc_token_file;
 	char *profile, *config_file;
 	char *proxy, *proxy_username, *proxy_password_file, *proxy_ca_file, *no_proxy;
@@ -258,7 +258,7 @@ void conf_check(const struct conf *c, struct conf_mistakes *m);
 const struct conf_section *conf_section_find(const struct conf *c, const char *section);
 const struct conf_entry *conf_entry_find(const struct conf *c, const char *section, const char *key);
 /* Which kinds of credential keys were given: 1u << enum conf_auth for each (azure-managed-identity needs none
- * and is never found). */
+ * and is found by azure_metadata_host only). */
 unsigned conf_auth_found(const struct conf_workspace *ws);
 
 const struct conf_watch *conf_watch_find(const struct conf *c, const char *name);

@@ -18,5 +18,8 @@
 int conf_host_parse(const char *text, char **ret_host, char **ret_token, struct err *err) MUST_CHECK;
 /* Is this (the result above) a loopback address? */
 bool conf_host_is_loopback(const char *host);
+/* The server of Entra that signs in to the workspace at this host (the result above): by the cloud that its
+ * name shows. NULL: it shows none. Constant. */
+const char *conf_host_azure_authority(const char *host);
 
 #endif

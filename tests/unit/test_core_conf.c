@@ -225,6 +225,10 @@ static const struct value_row value_rows[] = {
 	{"workspace", "token_file", "credential:", NULL,
 		"token_file: credential:NAME needs the name of a systemd credential"},
 	{"workspace", "token_file", "credential:../x", NULL, "token_file: credential:NAME needs"},
+	{"workspace", "azure_authority_host", "HTTPS://Login.Example:443/", "https://login.example", NULL},
+	{"workspace", "azure_authority_host", "http://login.example", NULL,
+		"azure_authority_host: http:// would send the credential in clear"},
+	{"workspace", "azure_metadata_host", "http://127.0.0.1:40342", "http://127.0.0.1:40342", NULL},
 	{"workspace", "token_file", "credential:..", NULL, "token_file: credential:NAME needs"},
 	{"workspace", "token_file", "dapi0123456789", NULL,
 		"token_file: must be the absolute path of the file that holds the secret, or credential:NAME "
@@ -616,7 +620,7 @@ static void test_hosts(void **state)
 		{"https://10.0.0.1", "https://10.0.0.1", "10.0.0.1"},
 		{"adb-1.azuredatabricks.net", NULL,
 			"there is no scheme; write https://adb-1.azuredatabricks.net"},
-		{"ftp://x.example", NULL, "a workspace is reached by https:// only"},
+		{"ftp://x.example", NULL, "only https:// is spoken here"},
 		{"http://x.example", NULL, "http:// would send the credential in clear"},
 		{"http://127.evil.example", NULL, "http:// would send"},
 		{"http://localhost.example", NULL, "http:// would send"},
@@ -681,6 +685,32 @@ static void test_hosts(void **state)
 	}
 }
 
+static void test_clouds_of_azure(void **state)
+{
+	static const struct {
+		const char *host, *authority;
+	} rows[] = {
+		{"https://adb-1.7.azuredatabricks.net", "https://login.microsoftonline.com"},
+		{"https://adb-1.7.databricks.azure.us", "https://login.microsoftonline.us"},
+		{"https://adb-1.7.databricks.azure.cn:8443", "https://login.partner.microsoftonline.cn"},
+		{"https://azuredatabricks.net", NULL},
+		{"https://adb-1.7.azuredatabricks.net.example", NULL},
+		{"https://xazuredatabricks.net", NULL},
+		{"https://dbc-1.cloud.databricks.com", NULL},
+		{"http://127.0.0.1:80", NULL},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		const char *found = conf_host_azure_authority(rows[i].host);
+
+		if (rows[i].authority == NULL)
+			assert_null(found);
+		else
+			assert_string_equal(found, rows[i].authority);
+	}
+}
+
 static void test_host_label_lengths(void **state)
 {
 	char text[400] = "https://", *host = NULL, *token = NULL;
@@ -719,28 +749,46 @@ static const struct {
 	{WS "auth = token\n" W, ""},
 	{"[workspace]\nhost = https://x.example\nauth = token\n" W, "f:3: auth = token needs token_file"},
 	{WS "username = u\n" W,
-		"f:1: [workspace] has more than one kind of credential: token and basic; keep one\n"
-		"f:4: username is not available in this version"},
+		"f:1: [workspace] has more than one kind of credential: token and basic; keep one"},
 	{WS "client_id = u\nclient_secret_file = /s\n" W,
-		"f:1: [workspace] has more than one kind of credential: token and oauth-m2m; keep one\n"
-		"f:4: client_id is not available\nf:5: client_secret_file is not available"},
-	{WS "auth = token\nclient_id = u\n" W, "f:5: client_id is not available in this version\nf:5: "
-					       "client_id does not belong to auth = token"},
-	{WS "auth = basic\n" W, "f:3: token_file does not belong to auth = basic\nf:4: auth = basic is not "
-				"available in this version\n"
-				"f:4: auth = basic needs username\nf:4: auth = basic needs password_file"},
+		"f:1: [workspace] has more than one kind of credential: token and oauth-m2m; keep one"},
+	{WS "auth = token\nclient_id = u\n" W, "f:5: client_id does not belong to auth = token"},
+	{WS "auth = basic\n" W,
+		"f:3: token_file does not belong to auth = basic\n"
+		"f:4: auth = basic needs username\nf:4: auth = basic needs password_file\n"
+		"f:4: warning: Databricks took its last sign-in by user name and password on"},
+	{"[workspace]\nhost = https://x.example\nusername = a:b\npassword_file = /p\n" W,
+		"f:3: warning: Databricks took its last\nf:3: username cannot hold a colon"},
 	{"[workspace]\nhost = https://x.example\nclient_id = u\n" W,
-		"f:1: auth = oauth-m2m, as the keys given say, needs client_secret_file\nf:3: client_id is "
-		"not available"},
+		"f:1: auth = oauth-m2m, as the keys given say, needs client_secret_file"},
 	{"[workspace]\nhost = https://x.example\nazure_tenant_id = t\noidc_token_file = /t\n" W,
 		"f:1: [workspace] has more than one kind of credential: azure-client-secret and oidc; keep "
-		"one\n"
-		"f:3: azure_tenant_id is not\nf:4: oidc_token_file is not"},
-	{"[workspace]\nhost = https://x.example\nauth = azure-managed-identity\n" W,
-		"f:3: auth = azure-managed-identity is not available in this version"},
+		"one"},
+	{"[workspace]\nhost = https://x.example\nauth = azure-managed-identity\n" W, ""},
+	{"[workspace]\nhost = https://x.example\nazure_metadata_host = http://127.0.0.1:9\nclient_id = u\n" W,
+		""},
+	{"[workspace]\nhost = https://x.example\nazure_metadata_host = https://10.0.0.1\n" W,
+		"f:3: azure_metadata_host must be an address of this machine"},
+	{"[workspace]\nhost = https://x.example\nazure_metadata_host = http://169.254.169.254\n" W,
+		"f:3: azure_metadata_host: http:// would send the "
+		"credential"},
 	{"[workspace]\nhost = https://x.example\nprofile = p\n" W,
-		"f:1: auth = profile, as the keys given say, needs config_file\nf:3: profile is not "
-		"available"},
+		"f:1: auth = profile, as the keys given say, needs config_file"},
+	{"[workspace]\nhost = https://x.example\nprofile = p\nconfig_file = /c\n" W, ""},
+	{"[workspace]\nhost = https://x.example\noidc_token_file = /j\n" W, ""},
+	{"[workspace]\nhost = https://x.example\noidc_token_file = /j\nclient_id = u\n" W, ""},
+	{"[workspace]\nhost = https://x.azuredatabricks.net\nazure_tenant_id = t\nclient_id = u\n"
+	 "client_secret_file = /s\n" W,
+		""},
+	{"[workspace]\nhost = https://x.example\nazure_tenant_id = t\nclient_id = u\nclient_secret_file = "
+	 "/s\n" W,
+		"f:3: the name of the host does not show its cloud; azure_authority_host says"},
+	{"[workspace]\nhost = https://x.example\nazure_tenant_id = t\nclient_id = u\nclient_secret_file = "
+	 "/s\nazure_authority_host = https://login.example\n" W,
+		""},
+	{"[workspace]\nhost = https://x.azuredatabricks.net\nazure_tenant_id = a/b\nclient_id = u\n"
+	 "client_secret_file = /s\n" W,
+		"f:3: azure_tenant_id is the id of a tenant or the name of its domain"},
 	{WS "connect_timeout = 2m\n" W, "f:4: request_timeout is shorter than connect_timeout"},
 	{WS "connect_timeout = 2m\nrequest_timeout = 90s\n" W,
 		"f:5: request_timeout is shorter than connect_timeout"},
@@ -1404,6 +1452,7 @@ int main(void)
 		cmocka_unit_test(test_settle_given_is_both),
 		cmocka_unit_test(test_resolve),
 		cmocka_unit_test(test_hosts),
+		cmocka_unit_test(test_clouds_of_azure),
 		cmocka_unit_test(test_host_label_lengths),
 		cmocka_unit_test(test_check),
 		cmocka_unit_test(test_schema_is_sound),

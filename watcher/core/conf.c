@@ -453,7 +453,7 @@ const struct conf_entry *conf_entry_find(const struct conf *c, const char *secti
 unsigned conf_auth_found(const struct conf_workspace *ws)
 {
 	unsigned found = 0;
-	bool other_client = ws->azure_tenant_id || ws->oidc_token_file;
+	bool other_client = ws->azure_tenant_id || ws->oidc_token_file || ws->azure_metadata_host;
 
 	if (ws->token_file)
 		found |= 1u << CONF_AUTH_TOKEN;
@@ -463,9 +463,11 @@ unsigned conf_auth_found(const struct conf_workspace *ws)
 		found |= 1u << CONF_AUTH_PROFILE;
 	if (ws->azure_tenant_id)
 		found |= 1u << CONF_AUTH_AZURE_CLIENT_SECRET;
+	if (ws->azure_metadata_host)
+		found |= 1u << CONF_AUTH_AZURE_MANAGED_IDENTITY;
 	if (ws->oidc_token_file)
 		found |= 1u << CONF_AUTH_OIDC;
-	/* client_id serves three kinds; a secret without a tenant is one of our own kind even beside an
+	/* client_id serves four kinds; a secret without a tenant is one of our own kind even beside an
 	 * identity token. */
 	if ((ws->client_id && !other_client) || (ws->client_secret_file && !ws->azure_tenant_id))
 		found |= 1u << CONF_AUTH_OAUTH_M2M;

@@ -251,21 +251,24 @@ static void check_events(const struct conf *c, struct conf_mistakes *m)
 
 /* Which keys a kind of credential has; needed ones first. */
 static const struct {
-	const char *keys[4];
+	const char *keys[5];
 	size_t needed;
 } AUTH_KEYS[] = {
 	[CONF_AUTH_NONE] = {{NULL}, 0},
 	[CONF_AUTH_TOKEN] = {{"token_file"}, 1},
 	[CONF_AUTH_OAUTH_M2M] = {{"client_id", "client_secret_file"}, 2},
-	[CONF_AUTH_AZURE_CLIENT_SECRET] = {{"azure_tenant_id", "client_id", "client_secret_file"}, 3},
-	[CONF_AUTH_AZURE_MANAGED_IDENTITY] = {{"client_id"}, 0},
+	[CONF_AUTH_AZURE_CLIENT_SECRET] = {{"azure_tenant_id", "client_id", "client_secret_file",
+						   "azure_authority_host"},
+		3},
+	[CONF_AUTH_AZURE_MANAGED_IDENTITY] = {{"client_id", "azure_metadata_host"}, 0},
 	[CONF_AUTH_OIDC] = {{"oidc_token_file", "client_id"}, 1},
 	[CONF_AUTH_BASIC] = {{"username", "password_file"}, 2},
 	[CONF_AUTH_PROFILE] = {{"profile", "config_file"}, 2},
 };
 
 static const char *const CREDENTIAL_KEYS[] = {"token_file", "username", "password_file", "client_id",
-	"client_secret_file", "azure_tenant_id", "oidc_token_file", "profile", "config_file"};
+	"client_secret_file", "azure_tenant_id", "azure_authority_host", "azure_metadata_host",
+	"oidc_token_file", "profile", "config_file"};
 
 static bool auth_has_key(int auth, const char *key)
 {
@@ -310,7 +313,10 @@ static void check_auth(const struct site *s, const struct conf_workspace *ws)
 			return;
 	}
 	if (found == 0) {
-		TELL(s, false, NULL, "[%s] has no credential: token_file is missing", s->section);
+		TELL(s, false, NULL,
+			"[%s] has no credential: token_file is missing, or what another kind needs (see "
+			"auth)",
+			s->section);
 		return;
 	}
 	for (int kind = CONF_AUTH_TOKEN; kind <= CONF_AUTH_PROFILE; kind++) {
@@ -320,6 +326,44 @@ static void check_auth(const struct site *s, const struct conf_workspace *ws)
 	TELL(s, false, NULL, "[%s] has more than one kind of credential: %s; keep one", s->section,
 		buf_str(&names));
 	buf_done(&names);
+}
+
+/* A tenant goes into a path: an id, or a name of a domain. */
+static bool is_tenant(const char *text)
+{
+	for (const char *p = text; *p; p++) {
+		if (!((*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') || (*p >= '0' && *p <= '9') ||
+			    *p == '-' || *p == '.'))
+			return false;
+	}
+	return text[0] != '.';
+}
+
+static void check_azure(const struct site *s, const struct conf_workspace *ws)
+{
+	if (ws->azure_tenant_id && !is_tenant(ws->azure_tenant_id))
+		TELL(s, false, "azure_tenant_id",
+			"azure_tenant_id is the id of a tenant or the name of its domain");
+	if (ws->auth == CONF_AUTH_AZURE_CLIENT_SECRET && ws->host && !ws->azure_authority_host &&
+		!conf_host_azure_authority(ws->host))
+		TELL(s, false, is_given(s, "auth") ? "auth" : "azure_tenant_id",
+			"the name of the host does not show its cloud; azure_authority_host says where to "
+			"sign in");
+	if (ws->azure_metadata_host && !conf_host_is_loopback(ws->azure_metadata_host))
+		TELL(s, false, "azure_metadata_host",
+			"azure_metadata_host must be an address of this machine");
+}
+
+static void check_basic(const struct site *s, const struct conf_workspace *ws)
+{
+	if (ws->auth != CONF_AUTH_BASIC)
+		return;
+	TELL(s, true, is_given(s, "auth") ? "auth" : "username",
+		"Databricks took its last sign-in by user name and password on 10 July 2024; auth = basic is "
+		"of "
+		"use only where a gateway before the workspace takes it");
+	if (ws->username && strchr(ws->username, ':'))
+		TELL(s, false, "username", "username cannot hold a colon");
 }
 
 static void check_workspace(const struct conf *c, const struct conf_workspace *ws, struct conf_mistakes *m)
@@ -332,6 +376,8 @@ static void check_workspace(const struct conf *c, const struct conf_workspace *w
 		TELL(&s, false, NULL,
 			"[workspace] needs a name because there is another one: [workspace:NAME]");
 	check_auth(&s, ws);
+	check_azure(&s, ws);
+	check_basic(&s, ws);
 	check_needs(&s, CONF_KIND_WORKSPACE);
 	if (ws->request_timeout_us < ws->connect_timeout_us)
 		TELL(&s, false, is_given(&s, "request_timeout") ? "request_timeout" : "connect_timeout",

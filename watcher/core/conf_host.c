@@ -46,7 +46,7 @@ static int parse_scheme(const char **text, bool *ret_tls, struct err *err)
 		return 0;
 	}
 	if (strstr(*text, "://"))
-		return fail(err, "a workspace is reached by https:// only");
+		return fail(err, "only https:// is spoken here");
 	return err_set(err, ERR_CONF, EINVAL, "there is no scheme; write https://%s",
 		text_printable(*text, strlen(*text), shown, sizeof(shown)));
 }
@@ -206,4 +206,24 @@ bool conf_host_is_loopback(const char *host)
 	struct address a = {.port = 0};
 
 	return parse_address(host, &a, NULL) == 0 && a.loopback;
+}
+
+const char *conf_host_azure_authority(const char *host)
+{
+	/* Entra's endpoints of the national clouds: Microsoft's page "National clouds" */
+	static const struct {
+		const char *suffix, *authority;
+	} clouds[] = {
+		{".azuredatabricks.net", "https://login.microsoftonline.com"},
+		{".databricks.azure.us", "https://login.microsoftonline.us"},
+		{".databricks.azure.cn", "https://login.partner.microsoftonline.cn"},
+	};
+	struct address a = {.port = 0};
+
+	if (parse_address(host, &a, NULL) < 0)
+		return NULL;
+	for (size_t i = 0; i < ARRAY_SIZE(clouds); i++)
+		if (text_ends_with(a.name, clouds[i].suffix))
+			return clouds[i].authority;
+	return NULL;
 }

@@ -23,6 +23,7 @@
 #define PATH CONF_TYPE_PATH
 #define SECRET CONF_TYPE_SECRET
 #define HOST CONF_TYPE_HOST
+#define ORIGIN CONF_TYPE_ORIGIN
 #define NAME CONF_TYPE_NAME
 #define CHOICE CONF_TYPE_CHOICE
 #define WORD CONF_TYPE_WORD
@@ -93,25 +94,29 @@ static const struct conf_key KEYS[] = {
 
 	{WORKSPACE, "host", HOST, AT(workspace, host), NULL,
 		.help = "https://NAME of the workspace; http:// only for loopback"},
-	{WORKSPACE, "auth", WORD, AT(workspace, auth), NULL, .words = AUTHS, .now = "token",
+	{WORKSPACE, "auth", WORD, AT(workspace, auth), NULL, .words = AUTHS,
 		.note = "found from the credentials given", .help = "how to sign in"},
 	{WORKSPACE, "token_file", SECRET, AT(workspace, token_file), NULL,
 		.help = "file with the access token, or credential:NAME"},
-	{WORKSPACE, "username", TEXT, AT(workspace, username), NULL, .now = "",
+	{WORKSPACE, "username", TEXT, AT(workspace, username), NULL,
 		.help = "user name of auth = basic"},
-	{WORKSPACE, "password_file", SECRET, AT(workspace, password_file), NULL, .now = "",
+	{WORKSPACE, "password_file", SECRET, AT(workspace, password_file), NULL,
 		.help = "file with the password of auth = basic"},
-	{WORKSPACE, "client_id", TEXT, AT(workspace, client_id), NULL, .now = "",
+	{WORKSPACE, "client_id", TEXT, AT(workspace, client_id), NULL,
 		.help = "application id of a service principal or managed identity"},
-	{WORKSPACE, "client_secret_file", SECRET, AT(workspace, client_secret_file), NULL, .now = "",
+	{WORKSPACE, "client_secret_file", SECRET, AT(workspace, client_secret_file), NULL,
 		.help = "file with the secret of the service principal"},
-	{WORKSPACE, "azure_tenant_id", TEXT, AT(workspace, azure_tenant_id), NULL, .now = "",
+	{WORKSPACE, "azure_tenant_id", TEXT, AT(workspace, azure_tenant_id), NULL,
 		.help = "Entra tenant of auth = azure-client-secret"},
-	{WORKSPACE, "oidc_token_file", SECRET, AT(workspace, oidc_token_file), NULL, .now = "",
+	{WORKSPACE, "azure_authority_host", ORIGIN, AT(workspace, azure_authority_host), NULL,
+		.note = "that of the host's cloud", .help = "server of auth = azure-client-secret that hands out tokens"},
+	{WORKSPACE, "azure_metadata_host", ORIGIN, AT(workspace, azure_metadata_host), NULL,
+		.note = "http://169.254.169.254", .help = "on this machine: a relay to the metadata service of Azure"},
+	{WORKSPACE, "oidc_token_file", SECRET, AT(workspace, oidc_token_file), NULL,
 		.help = "file with the identity token of auth = oidc"},
-	{WORKSPACE, "profile", TEXT, AT(workspace, profile), NULL, .now = "",
+	{WORKSPACE, "profile", TEXT, AT(workspace, profile), NULL,
 		.help = "section of config_file for auth = profile"},
-	{WORKSPACE, "config_file", SECRET, AT(workspace, config_file), NULL, .now = "",
+	{WORKSPACE, "config_file", SECRET, AT(workspace, config_file), NULL,
 		.help = "a .databrickscfg file for auth = profile"},
 	{WORKSPACE, "proxy", TEXT, AT(workspace, proxy), NULL, .now = "",
 		.help = "HTTP or HTTPS proxy; those of the environment are ignored"},

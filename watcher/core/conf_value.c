@@ -37,6 +37,7 @@ static bool is_string(enum conf_type type)
 	case CONF_TYPE_SECRET:
 	case CONF_TYPE_NAME:
 	case CONF_TYPE_CHOICE:
+	case CONF_TYPE_ORIGIN:
 	case CONF_TYPE_PATTERN:
 	case CONF_TYPE_MIME:
 	case CONF_TYPE_TEMPLATE:
@@ -146,11 +147,23 @@ static int parse_secret(const char *text, char **ret, struct err *err)
 	return 0;
 }
 
+static int parse_origin(const char *text, char **ret, struct err *err)
+{
+	char *token;
+	int r = conf_host_parse(text, ret, &token, err);
+
+	if (r == 0)
+		free(token);
+	return r;
+}
+
 static int parse_string(const struct conf_key *k, const char *text, char **ret, struct err *err)
 {
 	char shown[SHOWN_BYTES];
 	int word;
 
+	if (k->type == CONF_TYPE_ORIGIN)
+		return parse_origin(text, ret, err);
 	if (k->type == CONF_TYPE_PATH)
 		return parse_path(text, ret, err);
 	if (k->type == CONF_TYPE_SECRET)
@@ -428,6 +441,7 @@ static int set_values(const struct conf_key *k, const char *key, const struct co
 	case CONF_TYPE_SECRET:
 	case CONF_TYPE_NAME:
 	case CONF_TYPE_CHOICE:
+	case CONF_TYPE_ORIGIN:
 	case CONF_TYPE_PATTERN:
 	case CONF_TYPE_MIME:
 	case CONF_TYPE_TEMPLATE:
