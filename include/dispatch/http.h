@@ -4,7 +4,8 @@
  *
  * What it never does: follow a redirect, ask a proxy, read a netrc or cookie file, take a setting from the
  * environment, speak anything but HTTP/1.1 over TLS 1.2 or later (plain HTTP to this machine's loopback
- * only), or leave the verification of the server's certificate out. doc/transport.md has the whole list.
+ * and to Azure's metadata service only), or leave the verification of the server's certificate out.
+ * doc/transport.md has the whole list.
  *
  * The process ignores SIGPIPE from the first http_new() on.
  */
@@ -35,13 +36,15 @@ struct http_options {
 	size_t max_requests;	    /* 1..HTTP_REQUESTS_MAX; others are taken as the nearest */
 };
 
-/* Everything is borrowed until the callback; of the secret a reference is taken. */
+/* Everything is borrowed until the callback; of authorization a reference is taken. */
 struct http_request {
 	const char *url;
 	const char *const *headers;   /* "Name: value", NULL at the end; or NULL */
 	struct secret *authorization; /* a whole header line, or NULL */
 	const char *body;	      /* POST; NULL: GET */
 	size_t body_len;
+	struct secret *answer; /* NULL, or an empty one that takes the answer's body, whatever the status: no
+				  copy is made elsewhere. What does not fit counts as too large. */
 };
 
 /* What became of it. Borrowed, valid during the callback. */

@@ -687,6 +687,11 @@ static void url_must_be_safe(void **state)
 		"http://127.1/",
 		"http://128.0.0.1/",
 		"http://10.0.0.1/?127.0.0.1",
+		"http://169.254.169.253/",
+		"http://169.254.169.254.example.com/",
+		"http://169.254.169.254@example.com/",
+		"http://169.254.169.2540/",
+		"http://example.com/169.254.169.254",
 		"http://example.com\\@127.0.0.1/",
 		"http:///127.0.0.1/",
 		"http://",
@@ -747,6 +752,43 @@ static void loopback_spellings(void **state)
 	must_send(&q);
 	wait_for(ARRAY_SIZE(hosts) + 1);
 	assert_int_equal(got.transport, OUTCOME_TRANSPORT_NOT_SENT);
+}
+
+/* Given up before the loop sends anything: there is nobody at this address here. */
+static void the_metadata_service_may_be_plain(void **state)
+{
+	struct http_request q = {.url = "http://169.254.169.254/metadata/identity/oauth2/token?x"};
+
+	(void)state;
+	start_client(1, S_TO_US(5), S_TO_US(5), NULL);
+	must_send(&q);
+	assert_int_equal(http_in_flight(client), 1);
+}
+
+static void a_secret_takes_the_answer(void **state)
+{
+	struct secret *answer = secret_new(12), *small = secret_new(11);
+	struct http_request q = {.answer = answer};
+
+	(void)state;
+	start_server(hello);
+	start_client(1, S_TO_US(5), S_TO_US(5), NULL);
+	q.url = url_of(server.port, "/x");
+	must_send(&q);
+	wait_for(1);
+	assert_int_equal(got.transport, OUTCOME_TRANSPORT_OK);
+	assert_int_equal(got.body_len, 12);
+	assert_string_equal(got.body, "{\"run_id\":1}");
+	assert_string_equal(secret_bytes(answer), "{\"run_id\":1}");
+
+	q.answer = small;
+	must_send(&q);
+	wait_for(2);
+	assert_int_equal(got.transport, OUTCOME_TRANSPORT_LOST);
+	assert_non_null(strstr(got.error, "too large"));
+	assert_string_equal(got.body, "");
+	secret_free(answer);
+	secret_free(small);
 }
 
 static void header_lines_cannot_be_smuggled(void **state)
@@ -1131,6 +1173,8 @@ int main(void)
 		TEST(session_keys_are_not_written),
 		TEST(url_must_be_safe),
 		TEST(loopback_spellings),
+		TEST(the_metadata_service_may_be_plain),
+		TEST(a_secret_takes_the_answer),
 		TEST(header_lines_cannot_be_smuggled),
 		TEST(retry_after_in_seconds),
 		TEST(retry_after_as_a_date),

@@ -129,6 +129,14 @@ static bool is_loopback(const char *authority, size_t len)
 	       (inet_pton(AF_INET, host, &v4) == 1 && ntohl(v4.s_addr) >> 24 == IN_LOOPBACKNET);
 }
 
+/* The metadata service of Azure: an address that no router passes on, and it speaks nothing else. */
+static bool is_metadata_service(const char *authority, size_t len)
+{
+	static const char address[] = "169.254.169.254";
+
+	return len == sizeof(address) - 1 && memcmp(authority, address, len) == 0;
+}
+
 static int check_url(const char *url, struct err *err)
 {
 	size_t len = strlen(url);
@@ -145,7 +153,7 @@ static int check_url(const char *url, struct err *err)
 		return 0;
 	if (strncmp(url, "http://", 7) != 0)
 		return err_set(err, ERR_INPUT, EINVAL, "the URL must begin with https://");
-	if (authority != url + 7 || !is_loopback(authority, len))
+	if (authority != url + 7 || (!is_loopback(authority, len) && !is_metadata_service(authority, len)))
 		return err_set(err, ERR_INPUT, EINVAL, "http:// is for this machine only; use https://");
 	return 0;
 }
@@ -192,8 +200,9 @@ static size_t on_head(char *p, size_t size, size_t n, void *arg)
 static size_t on_body(char *p, size_t size, size_t n, void *arg)
 {
 	struct slot *s = arg;
+	struct secret *into = s->call->request.answer;
 
-	if (buf_add(&s->body, p, size * n) < 0) {
+	if ((into != NULL ? secret_add(into, p, size * n) : buf_add(&s->body, p, size * n)) < 0) {
 		s->too_large = true;
 		return 0;
 	}
@@ -432,6 +441,7 @@ static const char *explain_failure(const struct slot *s, CURLcode code)
 
 static void read_response(struct slot *s, CURLcode code, struct http_response *r)
 {
+	const struct secret *secret = s->call->request.answer;
 	long status = 0;
 
 	*r = (struct http_response){.body = "", .head = buf_str(&s->head), .error = ""};
@@ -445,8 +455,8 @@ static void read_response(struct slot *s, CURLcode code, struct http_response *r
 	curl_easy_getinfo(s->easy, CURLINFO_RESPONSE_CODE, &status);
 	r->transport = OUTCOME_TRANSPORT_OK;
 	r->status = (int)status;
-	r->body = buf_str(&s->body);
-	r->body_len = s->body.len;
+	r->body = secret != NULL ? secret_bytes(secret) : buf_str(&s->body);
+	r->body_len = secret != NULL ? secret_len(secret) : s->body.len;
 	r->retry_after_us = retry_after_us(s);
 }
 
