@@ -7,16 +7,19 @@
 #define DISPATCH_SECRETFILE_H
 
 #include <stdbool.h>
+#include <stdint.h>
 #include "base/err.h"
 #include "base/secret.h"
 
 #define SECRETFILE_BYTES (16u * 1024) /* longest secret */
 /* Room that a struct secret needs for one, line ends included. */
 #define SECRETFILE_ROOM_BYTES (SECRETFILE_BYTES + 16)
+#define SECRETFILE_WHOLE_BYTES (256u * 1024) /* longest file of SECRETFILE_WHOLE */
 
 enum secretfile_form {
-	SECRETFILE_WORD, /* visible ASCII without blanks: a token, which goes into a header line */
-	SECRETFILE_LINE, /* one line without control characters: a password; blanks count */
+	SECRETFILE_WORD,  /* visible ASCII without blanks: a token, which goes into a header line */
+	SECRETFILE_LINE,  /* one line without control characters: a password; blanks count */
+	SECRETFILE_WHOLE, /* the file as it stands; s has room for SECRETFILE_WHOLE_BYTES */
 };
 
 /* Adds to s what the file holds, without the line ends behind it. value: of the key. credentials_directory:
@@ -26,6 +29,12 @@ enum secretfile_form {
  * to be given up. May block on the file. */
 int secretfile_add(const char *value, const char *credentials_directory, enum secretfile_form form,
 	struct secret *s, struct err *err) MUST_CHECK;
+/* The same, and when the file's content was changed last (wall clock, microseconds; of a credential of
+ * systemd: when it was handed over). */
+int secretfile_add_dated(const char *value, const char *credentials_directory, enum secretfile_form form,
+	struct secret *s, int64_t *ret_changed_us, struct err *err) MUST_CHECK;
+/* Does value name a credential of systemd? Those are copied when the service starts, and stay as they are. */
+bool secretfile_is_handed_over(const char *value);
 /* For `check`: is the file there, not empty, with a good mode? Nothing is read; the owner is not judged,
  * since another user may be asking than the one who will run the service. NULL and a credential of systemd
  * are taken as good. 0 or -errno with *err. */

@@ -775,6 +775,9 @@ static const struct {
 	{"[workspace]\nhost = https://x.example\nprofile = p\n" W,
 		"f:1: auth = profile, as the keys given say, needs config_file"},
 	{"[workspace]\nhost = https://x.example\nprofile = p\nconfig_file = /c\n" W, ""},
+	{"[workspace]\nhost = https://x.example\nprofile = p\nconfig_file = /c\nazure_metadata_host = "
+	 "http://127.0.0.1:9\nazure_authority_host = https://login.example\n" W,
+		""},
 	{"[workspace]\nhost = https://x.example\noidc_token_file = /j\n" W, ""},
 	{"[workspace]\nhost = https://x.example\noidc_token_file = /j\nclient_id = u\n" W, ""},
 	{"[workspace]\nhost = https://x.azuredatabricks.net\nazure_tenant_id = t\nclient_id = u\n"

@@ -347,6 +347,50 @@ static void a_look_reads_nothing(void **state)
 	assert_int_equal(secretfile_look(path, &err), 0);
 }
 
+static void a_whole_file_as_it_stands(void **state)
+{
+	static char text[SECRETFILE_WHOLE_BYTES + 1];
+	struct secret *s = secret_new(SECRETFILE_WHOLE_BYTES);
+	struct err err = ERR_INIT;
+
+	(void)state;
+	write_file("[a]\r\n\0\n\n", 9, 0600);
+	assert_int_equal(secretfile_add(path, NULL, SECRETFILE_WHOLE, s, &err), 0);
+	assert_int_equal(secret_len(s), 9);
+	assert_memory_equal(secret_bytes(s), "[a]\r\n\0\n\n", 9);
+	secret_truncate(s, 0);
+	memset(text, 'x', sizeof(text));
+	write_file(text, SECRETFILE_WHOLE_BYTES, 0600);
+	assert_int_equal(secretfile_add(path, NULL, SECRETFILE_WHOLE, s, &err), 0);
+	secret_truncate(s, 0);
+	write_file(text, SECRETFILE_WHOLE_BYTES + 1, 0600);
+	assert_int_equal(secretfile_add(path, NULL, SECRETFILE_WHOLE, s, &err), -EFBIG);
+	assert_non_null(strstr(err.text, "longer than 262144 bytes"));
+	write_file("[a]\n", 4, 0640);
+	assert_int_equal(secretfile_add(path, NULL, SECRETFILE_WHOLE, s, &err), -EPERM);
+	secret_free(s);
+}
+
+static void it_says_when_it_was_changed(void **state)
+{
+	const struct timespec times[2] = {{.tv_sec = 1700000000}, {.tv_sec = 1700000001, .tv_nsec = 5000}};
+	struct secret *s = secret_new(2 * SECRETFILE_ROOM_BYTES);
+	struct err err = ERR_INIT;
+	int64_t changed_us = 7;
+
+	(void)state;
+	write_file("x", 1, 0600);
+	assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
+	assert_int_equal(secretfile_add_dated(path, NULL, SECRETFILE_WORD, s, &changed_us, &err), 0);
+	assert_int_equal(changed_us, INT64_C(1700000001000005));
+	write_file("two words", 9, 0600);
+	assert_int_equal(secretfile_add_dated(path, NULL, SECRETFILE_WORD, s, &changed_us, &err), -EINVAL);
+	assert_int_equal(changed_us, INT64_C(1700000001000005));
+	secret_free(s);
+	assert_true(secretfile_is_handed_over("credential:x"));
+	assert_false(secretfile_is_handed_over("/credential:x"));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -365,6 +409,8 @@ int main(void)
 		TEST(credentials_of_systemd),
 		TEST(credential_names_stay_in_their_folder),
 		TEST(a_look_reads_nothing),
+		TEST(a_whole_file_as_it_stands),
+		TEST(it_says_when_it_was_changed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

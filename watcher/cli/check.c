@@ -8,7 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include "base/mem.h"
-#include "dispatch/auth.h"
+#include "dispatch/credential.h"
 
 /* Files of our own that the service will need. Only warnings: they may be made later, or be readable for the
  * service's user alone. */
@@ -21,7 +21,7 @@ static void check_warn_of_files(const struct conf *conf)
 	for (size_t i = 0; i < conf->workspaces_n; i++) {
 		struct err err = ERR_INIT;
 
-		if (auth_look_at_files(conf->workspaces[i], &err) < 0)
+		if (credential_look(conf->workspaces[i], &err) < 0)
 			(void)fprintf(stderr, "warning: %s; the service would not start\n", err.text);
 	}
 	if (strrchr(log_folder, '/') != log_folder)

@@ -463,7 +463,7 @@ unsigned conf_auth_found(const struct conf_workspace *ws)
 		found |= 1u << CONF_AUTH_PROFILE;
 	if (ws->azure_tenant_id)
 		found |= 1u << CONF_AUTH_AZURE_CLIENT_SECRET;
-	if (ws->azure_metadata_host)
+	if (ws->azure_metadata_host && !ws->profile)
 		found |= 1u << CONF_AUTH_AZURE_MANAGED_IDENTITY;
 	if (ws->oidc_token_file)
 		found |= 1u << CONF_AUTH_OIDC;

@@ -263,7 +263,7 @@ static const struct {
 	[CONF_AUTH_AZURE_MANAGED_IDENTITY] = {{"client_id", "azure_metadata_host"}, 0},
 	[CONF_AUTH_OIDC] = {{"oidc_token_file", "client_id"}, 1},
 	[CONF_AUTH_BASIC] = {{"username", "password_file"}, 2},
-	[CONF_AUTH_PROFILE] = {{"profile", "config_file"}, 2},
+	[CONF_AUTH_PROFILE] = {{"profile", "config_file", "azure_authority_host", "azure_metadata_host"}, 2},
 };
 
 static const char *const CREDENTIAL_KEYS[] = {"token_file", "username", "password_file", "client_id",

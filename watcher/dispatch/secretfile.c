@@ -17,6 +17,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "base/clock.h"
 #include "base/fs.h"
 #include "base/mem.h"
 #include "base/text.h"
@@ -82,8 +83,14 @@ static int check_file(const struct place *p, const struct stat *st, struct err *
 	return 0;
 }
 
+static unsigned longest(enum secretfile_form form)
+{
+	return form == SECRETFILE_WHOLE ? SECRETFILE_WHOLE_BYTES : SECRETFILE_BYTES;
+}
+
 /* Adds the file's content to s. */
-static int read_place(const struct place *p, struct secret *s, struct err *err)
+static int read_place(const struct place *p, enum secretfile_form form, struct secret *s,
+	int64_t *ret_changed_us, struct err *err)
 {
 	struct stat st;
 	CLEANUP_FD int fd = open(p->path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
@@ -97,8 +104,11 @@ static int read_place(const struct place *p, struct secret *s, struct err *err)
 		return r;
 	r = secret_read(s, fd);
 	if (r == -EFBIG)
-		return err_set(err, ERR_CONF, EFBIG, "%s is longer than %u bytes", p->path, SECRETFILE_BYTES);
-	return r < 0 ? conf_errno(err, -r, p->path) : 0;
+		return err_set(err, ERR_CONF, EFBIG, "%s is longer than %u bytes", p->path, longest(form));
+	if (r < 0)
+		return conf_errno(err, -r, p->path);
+	*ret_changed_us = clock_timespec_ns(&st.st_mtim) / 1000;
+	return 0;
 }
 
 static bool may_hold(enum secretfile_form form, unsigned char c)
@@ -113,6 +123,8 @@ static int check_form(
 	const char *p = secret_bytes(s);
 	size_t len = secret_len(s);
 
+	if (form == SECRETFILE_WHOLE)
+		return 0;
 	while (len > start && (p[len - 1] == '\n' || p[len - 1] == '\r'))
 		len--;
 	secret_truncate(s, len);
@@ -128,19 +140,35 @@ static int check_form(
 	return 0;
 }
 
-int secretfile_add(const char *value, const char *credentials_directory, enum secretfile_form form,
-	struct secret *s, struct err *err)
+int secretfile_add_dated(const char *value, const char *credentials_directory, enum secretfile_form form,
+	struct secret *s, int64_t *ret_changed_us, struct err *err)
 {
 	struct place p = {NULL, 0};
 	size_t start = secret_len(s);
+	int64_t changed_us;
 	int r = find_place(value, credentials_directory, &p, err);
 
 	if (r == 0)
-		r = read_place(&p, s, err);
+		r = read_place(&p, form, s, &changed_us, err);
 	if (r == 0)
 		r = check_form(s, start, form, p.path, err);
+	if (r == 0)
+		*ret_changed_us = changed_us;
 	free(p.path);
 	return r;
+}
+
+int secretfile_add(const char *value, const char *credentials_directory, enum secretfile_form form,
+	struct secret *s, struct err *err)
+{
+	int64_t changed_us;
+
+	return secretfile_add_dated(value, credentials_directory, form, s, &changed_us, err);
+}
+
+bool secretfile_is_handed_over(const char *value)
+{
+	return text_starts_with(value, CREDENTIAL_PREFIX);
 }
 
 int secretfile_look(const char *value, struct err *err)
@@ -149,7 +177,7 @@ int secretfile_look(const char *value, struct err *err)
 	const struct place p = {path, FILE_FORBIDDEN};
 	struct stat st;
 
-	if (path == NULL || text_starts_with(path, CREDENTIAL_PREFIX))
+	if (path == NULL || secretfile_is_handed_over(path))
 		return 0;
 	if (stat(path, &st) < 0)
 		return conf_errno(err, errno, path);
