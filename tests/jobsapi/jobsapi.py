@@ -26,8 +26,9 @@ import time
 import traceback
 from collections import deque
 
+import jobsapi_azure
 import jobsapi_control
-from jobsapi_auth import Credentials, OAuthError
+from jobsapi_auth import EXCHANGE_GRANT, Credentials, OAuthError
 from jobsapi_faults import Fault, FaultBook, html
 from jobsapi_rules import (ApiError, compare_with_job, invalid, malformed, notice_oddities, read_id, read_run_now)
 from jobsapi_runs import PAGE, Job, Run, Workspace, read_page_token
@@ -62,6 +63,7 @@ class JobsApi:
     port          0 takes any; the port is kept over stop() and start()
     tls           (certificate file, key file), an ssl.SSLContext, or None for plain HTTP
     clients, basic, federation      see jobsapi_auth.Credentials, which is the attribute auth
+    principals, identities          see jobsapi_azure.Azure, which is the attribute azure
     record        file to which every request is appended as a JSON line, without secrets
     on_run        called as on_run(run) for every new run, under the lock
     lenient       accept parameter names the job does not define (they are findings in any case)
@@ -78,8 +80,9 @@ class JobsApi:
     """
 
     def __init__(self, jobs=None, *, tokens=("stand-in-token",), port=0, tls=None, clients=None, basic=None,
-                 federation=None, record=None, on_run=None, lenient=False, missing_job=400, number_in_job=True,
-                 run_ids=None, org_id="2870163541963745", clock=time.time, keep=None):
+                 federation=None, principals=None, identities=(), record=None, on_run=None, lenient=False,
+                 missing_job=400, number_in_job=True, run_ids=None, org_id="2870163541963745", clock=time.time,
+                 keep=None):
         self.port = port
         self.lenient, self.missing_job, self.number_in_job, self.org_id = lenient, missing_job, number_in_job, org_id
         self.on_run = on_run
@@ -87,6 +90,7 @@ class JobsApi:
         self.tls = _make_context(tls)
         self.token = next(iter(tokens), None)
         self.auth = Credentials(clock, tokens, basic, clients, federation)
+        self.azure = jobsapi_azure.Azure(self.auth, principals, identities)
         self.faults = FaultBook()
         self.requests = [] if keep is None else deque(maxlen=keep)
         self.bugs, self.bad_http = [], []
@@ -344,6 +348,9 @@ class JobsApi:
         outside = self._OPEN.get((request.method, request.path))
         if outside:
             return outside(self, request)
+        entra = jobsapi_azure.ENTRA_PATH.fullmatch(request.path) if self.azure.principals else None
+        if entra and request.method == "POST":
+            return Reply(200, self.azure.answer_entra(entra[1], request.headers, request.body))
         if not request.path.startswith("/api/"):
             raise _not_found(request)
         request.principal = self.auth.check(request.headers.get("authorization"))
@@ -359,10 +366,16 @@ class JobsApi:
         return Reply(200, self.auth.issue(request.headers.get("authorization"), request.headers.get("content-type"),
                                           request.body), headers=[("Cache-Control", "no-store")])
 
+    def _metadata(self, request):
+        if not self.azure.identities:
+            raise _not_found(request)
+        return Reply(200, self.azure.answer_metadata(request.headers, request.query))
+
     def _discover(self, request):
         return _json({"issuer": f"{self.url}/oidc", "token_endpoint": f"{self.url}/oidc/v1/token",
                       "authorization_endpoint": f"{self.url}/oidc/v1/authorize",
-                      "grant_types_supported": ["client_credentials"], "scopes_supported": ["all-apis"]})
+                      "grant_types_supported": ["client_credentials", EXCHANGE_GRANT],
+                      "scopes_supported": ["all-apis"]})
 
     def _login_page(self, request):
         return Reply(200, html("Sign in"), "text/html; charset=utf-8")
@@ -433,6 +446,7 @@ class JobsApi:
         ("POST", "/oidc/v1/token"): _issue_token,
         ("GET", "/oidc/.well-known/oauth-authorization-server"): _discover,
         ("GET", "/login.html"): _login_page,
+        ("GET", jobsapi_azure.METADATA_PATH): _metadata,
     }
     _JOBS = {
         ("POST", "jobs/run-now"): _run_now,

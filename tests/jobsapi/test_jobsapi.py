@@ -603,6 +603,93 @@ def test_account_wide_exchange_has_no_client_id(oauth):
     assert ask(oauth, {**form, "client_id": "app"})[0] == 401
 
 
+# --- Azure ------------------------------------------------------------------------------------------------------------
+
+RESOURCE = "2ff814a6-3304-4ab8-85cb-cd0e6f879c1d"
+ENTRA_FORM = {"grant_type": "client_credentials", "client_id": "app", "client_secret": "x~y",
+              "scope": f"{RESOURCE}/.default"}
+METADATA = f"/metadata/identity/oauth2/token?api-version=2018-02-01&resource={RESOURCE}"
+
+
+@pytest.fixture(name="azure")
+def fixture_azure():
+    clock = Clock()
+    with JobsApi({JOB: []}, tokens=(), principals={("tenant", "app"): "x~y"}, identities=[None, "id"],
+                 clock=clock) as api:
+        api.now = clock
+        yield api
+
+
+def ask_entra(api, form, tenant="tenant", **headers):
+    headers.setdefault("Content_Type", "application/x-www-form-urlencoded")
+    status, _, body = Client(api, None).send("POST", f"/{tenant}/oauth2/v2.0/token", urlencode(form), **headers)
+    return status, json.loads(body)
+
+
+def ask_metadata(api, target=METADATA, **headers):
+    status, _, body = Client(api, None).send("GET", target, **(headers or {"Metadata": "true"}))
+    return status, json.loads(body)
+
+
+def test_entra_hands_out_tokens(azure):
+    status, answer = ask_entra(azure, ENTRA_FORM)
+    assert status == 200 and answer["token_type"] == "Bearer" and answer["expires_in"] == 3599
+    assert Client(azure, answer["access_token"]).post(run_of())[0] == 200
+    azure.now.now += 3600
+    assert Client(azure, answer["access_token"]).post(run_of())[0] == 401
+
+
+@pytest.mark.parametrize("change, status, error, number", [
+    ({"client_secret": "wrong"}, 401, "invalid_client", 7000215),
+    ({"client_id": "nobody"}, 400, "unauthorized_client", 700016),
+    ({"scope": "all-apis"}, 400, "invalid_scope", 1002012), ({"scope": RESOURCE}, 400, "invalid_scope", 1002012),
+    ({"grant_type": "password"}, 400, "unsupported_grant_type", 70003),
+])
+def test_entra_refuses(azure, change, status, error, number):
+    answer = ask_entra(azure, {**ENTRA_FORM, **change})
+    assert answer[0] == status and answer[1]["error"] == error and answer[1]["error_codes"] == [number]
+    assert answer[1]["error_description"].startswith(f"AADSTS{number}: ")
+
+
+def test_entra_wants_a_form_of_a_known_tenant(azure):
+    assert ask_entra(azure, ENTRA_FORM, "elsewhere")[1]["error_codes"] == [90002]
+    assert ask_entra(azure, ENTRA_FORM, Content_Type="application/json")[0] == 400
+    assert ask_entra(azure, ENTRA_FORM, Authorization="Basic YXBwOng=")[0] == 400
+
+
+def test_metadata_service_keeps_its_token(azure):
+    first = ask_metadata(azure)[1]
+    assert first["expires_in"] == "3599" and first["token_type"] == "Bearer"
+    assert Client(azure, first["access_token"]).post(run_of())[0] == 200
+    azure.now.now += 1000
+    again = ask_metadata(azure)[1]
+    assert again["access_token"] == first["access_token"] and again["expires_in"] == "2599"
+    azure.now.now += 1000
+    assert ask_metadata(azure)[1]["access_token"] != first["access_token"]
+    assert ask_metadata(azure, METADATA + "&client_id=id")[1]["client_id"] == "id"
+
+
+@pytest.mark.parametrize("target, headers, words", [
+    (METADATA, {"Accept": "*/*"}, "metadata header"), (METADATA, {"Metadata": "True"}, "metadata header"),
+    (METADATA, {"Metadata": "true", "X_Forwarded_For": "1.2.3.4"}, "metadata header"),
+    (METADATA.replace("2018-02-01", "2017"), {}, "api-version"), (METADATA.replace(RESOURCE, "x"), {}, "AADSTS500011"),
+    (METADATA + "&client_id=nobody", {}, "Identity not found"),
+])
+def test_metadata_service_refuses(azure, target, headers, words):
+    status, answer = ask_metadata(azure, target, **headers)
+    assert status == 400 and words in answer["error_description"]
+
+
+def test_azure_is_there_only_where_it_is_configured(oauth):
+    assert ask_entra(oauth, ENTRA_FORM)[0] == 404 and ask_metadata(oauth)[0] == 404
+
+
+def test_client_authentication_is_decoded_and_single(oauth):
+    oauth.auth.clients["a b"] = "s+/%"
+    assert ask(oauth, GRANT, "a+b:s%2B%2F%25")[0] == 200
+    assert ask(oauth, {**GRANT, "client_id": "sp"}, "sp:s3:cret")[1]["error"] == "invalid_request"
+
+
 def test_discovery(oauth):
     shape = Client(oauth, None).get("/oidc/.well-known/oauth-authorization-server")[1]
     assert shape["token_endpoint"] == f"{oauth.url}/oidc/v1/token"
