@@ -10,6 +10,7 @@
 #include "core/conf.h"
 #include "core/fate.h"
 #include "core/outcome.h"
+#include "dispatch/auth.h"
 
 struct jobs; /* everything about one workspace: connections, credential */
 
@@ -55,5 +56,7 @@ int jobs_run_now(struct jobs *j, const char *body, size_t len, void *tag, struct
 int jobs_get_run(
 	struct jobs *j, int64_t run_id, jobs_run_fn fn, void *tag, void *arg, struct err *err) MUST_CHECK;
 size_t jobs_in_flight(const struct jobs *j);
+/* How we sign in, for `status`. Borrowed until the loop runs on. */
+void jobs_sign_in(const struct jobs *j, struct auth_state *ret);
 
 #endif

@@ -26,8 +26,9 @@
 
 #define LEDGER_FILE "ledger.db"
 #define LEDGER_RULES_HASH_BYTES 17
-#define LEDGER_RULES_LOOK "look" /* instead of a hash: a glance is not enough, look at the row */
-#define LEDGER_WORD_BYTES 64	 /* reason, workspace name, … with NUL */
+#define LEDGER_RULES_LOOK "look"   /* instead of a hash: a glance is not enough, look at the row */
+#define LEDGER_WORD_BYTES 64	   /* reason, workspace name, … with NUL */
+#define LEDGER_PRINCIPAL_BYTES 320 /* how we signed in, with NUL */
 
 struct ledger;
 

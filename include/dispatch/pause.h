@@ -29,6 +29,8 @@ int64_t pause_until(const struct pause *p);
 void pause_longer(struct pause *p, int64_t out_us, int64_t answered_us);
 /* Somebody asks for a pause of wait_us. */
 void pause_as_asked(struct pause *p, int64_t answered_us, int64_t wait_us);
+/* If it waits, then at least wait_us from that answer on. */
+void pause_at_least(struct pause *p, int64_t answered_us, int64_t wait_us);
 /* It does not wait any more. Returns whether somebody was told that it does. */
 bool pause_end(struct pause *p);
 /* Somebody is told why. */

@@ -18,6 +18,7 @@
 #include "base/loop.h"
 #include "core/conf.h"
 #include "core/wire.h"
+#include "dispatch/auth.h"
 #include "dispatch/ledger.h"
 #include "dispatch/scribe.h"
 
@@ -92,7 +93,8 @@ struct sender_place {
 	bool suspended; /* nothing gets through; it is probed */
 	bool slow;	/* asked to wait by the service */
 	bool paused;
-	int64_t until_us; /* monotonic: the next try, when suspended or slow */
+	int64_t until_us;	   /* monotonic: the next try, when suspended or slow */
+	struct auth_state sign_in; /* of a workspace */
 };
 
 /* The i-th, workspaces first. False: there are no more. */

@@ -146,6 +146,12 @@ size_t jobs_in_flight(const struct jobs *j)
 	return j->in_flight;
 }
 
+void jobs_sign_in(const struct jobs *j, struct auth_state *ret)
+{
+	(void)j;
+	*ret = (struct auth_state){.kind = "token", .principal = "token"};
+}
+
 static inline void fake_start(size_t i, int64_t run_id)
 {
 	struct jobs_answer a = {

@@ -64,6 +64,23 @@ static void test_as_asked(void **state)
 	}
 }
 
+static void test_at_least(void **state)
+{
+	struct pause p = {.failures = 0};
+
+	(void)state;
+	pause_at_least(&p, 2 * S, 30 * S);
+	assert_int_equal(pause_until(&p), 0); /* it does not wait */
+	pause_longer(&p, 1 * S, 2 * S);
+	pause_at_least(&p, 2 * S, 30 * S);
+	assert_int_equal(pause_until(&p), 32 * S);
+	pause_at_least(&p, 2 * S, 10 * S); /* never sooner */
+	assert_int_equal(pause_until(&p), 32 * S);
+	pause_at_least(&p, 2 * S, INT64_MAX);
+	assert_int_equal(pause_until(&p), 2 * S + BACKOFF_RETRY_AFTER_MAX_US);
+	pause_done(&p);
+}
+
 static void test_told(void **state)
 {
 	struct pause p = {.failures = 0};
@@ -108,6 +125,7 @@ int main(void)
 		cmocka_unit_test(test_grows),
 		cmocka_unit_test(test_together),
 		cmocka_unit_test(test_as_asked),
+		cmocka_unit_test(test_at_least),
 		cmocka_unit_test(test_told),
 		cmocka_unit_test(test_of_a_former_process),
 	};

@@ -120,6 +120,34 @@ static void status_watch(struct status *s, const struct json *j)
 	}
 }
 
+/* How the service signs in, and how long what it has for that is good. */
+static void status_sign_in(struct status *s, const struct json *j)
+{
+	const char *changed = status_text(j, "credential_changed"),
+		   *expires = status_text(j, "token_expires");
+	const char *kind = status_text(j, "auth");
+	char age[CLOCK_TEXT_BYTES], left[CLOCK_TEXT_BYTES];
+	int64_t end_us;
+
+	if (!kind[0])
+		return;
+	(void)buf_adds(&s->out, "  signs in as ");
+	status_add(s, status_text(j, "principal"));
+	if (changed[0])
+		(void)buf_addf(&s->out, ", with a file that was changed %s ago", status_age(changed, age));
+	if (expires[0] && clock_parse_rfc3339(expires, &end_us) == 0) {
+		end_us -= clock_wall_us();
+		if (end_us > 0)
+			(void)buf_addf(&s->out, "; its access token is good for %s",
+				clock_format_span(end_us, left));
+		else
+			(void)buf_adds(&s->out, "; its access token is over");
+	} else if (strcmp(kind, "token") != 0 && strcmp(kind, "basic") != 0) {
+		(void)buf_adds(&s->out, "; it has no access token yet");
+	}
+	(void)buf_addc(&s->out, '\n');
+}
+
 static void status_place(struct status *s, const struct json *j, bool is_job)
 {
 	const char *state = status_text(j, "state");
@@ -142,6 +170,8 @@ static void status_place(struct status *s, const struct json *j, bool is_job)
 	if (next_ms > 0)
 		(void)buf_addf(&s->out, ", next try in %s", clock_format_span(next_ms * US_PER_MS, span));
 	(void)buf_addc(&s->out, '\n');
+	if (!is_job)
+		status_sign_in(s, j);
 }
 
 static void status_counts(struct status *s, const struct json *j)

@@ -22,7 +22,6 @@
 #include "base/text.h"
 #include "core/request.h"
 #include "dispatch/answer.h"
-#include "dispatch/auth.h"
 #include "dispatch/http.h"
 #include "dispatch/words.h"
 
@@ -416,4 +415,9 @@ int jobs_get_run(struct jobs *j, int64_t run_id, jobs_run_fn fn, void *tag, void
 size_t jobs_in_flight(const struct jobs *j)
 {
 	return j->n_calls;
+}
+
+void jobs_sign_in(const struct jobs *j, struct auth_state *ret)
+{
+	auth_state(j->auth, ret);
 }

@@ -373,7 +373,7 @@ static void get_row(struct db_columns *c, struct ledger_row *r)
 	r->unchecked = db_get_i64(c, 29, 0) != 0;
 	r->skips = db_get_i64(c, 30, 0);
 	r->verify_at_us = db_get_i64(c, 31, 0);
-	r->principal = db_get_copy(c, 32, LEDGER_WORD_BYTES);
+	r->principal = db_get_copy(c, 32, LEDGER_PRINCIPAL_BYTES);
 	r->revived = db_get_i64(c, 33, 0);
 	db_get_text(c, 34, r->reason, sizeof(r->reason));
 	r->version.birth_ns = db_get_i64(c, 35, INT64_MIN);

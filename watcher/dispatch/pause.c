@@ -36,6 +36,15 @@ void pause_as_asked(struct pause *p, int64_t answered_us, int64_t wait_us)
 		answered_us + (wait_us < BACKOFF_RETRY_AFTER_MAX_US ? wait_us : BACKOFF_RETRY_AFTER_MAX_US);
 }
 
+void pause_at_least(struct pause *p, int64_t answered_us, int64_t wait_us)
+{
+	int64_t until_us =
+		answered_us + (wait_us < BACKOFF_RETRY_AFTER_MAX_US ? wait_us : BACKOFF_RETRY_AFTER_MAX_US);
+
+	if (p->failures > 0 && p->until_us < until_us)
+		p->until_us = until_us;
+}
+
 bool pause_end(struct pause *p)
 {
 	bool told = p->told || p->open;

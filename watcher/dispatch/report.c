@@ -427,6 +427,15 @@ static int add_watch(struct json_writer *w, struct desk *d, size_t i, const stru
 	return 1;
 }
 
+static void add_sign_in(struct json_writer *w, const struct auth_state *a)
+{
+	json_add_string(w, "auth", a->kind);
+	json_add_string(w, "principal", a->principal);
+	json_add_string(w, "credential_file", a->file);
+	add_time(w, "credential_changed", a->changed_us);
+	add_time(w, "token_expires", a->has_token ? a->token_end_us : 0);
+}
+
 static void add_place(struct json_writer *w, const struct sender_place *p)
 {
 	int64_t until_us = p->until_us - clock_mono_us();
@@ -445,6 +454,8 @@ static void add_place(struct json_writer *w, const struct sender_place *p)
 	json_add_i64(w, "in_flight", p->in_flight);
 	json_add_string(w, "state", p->suspended ? "suspended" : p->slow ? "slow" : "ok");
 	json_add_i64(w, "next_try_ms", waits && until_us > 0 ? until_us / US_PER_MS : 0);
+	if (!p->watch)
+		add_sign_in(w, &p->sign_in);
 	json_end_object(w);
 }
 

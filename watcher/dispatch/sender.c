@@ -465,6 +465,7 @@ static void place_of_lane(const struct lane *lane, struct sender_place *ret)
 		.slow = !lane->pause.told && lane->pause.failures > 0,
 		.until_us = lane->pause.until_us,
 	};
+	jobs_sign_in(lane->jobs, &ret->sign_in);
 }
 
 static void place_of_line(const struct line *line, struct sender_place *ret)

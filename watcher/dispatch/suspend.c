@@ -19,15 +19,17 @@
 static void tell_lane(struct lane *lane, const struct slot *slot)
 {
 	char words[WORDS_BYTES];
+	const char *how = slot->outcome.kind != OUTCOME_CREDENTIAL ? "cannot be reached"
+			  : strcmp(slot->outcome.reason, "credential_unreadable") == 0
+				  ? "cannot be signed in to"
+				  : "refuses the credential";
 
 	if (lane->pause.told && lane->pause.told_kind == slot->outcome.kind)
 		return;
 	pause_tell(&lane->pause, slot->outcome.kind, slot->outcome.reason, slot->message);
 	text_printable(slot->message, strlen(slot->message), words, sizeof(words));
 	log_error("workspace %s %s: %s; its files wait, trying again every minute at the latest",
-		lane_name(lane),
-		slot->outcome.kind == OUTCOME_CREDENTIAL ? "refuses the credential" : "cannot be reached",
-		words);
+		lane_name(lane), how, words);
 }
 
 static void tell_line(struct line *line, const struct slot *slot)
@@ -68,6 +70,8 @@ void suspend_learn(struct slot *slot)
 
 	if (kind == OUTCOME_UNREACHABLE || kind == OUTCOME_CREDENTIAL) {
 		pause_longer(&lane->pause, slot->out_us, slot->answered_us);
+		if (slot->retry_after_us > 0) /* who hands out access tokens is busy */
+			pause_at_least(&lane->pause, slot->answered_us, slot->retry_after_us);
 		if (kind == OUTCOME_CREDENTIAL || lane->pause.failures >= SUSPEND_AFTER)
 			tell_lane(lane, slot);
 		line_restart(line); /* so that this row is the one to probe with */
