@@ -295,6 +295,7 @@ static void test_renamed_watch(void **state)
 
 static void test_line_of_pending_rows(void **state)
 {
+	char principal[LEDGER_PRINCIPAL_BYTES] = ""; /* the longest there can be */
 	struct ledger *l = memory();
 	struct ledger_line line = {.watch = "orders", .host = "adb.example"};
 	struct ledger_line elsewhere = {.watch = "orders", .host = "other.example"};
@@ -345,7 +346,11 @@ static void test_line_of_pending_rows(void **state)
 	assert_int_equal(ledger_clamp_due(l, &line, NOW + 99, NULL), 0);
 	assert_int_equal(ledger_due(l, &line, LEDGER_YOUNG, 0, NOW + 99, got, 8, NULL), 2);
 	/* final rows are in no line */
-	assert_int_equal(ledger_set_started(l, ids[0], 1, 2, "token", NOW, NULL), 0);
+	memset(principal, 'p', sizeof(principal) - 1);
+	assert_int_equal(ledger_set_started(l, ids[0], 1, 2, principal, NOW, NULL), 0);
+	assert_int_equal(ledger_row(l, ids[0], &r, NULL), 1);
+	assert_string_equal(r.principal, principal);
+	ledger_row_done(&r);
 	assert_int_equal(ledger_row(l, ids[2], &r, NULL), 1);
 	assert_int_equal(ledger_set_closed(l, &r, LEDGER_FAILED, "bad_request", "", NOW, NULL), 0);
 	ledger_row_done(&r);
