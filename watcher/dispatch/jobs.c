@@ -1,6 +1,6 @@
 /*
- * A call is one run-now or runs/get from its begin to the answer; the answer is read by dispatch/answer,
- * judged by core/outcome, and made fit to be shown here.
+ * A call is one run-now, runs/get or other question from its begin to the answer; the answer is read by
+ * dispatch/answer, judged by core/outcome, and made fit to be shown here.
  *
  * A refused credential: each call reads the file again and is sent once more, whether the file changed or
  * not: of several calls that were refused together only the first sees the change, and a gateway's hiccup
@@ -47,8 +47,10 @@ struct jobs_call {
 	void *tag;
 	struct secret *header; /* what it was sent with last */
 	bool repeated;
-	int64_t run_id; /* runs/get; 0: run-now */
+	int64_t run_id; /* runs/get; 0: run-now, or a page */
 	jobs_run_fn fn;
+	char *page_path; /* of another question */
+	jobs_page_fn page_fn;
 	void *arg;
 	size_t len;
 	char body[];
@@ -72,14 +74,26 @@ static void call_free(struct jobs_call *c)
 	list_remove(&c->in_calls);
 	c->jobs->n_calls--;
 	secret_free(c->header);
+	free(c->page_path);
 	free(c);
+}
+
+static bool is_run_now(const struct jobs_call *c)
+{
+	return c->run_id == 0 && c->page_path == NULL;
+}
+
+static char *get_url_of(const struct jobs_call *c)
+{
+	if (c->page_path != NULL)
+		return mem_printf("%s%s", c->jobs->conf->host, c->page_path);
+	return is_run_now(c) ? NULL : mem_printf("%s%" PRId64, c->jobs->get_run_url, c->run_id);
 }
 
 static int call_send(struct jobs_call *c, struct err *err)
 {
 	struct jobs *j = c->jobs;
-	CLEANUP_FREE char *get_url =
-		c->run_id > 0 ? mem_printf("%s%" PRId64, j->get_run_url, c->run_id) : NULL;
+	CLEANUP_FREE char *get_url = get_url_of(c);
 	struct http_request q = {
 		.url = get_url ? get_url : j->run_now_url,
 		.headers = get_url ? get_headers : run_now_headers,
@@ -176,6 +190,8 @@ static void read_answer(const struct jobs_call *c, const struct http_response *r
 	*a = (struct answer){.has_run_id = false};
 	if (r->transport != OUTCOME_TRANSPORT_OK) {
 		snprintf(a->message, sizeof(a->message), "%s: %s", c->jobs->conf->host, r->error);
+	} else if (r->status >= 200 && r->status <= 299 && c->page_path != NULL) {
+		a->has_run_id = true; /* who asked reads it */
 	} else if (r->status >= 200 && r->status <= 299 && c->run_id > 0) {
 		read_state(c, r, a, state);
 	} else if (r->status >= 200 && r->status <= 299) {
@@ -250,6 +266,26 @@ static void hand_out_run(
 	fn(tag, &run, arg);
 }
 
+static void hand_out_page(
+	struct jobs_call *c, const struct outcome *o, const struct answer *a, const struct http_response *r)
+{
+	char message[MESSAGE_BYTES];
+	bool answered = o->kind == OUTCOME_STARTED;
+	struct jobs_page page = {
+		.outcome = *o,
+		.http_status = r->status,
+		.body = answered ? r->body : "",
+		.body_len = answered ? r->body_len : 0,
+		.message = text_printable(a->message, strlen(a->message), message, sizeof(message)),
+		.principal = auth_principal(c->jobs->auth),
+	};
+	jobs_page_fn fn = c->page_fn;
+	void *fn_arg = c->arg;
+
+	call_free(c);
+	fn(&page, fn_arg);
+}
+
 static void on_response(const struct http_response *r, void *arg)
 {
 	struct jobs_call *c = arg;
@@ -265,7 +301,11 @@ static void on_response(const struct http_response *r, void *arg)
 
 	if (try_again(c, &o, r->status, &a))
 		return;
-	if (c->run_id > 0) {
+	if (c->page_path != NULL) {
+		hand_out_page(c, &o, &a, r);
+		return;
+	}
+	if (!is_run_now(c)) {
 		hand_out_run(c, &o, &a, &state);
 		return;
 	}
@@ -371,6 +411,21 @@ int jobs_get_run(struct jobs *j, int64_t run_id, jobs_run_fn fn, void *tag, void
 	c->fn = fn;
 	c->arg = arg;
 	return begin_call(c, err);
+}
+
+int jobs_get(struct jobs *j, const char *path, jobs_page_fn fn, void *arg, struct err *err)
+{
+	struct jobs_call *c = call_new(j, "", 0, NULL);
+
+	c->page_path = mem_strdup(path);
+	c->page_fn = fn;
+	c->arg = arg;
+	return begin_call(c, err);
+}
+
+const struct conf_workspace *jobs_workspace(const struct jobs *j)
+{
+	return j->conf;
 }
 
 size_t jobs_in_flight(const struct jobs *j)
