@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include "base/json.h"
 #include "core/conf.h"
 #include "core/outcome.h"
 
@@ -104,6 +105,9 @@ const struct jobcheck_finding *jobcheck_error(const struct jobcheck_findings *f)
 /* Do both say the same? */
 bool jobcheck_is_equal(const struct jobcheck_findings *a, const struct jobcheck_findings *b);
 
+/* Adds the member "findings": an array of {"level", "code", "text"}. */
+void jobcheck_add_json(struct json_writer *w, const struct jobcheck_findings *f);
+
 void jobcheck_add(struct jobcheck_findings *f, enum jobcheck_level level, const char *code, const char *fmt,
 	...) PRINTF_LIKE(4, 5);
 /* Adds all there is to say about a job that was found. */
@@ -111,6 +115,8 @@ void jobcheck_judge(const struct jobcheck_job *job, const struct conf_watch *w, 
 /* What was found for the watch's job_name. Returns the id, or 0 with a finding. */
 int64_t jobcheck_judge_name(
 	const struct jobcheck_search *s, const struct conf_watch *w, struct jobcheck_findings *f);
+/* With the ids of names known in c: an error if another watch starts the same job for the same files. */
+void jobcheck_judge_others(const struct conf *c, const struct conf_watch *w, struct jobcheck_findings *f);
 /* The job could not be read: why is what core/outcome makes of the answer, words the server's. An error if it
  * is about the job itself, else a warning: nothing is known. */
 void jobcheck_judge_refusal(const struct outcome *why, const char *words, int64_t job_id,

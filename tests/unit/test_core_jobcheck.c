@@ -342,6 +342,38 @@ static void names_must_be_unique_and_exact(void **state)
 	jobcheck_findings_done(&f);
 }
 
+static void two_watches_of_one_job(void **state)
+{
+	static const char *const lines[][2] = {{"workspace", "host = https://x.example"},
+		{"watch:a", "directory = /d"}, {"watch:a", "job_id = 9007199254740993"},
+		{"watch:b", "directory = /d/sub"}, {"watch:b", "job_name = load"}};
+	struct conf *c = conf_new();
+	struct conf_mistakes m = {.n = 0};
+	struct jobcheck_findings f = {.n = 0};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(lines); i++) {
+		CLEANUP_FREE char *key =
+			mem_strndup(lines[i][1], (size_t)(strchr(lines[i][1], ' ') - lines[i][1]));
+
+		conf_set(c, lines[i][0], key, strchr(lines[i][1], '=') + 2, "f", (int)i, &m);
+	}
+	assert_int_equal(m.n, 0);
+	conf_resolve(c);
+	jobcheck_judge_others(c, c->watches[1], &f);
+	assert_int_equal(f.n, 0); /* not known yet */
+	c->watches[1]->job_id = INT64_C(9007199254740992);
+	jobcheck_judge_others(c, c->watches[1], &f);
+	assert_int_equal(f.n, 0);
+	c->watches[1]->job_id = INT64_C(9007199254740993);
+	jobcheck_judge_others(c, c->watches[1], &f);
+	assert_string_equal(show(&f),
+		"error same_job: [watch:a] starts the same job (9007199254740993) for the same "
+		"files: /d/sub and /d overlap\n");
+	jobcheck_findings_done(&f);
+	conf_free(c);
+}
+
 static void refusals(void **state)
 {
 	static const struct outcome missing = {OUTCOME_JOB, true, "job_missing"},
@@ -423,6 +455,7 @@ int main(void)
 		cmocka_unit_test(runs_that_would_be_skipped),
 		cmocka_unit_test(other_starters_are_told),
 		cmocka_unit_test(names_must_be_unique_and_exact),
+		cmocka_unit_test(two_watches_of_one_job),
 		cmocka_unit_test(refusals),
 		cmocka_unit_test(findings_are_bounded_and_the_worst_stay),
 		cmocka_unit_test(references_are_bounded),

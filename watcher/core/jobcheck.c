@@ -180,6 +180,19 @@ void jobcheck_add(
 	insert(f, &one);
 }
 
+void jobcheck_add_json(struct json_writer *w, const struct jobcheck_findings *f)
+{
+	json_begin_array(w, "findings");
+	for (size_t i = 0; i < f->n; i++) {
+		json_begin_object(w, NULL);
+		json_add_string(w, "level", jobcheck_level_name(f->items[i].level));
+		json_add_string(w, "code", f->items[i].code);
+		json_add_string(w, "text", f->items[i].text);
+		json_end_object(w);
+	}
+	json_end_array(w);
+}
+
 const char *jobcheck_call(int64_t job_id, const char *name, char out[JOBCHECK_WORD_BYTES])
 {
 	char shown[JOBCHECK_WORD_BYTES - 40];
@@ -278,6 +291,14 @@ static bool is_chosen(const struct jobcheck_task *t, const struct conf_watch *w)
 	return w->only.n == 0;
 }
 
+static bool any_chosen(const struct jobcheck_job *job, const struct conf_watch *w)
+{
+	for (size_t i = 0; i < job->tasks_n; i++)
+		if (is_chosen(&job->tasks[i], w))
+			return true;
+	return false;
+}
+
 static bool any_reached(const struct jobcheck_job *job, const struct conf_watch *w, const char *name)
 {
 	for (size_t i = 0; i < job->tasks_n; i++)
@@ -356,7 +377,7 @@ static void judge_reach(
 	CLEANUP_BUF struct buf tasks = BUF_INIT(JOBCHECK_TEXT_BYTES);
 	bool all = true;
 
-	if (job->tasks_n == 0 || job->cut)
+	if (!any_chosen(job, w) || job->cut)
 		return;
 	if (w->job_type != CONF_JOB_JOB) {
 		if (any_reached(job, w, NULL)) {
@@ -531,6 +552,23 @@ int64_t jobcheck_judge_name(
 		"others",
 		w->job_name, buf_str(&ids), s->cut ? " and perhaps more" : "");
 	return 0;
+}
+
+void jobcheck_judge_others(const struct conf *c, const struct conf_watch *w, struct jobcheck_findings *f)
+{
+	const char *mine, *theirs;
+
+	for (size_t i = 0; i < c->watches_n; i++) {
+		const struct conf_watch *v = c->watches[i];
+
+		if (v == w || v->job_id == 0 || v->job_id != w->job_id || !v->workspace || !w->workspace ||
+			strcmp(v->workspace->host_token, w->workspace->host_token) != 0 ||
+			!conf_watches_overlap(w, v, &mine, &theirs))
+			continue;
+		jobcheck_add(f, JOBCHECK_ERROR, "same_job",
+			"[watch:%s] starts the same job (%" PRId64 ") for the same files: %s and %s overlap",
+			v->name, v->job_id, mine, theirs);
+	}
 }
 
 void jobcheck_judge_refusal(const struct outcome *why, const char *words, int64_t job_id,
