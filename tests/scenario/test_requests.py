@@ -146,9 +146,9 @@ def test_the_limit_is_met_to_the_byte(service, job_type, field):
     """10,000 bytes of JSON with the field's name: the last that fits is sent, one more is not."""
     def size(values):
         return len(json.dumps({field: [*values, f"{REMOTE}/drop/a.csv"]}, separators=(",", ":")))
-    values = ["x" * 150] * 60
-    while size([*values, ""]) < 10000:
-        values.append("y" * min(150, 10000 - size([*values, ""])))
+    values = ["x" * 150] * 63
+    for n in range(10000 - size(values)):
+        values[n % len(values)] += "y"
     assert size(values) == 10000
     s = service(job_type=job_type, arg=[*values, "${uri}"], api=JobsApi({JOB: []})).start()
     s.wait_event("run.started", path=s.put("a.csv"))
