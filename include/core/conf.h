@@ -281,8 +281,8 @@ void conf_hash(const struct conf *c, char out[65]);
  * NULL: all entries. */
 int conf_each_entry(const struct conf *c, const char *watch_name,
 	int (*fn)(const struct conf_entry *e, void *arg), void *arg);
-/* Is there anything in [watch:NAME], or in what [service] says to watchers, that differs between the two?
- * NAME is in both. */
+/* Is there anything in [watch:NAME], in what [service] says to watchers, or in where its job_name is looked
+ * up, that differs between the two? NAME is in both. */
 bool conf_watch_differs(const struct conf *a, const struct conf *b, const char *name);
 /* Names of enum values as the file spells them. */
 const char *conf_auth_name(int auth);

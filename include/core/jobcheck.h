@@ -84,6 +84,8 @@ void jobcheck_search_done(struct jobcheck_search *s);
 
 /* ---- findings ---- */
 
+#define JOBCHECK_SAME_JOB "same_job"
+
 enum jobcheck_level { JOBCHECK_NOTE = 0, JOBCHECK_WARNING, JOBCHECK_ERROR };
 
 struct jobcheck_finding {

@@ -565,7 +565,7 @@ void jobcheck_judge_others(const struct conf *c, const struct conf_watch *w, str
 			strcmp(v->workspace->host_token, w->workspace->host_token) != 0 ||
 			!conf_watches_overlap(w, v, &mine, &theirs))
 			continue;
-		jobcheck_add(f, JOBCHECK_ERROR, "same_job",
+		jobcheck_add(f, JOBCHECK_ERROR, JOBCHECK_SAME_JOB,
 			"[watch:%s] starts the same job (%" PRId64 ") for the same files: %s and %s overlap",
 			v->name, v->job_id, mine, theirs);
 	}

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "dispatch/hold.h"
 
 #define SUSPEND_AFTER 3	      /* transport failures in a row */
 #define META_PAUSED "paused:" /* and the watch */
@@ -84,7 +85,7 @@ void suspend_learn(struct slot *slot)
 		pause_longer(&line->pause, slot->out_us, slot->answered_us);
 		tell_line(line, slot);
 		line_restart(line);
-	} else if (kind == OUTCOME_STARTED && !slot->old_job && pause_end(&line->pause)) {
+	} else if (kind == OUTCOME_STARTED && !slot->old_job && hold_proved(line)) {
 		log_info("watch %s: its job can be started again", line->watch);
 	}
 }
