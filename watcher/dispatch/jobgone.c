@@ -21,8 +21,12 @@ static int jobgone_close(const struct jobgone *g, const struct conf_watch *w, st
 						" now, and this file was accepted for job %" PRId64
 						"; brickwatch rerun starts the new one for it",
 		w->job_name, w->job_id, g->gone_id);
-	const struct event_failure x = {
-		.reason = JOBGONE_REASON, .error_code = "", .message = message, .attempts = row->attempts};
+	const struct event_failure x = {.reason = JOBGONE_REASON,
+		.error_code = "",
+		.message = message,
+		.attempts = row->attempts,
+		.workspace = row->workspace,
+		.job_id = row->job_id};
 	struct event_file f = scribe_file_of(row);
 	int64_t now_us = clock_wall_us();
 	int rc;
@@ -45,7 +49,6 @@ static int jobgone_row(struct jobgone *g, const struct conf *conf, const struct 
 		return 0;
 	if (g->gone_id == 0) {
 		rc = renew_unsent(conf, l, row, err);
-		g->renewed += rc > 0;
 	} else if (row->job_id == g->gone_id) {
 		rc = jobgone_close(g, w, l, scribe, row, err);
 		g->closed += rc == 0;
@@ -59,7 +62,7 @@ int jobgone_apply(struct jobgone *g, const struct conf *conf, const struct conf_
 	int64_t ids[JOBGONE_PAGE];
 	int n = ledger_unsent(l, g->after, ids, JOBGONE_PAGE, err), rc = 0;
 
-	g->closed = g->renewed = 0;
+	g->closed = 0;
 	g->finished = n < JOBGONE_PAGE;
 	g->next_after = n > 0 ? ids[n - 1] : g->after;
 	for (int i = 0; i < n && rc >= 0; i++) {
@@ -82,5 +85,6 @@ int jobgone_apply(struct jobgone *g, const struct conf *conf, const struct conf_
 bool jobgone_committed(struct jobgone *g)
 {
 	g->after = g->next_after;
+	g->all_closed += g->closed;
 	return g->finished;
 }

@@ -528,15 +528,14 @@ static int64_t rows_moved(struct look *l)
 	const char *name = l->watch->name;
 	int64_t closed = l->gone.closed;
 
-	if (closed > 0)
+	l->moving = !jobgone_committed(&l->gone);
+	if (!l->moving && l->gone.all_closed > 0)
 		log_error(
 			"watch %s: %" PRId64 " files that waited for job %" PRId64
 			" are dead letters now (%s); `brickwatch rerun --watch %s --state failed` starts job "
 			"%" PRId64 " for them",
-			name, closed, l->gone.gone_id, JOBGONE_REASON, name, l->watch->job_id);
+			name, l->gone.all_closed, l->gone.gone_id, JOBGONE_REASON, name, l->watch->job_id);
 	sender_gone(l->all->o.sender, name, closed);
-	if (jobgone_committed(&l->gone))
-		l->moving = false;
 	return closed;
 }
 

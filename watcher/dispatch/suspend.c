@@ -11,6 +11,8 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "core/advice.h"
+#include "core/jobcheck.h"
 #include "dispatch/hold.h"
 
 #define SUSPEND_AFTER 3	      /* transport failures in a row */
@@ -23,25 +25,29 @@ static void tell_lane(struct lane *lane, const struct slot *slot)
 
 	if (lane->pause.told && lane->pause.told_kind == slot->outcome.kind)
 		return;
-	pause_tell(&lane->pause, slot->outcome.kind, slot->outcome.reason, slot->message);
+	pause_tell(&lane->pause, slot->outcome.kind, slot->outcome.reason, slot->message,
+		advice_for(slot->outcome.reason));
 	text_printable(slot->message, strlen(slot->message), words, sizeof(words));
-	log_error("workspace %s %s: %s; its files wait, trying again every minute at the latest",
+	log_error("workspace %s %s: %s (%s); its files wait, trying again every minute at the latest; %s",
 		lane_name(lane),
 		slot->outcome.kind == OUTCOME_CREDENTIAL ? "refuses the credential" : "cannot be reached",
-		words);
+		words, slot->outcome.reason, advice_for(slot->outcome.reason));
 }
 
 static void tell_line(struct line *line, const struct slot *slot)
 {
-	char words[WORDS_BYTES];
+	char words[WORDS_BYTES], job[JOBCHECK_WORD_BYTES];
 
 	if (line->pause.told)
 		return;
-	pause_tell(&line->pause, slot->outcome.kind, slot->outcome.reason, slot->message);
+	pause_tell(&line->pause, slot->outcome.kind, slot->outcome.reason, slot->message,
+		advice_for(slot->outcome.reason));
 	text_printable(slot->message, strlen(slot->message), words, sizeof(words));
-	log_error("watch %s: its job cannot be started: %s; its files wait, trying again every minute at the "
-		  "latest",
-		line->watch, words);
+	log_error("watch %s: %s cannot be started: %s (%s); its files wait, trying again every minute at the "
+		  "latest; %s",
+		line->watch,
+		line->conf ? jobcheck_call(line->conf->job_id, line->conf->job_name, job) : "its job", words,
+		slot->outcome.reason, advice_for(slot->outcome.reason));
 }
 
 /* 429 halves the pace of the workspace, and what is started brings it back. */
