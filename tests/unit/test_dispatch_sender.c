@@ -454,7 +454,7 @@ static void test_retries(void **state)
 		if (attempt != 3)
 			expect_event(b, "start.retrying",
 				"\"reason\":\"server_error\",\"http_status\":503,"
-				"\"error_code\":\"SOME_CODE\",\"message\":\"the server's words\"");
+				"\"error_code\":\"SOME_CODE\",\"message\":\"the server's words; ");
 		expect_no_event(b);
 		if (attempt == 4)
 			break;
