@@ -454,7 +454,7 @@ static void test_retries(void **state)
 		if (attempt != 3)
 			expect_event(b, "start.retrying",
 				"\"reason\":\"server_error\",\"http_status\":503,"
-				"\"error_code\":\"SOME_CODE\",\"message\":\"the server's words; ");
+				"\"error_code\":\"SOME_CODE\",\"message\":\"the server's words\"");
 		expect_no_event(b);
 		if (attempt == 4)
 			break;
@@ -620,7 +620,7 @@ static void test_credential_and_job(void **state)
 	assert_int_equal(state_of(b, other), LEDGER_PENDING);
 	expect_event(b, "workspace.suspended",
 		"\"watch\":null,\"workspace\":\"prod\",\"detail\":\"credential_refused: the server's "
-		"words\"");
+		"words; renew the credential");
 	expect_no_event(b);
 	add_row(b, "b");
 	round_of(b);

@@ -32,7 +32,7 @@ static const struct {
 		"`brickwatch check --online` compares the parameters of the watch and of the job"},
 	{"task_undefined", "only must name tasks of the job"},
 	{"same_job", "give each watch another job or other directories"},
-	{"job_gone", "`brickwatch rerun` starts the job that has the name now"},
+	{"job_gone", "`brickwatch rerun` starts the job that is configured now"},
 
 	/* the request */
 	{"bad_request", MEND_AND_RERUN},

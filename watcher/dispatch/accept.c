@@ -4,7 +4,6 @@
  */
 #include "dispatch/accept.h"
 
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include "base/mem.h"

@@ -15,6 +15,7 @@
 #include "base/text.h"
 #include "core/advice.h"
 #include "core/backoff.h"
+#include "dispatch/jobgone.h"
 #include "dispatch/suspend.h"
 
 #define SHOWN_BYTES 1024
@@ -196,6 +197,9 @@ static int apply_retry(struct slot *slot, struct ledger_row *row, int64_t now_us
 	row->last_failed_us = lanes_wall_us(s, slot->answered_us);
 	if (row->first_failed_us == 0)
 		row->first_failed_us = row->last_failed_us;
+	if (slot->outcome.kind == OUTCOME_JOB && slot->old_job && !row->sent)
+		return apply_failed(
+			slot, row, JOBGONE_REASON, now_us, err); /* it will never be that job again */
 	if (counts_as_tried(slot) && row->tried_us >= slot->line->lane->conf->retry_for_us)
 		return apply_failed(slot, row, row->sent ? "outcome_unknown" : "retry_for_over", now_us, err);
 	row->next_attempt_us = lanes_wall_us(s, next_try_us(slot, row));
