@@ -18,9 +18,9 @@
 
 #define JOBGONE_REASON "job_gone"
 
-struct jobgone {	 /* one going-through; a value */
-	int64_t gone_id; /* of the former job; 0: there was none */
-	int64_t after;	 /* rows up to this one are done */
+struct jobgone {	    /* one going-through; a value */
+	int64_t gone_id;    /* of the former job; 0: there was none */
+	int64_t after;	    /* rows up to this one are done */
 	int64_t all_closed; /* rows that became dead letters */
 	/* of the transaction under way */
 	int64_t next_after, closed;

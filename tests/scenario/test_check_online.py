@@ -99,7 +99,8 @@ def test_the_words(service):
         "tasks": [{"task_key": "load", "spark_python_task": {"parameters": ["--in"]}}],
         "trigger": {"file_arrival": {"url": "s3://in/"}}})
     s = service(api=JobsApi([job]))
-    assert '"load" (a Python script)' in text_of(s, "not_reached") and "{{job.parameters.path}}" in text_of(s, "not_reached")
+    words = text_of(s, "not_reached")
+    assert '"load" (a Python script)' in words and "{{job.parameters.path}}" in words
     assert "a file arrival trigger (s3://in/)" in text_of(s, "starts_by_itself")
     job.settings["tasks"][0]["spark_python_task"]["parameters"] = ["--in={{job.parameters.path}}"]
     assert findings(s)["drop"] == [("warning", "starts_by_itself")]
@@ -131,7 +132,8 @@ def test_by_name(service):
     assert f'watch drop: job "Laden ä/ö?&+" ({BIG})\n' in check(s).out
     s.api.change_job(BIG, name="LADEN Ä/ö?&+")
     s.api.add_job(7, ["path"], name="laden ä/ö?&+")
-    assert '"laden ä/ö?&+" (7)' in text_of(s, "job_missing", 1) and "upper and lower case" in text_of(s, "job_missing", 1)
+    words = text_of(s, "job_missing", 1)
+    assert '"laden ä/ö?&+" (7)' in words and "upper and lower case" in words
     s.api.delete_job(7)
     assert "or this identity may not see it" in text_of(s, "job_missing", 1)
 

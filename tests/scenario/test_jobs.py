@@ -23,8 +23,8 @@ def by_name(service, *jobs, name="load", **keys):
 # --- a job by its name ------------------------------------------------------------------------------------------------
 
 def test_by_name(service):
-    s = by_name(service, Job(BIG, ["path"], name="load"), Job(5, ["path"], name="LOAD"), Job(6, ["path"], name="load 2"))
-    s.start()
+    s = by_name(service, Job(BIG, ["path"], name="load"), Job(5, ["path"], name="LOAD"),
+                Job(6, ["path"], name="load 2")).start()
     path = s.put("a.csv")
     [event] = s.wait_event("run.started", path=path)
     assert event["job_id"] == BIG and s.api.runs[0].job_id == BIG
