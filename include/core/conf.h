@@ -125,7 +125,7 @@ struct conf_watch {
 	char name[CONF_NAME_BYTES];
 	struct conf_list directory; /* normalised absolute */
 	char *workspace_name;	    /* as written, or NULL */
-	int64_t job_id;		    /* 0 when job_name is used */
+	int64_t job_id;		    /* with job_name: 0, until the dispatcher knows it */
 	char *job_name;
 	int job_type;		 /* enum conf_job_type */
 	struct conf_pairs param; /* KEY -> template; after conf_resolve never empty for map types */
@@ -267,6 +267,9 @@ const struct conf_watch *conf_watch_find(const struct conf *c, const char *name)
  * (several watches may share a directory). */
 const struct conf_watch *conf_watch_for_path(
 	const struct conf *c, const char *path, size_t *from, const char **ret_root);
+/* Can a file of one also be found from the other? Then the first such directories of both (borrowed). */
+bool conf_watches_overlap(
+	const struct conf_watch *a, const struct conf_watch *b, const char **ret_a, const char **ret_b);
 /* "off"-able, list, … as the user would write it; for `config`: effective value of every key with its origin
  * ("FILE:LINE" or "default"), as INI that can be read back (JSON when json). Secrets cannot appear: only file
  * names are here. */
@@ -278,8 +281,8 @@ void conf_hash(const struct conf *c, char out[65]);
  * NULL: all entries. */
 int conf_each_entry(const struct conf *c, const char *watch_name,
 	int (*fn)(const struct conf_entry *e, void *arg), void *arg);
-/* Is there anything in [watch:NAME], or in what [service] says to watchers, that differs between the two?
- * NAME is in both. */
+/* Is there anything in [watch:NAME], in what [service] says to watchers, or in where its job_name is looked
+ * up, that differs between the two? NAME is in both. */
 bool conf_watch_differs(const struct conf *a, const struct conf *b, const char *name);
 /* Names of enum values as the file spells them. */
 const char *conf_auth_name(int auth);

@@ -39,7 +39,7 @@ enum wire_type {
 	/* dispatcher -> keeper */
 	WIRE_STATE,   /* readiness and a status line */
 	WIRE_RELOAD,  /* read the configuration again */
-	WIRE_RESTART, /* start this watcher anew */
+	WIRE_RESTART, /* the job of this watch is known: its watcher, which waits for that, may start */
 	/* watcher -> dispatcher */
 	WIRE_HELLO,
 	WIRE_CANDIDATES,

@@ -17,6 +17,7 @@
 #include "core/wire.h"
 #include "dispatch/control.h"
 #include "dispatch/intake.h"
+#include "dispatch/jobwatch.h"
 #include "dispatch/ledger.h"
 #include "dispatch/link.h"
 #include "dispatch/outbox.h"
@@ -54,6 +55,7 @@ struct desk {
 	struct ledger *ledger;
 	struct scribe *scribe;
 	struct sender *sender;
+	const struct jobwatch *jobwatch;
 	struct intake *intake;
 	const struct outbox *outbox;
 	struct control *control;

@@ -2,9 +2,10 @@
  * lanes: the inside of the sender, shared by its parts only: a lane for each workspace, in it a line for each
  * watch, and a slot for each row that is on its way.
  *
- * The parts, each on top of the ones before: lanes, suspend (what answers say about a workspace or job),
- * answered (what an answer makes of its row), fetch (rows of a line out of the ledger), inquire (old rows are
- * asked about before they go out), choice (what goes out next, and when), sender.
+ * The parts, each on top of the ones before: lanes, hold (what looking at a job has shown), suspend (what
+ * answers say about a workspace or job), answered (what an answer makes of its row), fetch (rows of a line
+ * out of the ledger), inquire (old rows are asked about before they go out), choice (what goes out next, and
+ * when), sender.
  */
 #ifndef DISPATCH_LANES_H
 #define DISPATCH_LANES_H
@@ -46,9 +47,12 @@ struct line { /* a watch at a host */
 	struct lane *lane;
 	char *watch;
 	const struct conf_watch
-		*conf; /* NULL: no longer configured; then only what may be out already is sent */
-	bool paused;   /* likewise */
-	bool pausing;  /* it will be, by this transaction */
+		*conf;		 /* NULL: no longer configured; then only what may be out already is sent */
+	bool paused;		 /* likewise */
+	bool pausing;		 /* it will be, by this transaction */
+	bool held;		 /* likewise: its job is not known, or is looked at */
+	bool found, found_probe; /* looking at the job found it refused; rows still probe it */
+	bool proved;		 /* a run was started although looking had found that it could not be */
 	struct rate rate;
 	int64_t max_out;
 	struct pause pause;

@@ -33,8 +33,9 @@ void pause_as_asked(struct pause *p, int64_t answered_us, int64_t wait_us);
 void pause_at_least(struct pause *p, int64_t answered_us, int64_t wait_us);
 /* It does not wait any more. Returns whether somebody was told that it does. */
 bool pause_end(struct pause *p);
-/* Somebody is told why. */
-void pause_tell(struct pause *p, enum outcome_kind kind, const char *reason, const char *message);
+/* Somebody is told why. advice: what a person can do, or "". */
+void pause_tell(
+	struct pause *p, enum outcome_kind kind, const char *reason, const char *message, const char *advice);
 /* Is there something that the ledger has not been told? */
 bool pause_has_news(const struct pause *p);
 /* It has. */

@@ -22,6 +22,7 @@
 #include "dispatch/ledger.h"
 #include "dispatch/scribe.h"
 
+struct jobs;
 struct sender;
 
 /* How the sender has a watcher look whether a file is still what the ledger has; ask NULL: it cannot, and
@@ -77,6 +78,18 @@ void sender_undo(struct sender *s);
 int sender_pause(struct sender *s, const char *watch, const char *reason, struct err *err) MUST_CHECK;
 /* Of a paused watch only what may be out already is sent. The ledger is not told. */
 void sender_set_paused(struct sender *s, const char *watch, bool paused);
+/* Of a watch that is held only what may be out already is sent. The ledger is not told. */
+void sender_set_held(struct sender *s, const char *watch, bool held);
+/* Looking at the job of this watch has shown that it cannot be started: told as if an answer had said so
+ * (code: the reason's word). probe: rows go on trying, and a run that is started proves the look wrong. */
+void sender_job_refused(struct sender *s, const char *watch, const char *code, const char *text, bool probe);
+/* Looking shows nothing like that any more. Nothing if it did not before. */
+void sender_job_good(struct sender *s, const char *watch);
+/* The watch's job_id is another one now: what was said about the former one does not count. */
+void sender_job_changed(struct sender *s, const char *watch);
+/* The calls to a workspace, borrowed until the sender is freed; NULL: no watch uses it. *ret_suspended:
+ * nothing gets through to it now. */
+struct jobs *sender_jobs(const struct sender *s, const struct conf_workspace *ws, bool *ret_suspended);
 /* Chooses nothing any more; answers are still taken. */
 void sender_stop(struct sender *s);
 struct sender_counts sender_counts(const struct sender *s);
@@ -93,6 +106,7 @@ struct sender_place {
 	bool suspended; /* nothing gets through; it is probed */
 	bool slow;	/* asked to wait by the service */
 	bool paused;
+	const char *why;	   /* suspended: what was told, or NULL */
 	int64_t until_us;	   /* monotonic: the next try, when suspended or slow */
 	struct auth_state sign_in; /* of a workspace */
 };

@@ -168,6 +168,21 @@ class JobsApi:
             self._workspace.jobs[job.job_id] = job
         return job
 
+    def change_job(self, job_id, **options):
+        """Other values for fields of Job; a job that was deleted is there again. Returns it."""
+        with self._changed:
+            job = self._workspace.jobs[job_id]
+            for name, value in {"deleted": False, **options}.items():
+                if name == "job_id" or not hasattr(job, name):
+                    raise ValueError(f"a job has no field {name}")
+                setattr(job, name, value)
+            job.__post_init__()
+            return job
+
+    def delete_job(self, job_id):
+        """As if it had never been, but for the runs it had."""
+        return self.change_job(job_id, deleted=True)
+
     def fault(self, kind, **options):
         """Put a fault in force (jobsapi_faults); returns it, with hits and release()."""
         with self._changed:
@@ -357,7 +372,7 @@ class JobsApi:
         if (request.method, request.path) == ("GET", "/api/2.0/preview/scim/v2/Me"):
             return self._me(request)
         version, _, call = request.path.removeprefix("/api/").partition("/")
-        route = self._JOBS.get((request.method, call)) if version in ("2.1", "2.2") else None
+        route = self._JOBS.get((request.method, call)) if version in ("2.0", "2.1", "2.2") else None
         if route is None:
             raise _not_found(request)
         return route(self, request, version)
@@ -391,7 +406,7 @@ class JobsApi:
         kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
         if kind != "application/json":
             raise malformed(f"Content-Type must be application/json, found '{kind}'")
-        body = read_run_now(request.body)
+        body = read_run_now(request.body, version)
         request.findings += notice_oddities(body)
         job = self._find_job(request, body["job_id"], "CAN_MANAGE_RUN", "Manage Run or Owner or Admin",
                              "RESOURCE_DOES_NOT_EXIST")
@@ -419,7 +434,7 @@ class JobsApi:
             raise invalid(f"limit must be between 1 and {PAGE}, found {limit}")
         name = query.get("name", [""])[0].lower()
         tasks = query.get("expand_tasks", ["false"])[0] == "true"
-        jobs = [j for j in self.jobs.values() if j.permission and name in ("", j.name.lower())]
+        jobs = [j for j in self.jobs.values() if j.permission and not j.deleted and name in ("", j.name.lower())]
         shape = {"jobs": [j.show(self.auth.principal, tasks) for j in jobs[start:start + limit]],
                  "has_more": len(jobs) > start + limit}
         if shape["has_more"]:
@@ -433,6 +448,8 @@ class JobsApi:
     def _find_job(self, request, job_id, need, rights, code_404=None):
         """The job, if it is there and the caller may do with it what it needs."""
         job = self._workspace.jobs.get(job_id)
+        if job is not None and job.deleted:
+            job = None
         if job is None and self.missing_job == 404:
             raise ApiError(404, code_404, f"Job {job_id} does not exist.")
         if job is None:

@@ -457,6 +457,26 @@ def test_jobs_get_pages_arrays_at_100(api, client):
     assert refused(client.get("/api/2.2/jobs/get?job_id=5&page_token=x"), 400, "INVALID_PARAMETER_VALUE", "page_token")
 
 
+def test_settings_and_the_older_shape(api, client):
+    task = {"task_key": "t", "spark_jar_task": {"parameters": ["{{job.parameters.p}}"]}}
+    api.add_job(5, settings={"tasks": [task], "queue": None, "schedule": {"quartz_cron_expression": "0 0 * * * ?"}})
+    settings = client.get("/api/2.2/jobs/get?job_id=5")[1]["settings"]
+    assert settings["tasks"] == [task] and "queue" not in settings and "schedule" in settings
+    old = client.get("/api/2.0/jobs/get?job_id=5")[1]["settings"]
+    assert "tasks" not in old and old["spark_jar_task"] == task["spark_jar_task"] and old["format"] == "SINGLE_TASK"
+    api.add_job(6, task_count=2)
+    assert refused(client.get("/api/2.0/jobs/get?job_id=6"), 400, "INVALID_PARAMETER_VALUE", "several tasks")
+
+
+@pytest.mark.parametrize("version, field, value, good", [
+    ("2.0", "jar_params", ["a"], True), ("2.0", "job_parameters", {"input_path": "a"}, False),
+    ("2.0", "sql_params", {"a": "b"}, False), ("2.1", "sql_params", {"a": "b"}, True),
+    ("2.1", "only", ["t"], False), ("2.2", "only", ["t"], True), ("2.1", "performance_target", "STANDARD", False)])
+def test_fields_came_with_versions(client, version, field, value, good):
+    answer = client.post({"job_id": PLAIN_JOB, field: value}, f"/api/{version}/jobs/run-now")
+    assert answer[0] == 200 if good else refused(answer, 400, "MALFORMED_REQUEST", f"unknown field {field}")
+
+
 def test_jobs_list(api, client):
     for number in range(1, 44):
         api.add_job(number, name=f"Job-{number}")
@@ -481,7 +501,7 @@ def test_me(api, client):
 
 
 @pytest.mark.parametrize("method, target", [
-    ("GET", "/"), ("GET", RUN_NOW), ("POST", "/api/2.2/jobs/get"), ("POST", "/api/2.0/jobs/run-now"),
+    ("GET", "/"), ("GET", RUN_NOW), ("POST", "/api/2.2/jobs/get"), ("POST", "/api/2.3/jobs/run-now"),
     ("POST", "/api/2.2/jobs/run-now/"), ("POST", "/api/2.2//jobs/run-now"), ("GET", "/api/2.2/jobs/delete"),
 ])
 def test_anything_else_is_not_found(client, method, target):
@@ -899,6 +919,24 @@ def test_control_routes(api, client):
     for name, shape in (("fault", {"kind": "x"}), ("fault", [1]), ("expire", {"status": 402}), ("finish", {"id": 1})):
         assert client.control("POST", name, shape)[0] == 400
     assert client.control("GET", "x")[0] == 404 and len(api.requests) == 3
+
+
+def test_control_of_jobs(api, client):
+    made = client.control("POST", "job", {"job_id": 7, "name": "late", "parameters": ["p"]})
+    assert made[0] == 200 and made[1]["parameters"] == {"p": ""}
+    assert client.post({"job_id": 7, "job_parameters": {"p": "1"}})[0] == 200
+    assert client.control("POST", "job", {"job_id": 7, "permission": "CAN_VIEW"})[1]["name"] == "late"
+    assert refused(client.post({"job_id": 7}), 403, "PERMISSION_DENIED", "Manage Run")
+    assert client.get("/api/2.2/jobs/get?job_id=7")[0] == 200
+    assert client.control("DELETE", "job", {"job_id": 7})[1]["deleted"]
+    assert refused(client.get("/api/2.2/jobs/get?job_id=7"), 400, "INVALID_PARAMETER_VALUE", "does not exist")
+    assert refused(client.post({"job_id": 7}), 400, "INVALID_PARAMETER_VALUE", "does not exist")
+    assert "jobs" in (found := client.get("/api/2.2/jobs/list?name=late")[1]) and found["jobs"] == []
+    assert client.get(f"/api/2.2/jobs/runs/get?run_id={api.runs[0].run_id}")[1]["run_name"] == "late"
+    assert client.control("POST", "job", {"job_id": 7, "nonsense": 1})[0] == 400
+    assert client.control("POST", "job", {"job_id": 7, "run_as": "etl"})[1]["deleted"] is False
+    assert client.get("/api/2.2/jobs/get?job_id=7")[1]["run_as_user_name"] == "etl"
+    assert [j["job_id"] for j in client.control("GET", "job")[1]] == [JOB, PLAIN_JOB, 7]
 
 
 def test_control_finish(api, client):

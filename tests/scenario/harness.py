@@ -347,7 +347,8 @@ class Service:
     def configuration(self):
         """The text of the configuration."""
         sections = {name: dict(keys) for name, keys in self.sections.items()}
-        sections["workspace"] = {"host": self.api.url, "token_file": self.token_file, **sections["workspace"]}
+        if "workspace" in sections:
+            sections["workspace"] = {"host": self.api.url, "token_file": self.token_file, **sections["workspace"]}
         for name, own in self.watches.items():
             keys = {"directory": self.folder / name, "job_id": JOB, "settle": "0",
                     "path_map": f"{self.folder / name} => {REMOTE}/{name}", **own}
@@ -360,6 +361,14 @@ class Service:
                     if one is not None:
                         lines.append(f"{key} = {one}")
         return "\n".join(lines) + "\n"
+
+    def set_workspaces(self, **apis):
+        """Several workspaces instead of the one: name -> its stand-in, or its address."""
+        common = self.sections.pop("workspace")
+        for name, api in apis.items():
+            self.sections[f"workspace:{name}"] = {"host": getattr(api, "url", api), "token_file": self.token_file,
+                                                  **common}
+        self.write_configuration()
 
     def write_configuration(self):
         self.ini.write_text(self.configuration())

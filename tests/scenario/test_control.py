@@ -187,7 +187,7 @@ def test_retry(service):
 def test_retry_when_the_run_exists(service):
     """The answer was lost, then the job refused: only the token can tell, and it does."""
     s = service().start()
-    s.api.fault("lose", path="run-now", times=1)
+    s.api.fault("truncate", path="run-now", times=1)
     refuse(s, "a.csv", times=1)
     path = s.put("a.csv")
     [failed] = s.wait_event("start.failed")

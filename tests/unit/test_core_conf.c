@@ -732,6 +732,7 @@ static void test_host_label_lengths(void **state)
 /* ---- contradictions ---- */
 
 #define WS "[workspace]\nhost = https://x.example\ntoken_file = /t\n"		 /* lines 1 to 3 */
+#define N "[watch:w]\ndirectory = /d\npath_map = none\n"			 /* lines 4 to 6 */
 #define W "[watch:w]\ndirectory = /d\njob_id = 5\npath_map = /d => /Volumes/d\n" /* lines 4 to 7 */
 
 static const struct {
@@ -826,21 +827,38 @@ static const struct {
 	{WS "[watch:w]\njob_id = 5\npath_map = none\n", "f:4: [watch:w] has no directory"},
 	{WS "[watch:w]\ndirectory = d\njob_id = x\npath_map = y\n",
 		"f:5: directory: \"d\" is not\nf:6: job_id: \"x\" is not\nf:7: path_map must read"},
-	{WS W "job_name = x\n", "f:8: job_name is not available in this version\nf:8: job_id and job_name "
-				"are both given; keep one"},
+	{WS W "job_name = x\n", "f:8: job_id and job_name are both given; keep one"},
+	{WS N "job_name = x\n", ""},
+	{WS "api_version = 2.0\n" N "job_name = x\njob_type = jar\n",
+		"f:8: job_name cannot be looked up with api_version = 2.0; give job_id"},
 	{WS W "job_type = notebook\nparam.a = 1\n", ""},
 	{WS W "job_type = jar\narg = 1\n", ""},
 	{WS W "job_type = jar\nparam.a = 1\n", "f:9: job_type = jar takes arg, not param.KEY"},
 	{WS W "arg = 1\n", "f:8: job_type = job takes param.KEY, not arg"},
 	{WS W "job_type = notebook\narg = 1\n", "f:9: job_type = notebook takes param.KEY, not arg"},
-	{WS W "job_type = python\n", "f:8: job_type = python is not available in this version"},
-	{WS W "job_type = wheel\narg = 1\nparam.x = 1\n",
-		"f:8: job_type = wheel is not\nf:9: job_type = wheel takes either"},
-	{WS W "job_type = spark_submit\n", "f:8: job_type = spark_submit is not available"},
-	{WS W "job_type = sql\n", "f:8: job_type = sql is not available"},
+	{WS W "job_type = python\n", ""},
+	{WS W "job_type = python\narg = a\narg = \xc3\xa9${uri}\n",
+		"f:10: arg has other characters than ASCII, which the Jobs API does not take"},
+	{WS W "job_type = spark_submit\narg = ${uri}\xc3\xa9\n", "f:9: arg has other characters than ASCII"},
+	{WS W "job_type = wheel\narg = \xc3\xa9\n", "f:9: arg has other characters than ASCII"},
+	{WS W "job_type = wheel\nparam.x = \xc3\xa9\n", ""},
+	{WS W "job_type = jar\narg = \xc3\xa9\n", ""},
+	{WS W "job_type = wheel\narg = 1\nparam.x = 1\n", "f:9: job_type = wheel takes either"},
+	{WS W "job_type = spark_submit\n", ""},
+	{WS W "job_type = sql\nparam.q = 1\n", ""},
+	{WS "api_version = 2.0\n" W "job_type = jar\n", ""},
+	{WS "api_version = 2.0\n" W,
+		"f:5: warning: job_parameters came with version 2.1 of the Jobs API, and api_version is 2.0"},
+	{WS "api_version = 2.0\n" W "job_type = sql\n", "f:9: warning: sql_params came with version 2.1"},
 	{WS W "queue = no\n", ""},
-	{WS W "only = a, b\n", "f:8: only is not available in this version"},
-	{WS W "performance_target = STANDARD\n", "f:8: performance_target is not available in this version"},
+	{WS W "only = a, +b+\n", ""},
+	{WS W "only = a\nonly = +\n", "f:8: only: \"+\" is not the key of a task"},
+	{WS W "only = b c\n", "f:8: only: \"b c\" is not the key of a task"},
+	{WS "api_version = 2.1\n" W "only = a\n", "f:9: warning: only came with version 2.2"},
+	{WS W "performance_target = STANDARD\n", ""},
+	{WS W "performance_target = standard\n", "f:8: performance_target: \"standard\" is "},
+	{WS "api_version = 2.1\n" W "performance_target = STANDARD\n",
+		"f:9: warning: performance_target came with version 2.2"},
 	/* templates */
 	{WS W "param.a = ${uri} ${now} $$\n", ""},
 	{WS W "param.a = ${urn}\n", "f:8: param.a: column 1: unknown ${urn}"},

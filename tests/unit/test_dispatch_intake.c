@@ -818,8 +818,9 @@ static void test_dead_letter_by_rule(void **state)
 	f.dead_letter = 1;
 	rejected(b, &f);
 	assert_true(b->result.failed);
-	assert_string_equal(
-		b->result.text, "dead letter: /drop/\\xff\\xfe: name_not_utf8 (the name is not UTF-8)");
+	assert_string_equal(b->result.text, "dead letter: /drop/\\xff\\xfe: name_not_utf8 (the name is not "
+					    "UTF-8), job 42; give the file another name; or "
+					    "encode it in a parameter that the job decodes");
 	expect_event(b, "start.failed", "\"path_base64\":\"L2Ryb3Av//4=\"");
 	newest_row(b, "\xff\xfe", &r);
 	assert_int_equal(r.state, LEDGER_FAILED);

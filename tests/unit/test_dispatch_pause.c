@@ -89,12 +89,13 @@ static void test_told(void **state)
 	assert_false(pause_has_news(&p));
 	pause_longer(&p, 1 * S, 2 * S);
 	assert_false(pause_has_news(&p));
-	pause_tell(&p, OUTCOME_UNREACHABLE, "unreachable", "no route");
+	pause_tell(&p, OUTCOME_UNREACHABLE, "unreachable", "no route", "");
 	assert_string_equal(p.words, "unreachable: no route");
 	assert_true(pause_has_news(&p));
 	pause_recorded(&p);
 	assert_false(pause_has_news(&p));
-	pause_tell(&p, OUTCOME_CREDENTIAL, "refused", "who are you"); /* another reason is news */
+	pause_tell(&p, OUTCOME_CREDENTIAL, "refused", "who are you", "look"); /* another reason is news */
+	assert_string_equal(p.words, "refused: who are you; look");
 	assert_true(pause_has_news(&p));
 	pause_recorded(&p);
 	assert_true(pause_end(&p));

@@ -608,7 +608,8 @@ static void test_credential_and_job(void **state)
 	assert_int_equal(state_of(b, a), LEDGER_PENDING);
 	expect_event(b, "job.suspended",
 		"\"watch\":\"a\",\"workspace\":\"prod\",\"job_id\":1,\"detail\":\"job_missing: the server's "
-		"words\"");
+		"words; is the job "
+		"there, in this workspace, under this number or name?\"");
 	expect_no_event(b);
 	assert_int_equal(fake_calls_n, 0);
 	other = add_row(b, "b");
@@ -619,7 +620,7 @@ static void test_credential_and_job(void **state)
 	assert_int_equal(state_of(b, other), LEDGER_PENDING);
 	expect_event(b, "workspace.suspended",
 		"\"watch\":null,\"workspace\":\"prod\",\"detail\":\"credential_refused: the server's "
-		"words\"");
+		"words; renew the credential");
 	expect_no_event(b);
 	add_row(b, "b");
 	round_of(b);

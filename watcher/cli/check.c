@@ -8,7 +8,10 @@
 #include <string.h>
 #include <sys/stat.h>
 #include "base/mem.h"
+#include "cli/online.h"
 #include "dispatch/credential.h"
+
+enum { CHECK_ONLINE = CLI_OPTION_FIRST };
 
 /* Files of our own that the service will need. Only warnings: they may be made later, or be readable for the
  * service's user alone. */
@@ -35,13 +38,27 @@ static void check_warn_of_files(const struct conf *conf)
 			(void)fprintf(stderr, "warning: %s is not a directory\n", folders[i]);
 }
 
+static int check_take(int opt, const char *value, void *arg, struct err *err)
+{
+	bool *online = arg;
+
+	(void)value;
+	(void)err;
+	if (opt != CHECK_ONLINE)
+		return -EINVAL;
+	*online = true;
+	return 0;
+}
+
 static int check_run(const struct cli_verb *verb, int argc, char **argv)
 {
+	static const struct option own[] = {{"online", no_argument, NULL, CHECK_ONLINE}};
 	struct cli_common common;
 	struct conf *conf;
+	bool online = false;
 	int rest, rc;
 
-	rc = cli_options(verb, argc, argv, NULL, 0, NULL, NULL, &common, &rest);
+	rc = cli_options(verb, argc, argv, own, ARRAY_SIZE(own), check_take, &online, &common, &rest);
 	if (rc >= 0)
 		return rc;
 	if (rest < argc)
@@ -49,21 +66,32 @@ static int check_run(const struct cli_verb *verb, int argc, char **argv)
 	rc = cli_load(common.config, true, &conf);
 	if (rc != 0)
 		return rc;
+	if (common.json && !online) {
+		conf_free(conf);
+		return cli_usage(verb, "--json goes with --online");
+	}
 	check_warn_of_files(conf);
-	(void)printf("%s: the configuration is good: %zu workspace%s, %zu watch%s\n", common.config,
-		conf->workspaces_n, conf->workspaces_n == 1 ? "" : "s", conf->watches_n,
-		conf->watches_n == 1 ? "" : "es");
+	if (!common.json)
+		(void)printf("%s: the configuration is good: %zu workspace%s, %zu watch%s\n", common.config,
+			conf->workspaces_n, conf->workspaces_n == 1 ? "" : "s", conf->watches_n,
+			conf->watches_n == 1 ? "" : "es");
+	rc = online ? online_check(conf, common.json) : CLI_DONE;
 	conf_free(conf);
-	return CLI_DONE;
+	return rc;
 }
 
 const struct cli_verb cli_check = {
 	.name = "check",
-	.usage = "[-c FILE]",
+	.usage = "[-c FILE] [--online [--json]]",
 	.summary = "Validates the configuration: every mistake with file and line, all at once. Exit status "
 		   "78 if there is one.\n"
 		   "Drop folders are not looked at (they may be missing for now); see brickwatch scan "
 		   "--dry-run.",
-	.help = "",
+	.help = "  --online           also signs in to each workspace and looks at the job of each watch; "
+		"exit "
+		"status\n"
+		"                     1: a job cannot be started; 69: a workspace cannot be reached or "
+		"refuses\n"
+		"  --json             one JSON object for each workspace and watch\n",
 	.run = check_run,
 };

@@ -20,10 +20,13 @@
 #include "base/mem.h"
 #include "base/sock.h"
 #include "base/text.h"
+#include "core/jobcheck.h"
 #include "core/request.h"
 #include "core/start.h"
 #include "cli/client.h"
 #include "cli/history.h"
+#include "dispatch/jobwatch.h"
+#include "dispatch/ledger.h"
 #include "keep/keeper.h"
 #include "keep/process.h"
 
@@ -308,13 +311,37 @@ static void explain_outcome(struct explain_watch *e, const struct wire_file *f)
 	start_done(&s);
 }
 
+/* The job of the watch in words. */
+static const char *explain_job(const struct explain_watch *e, char out[JOBCHECK_WORD_BYTES])
+{
+	return jobcheck_call(e->watch->job_id, e->watch->job_name, out);
+}
+
+/* A job_name that was not found yet: no run before it is. */
+static void explain_unknown_job(struct explain_watch *e)
+{
+	CLEANUP_BUF struct buf b = BUF_INIT(8192);
+	char job[JOBCHECK_WORD_BYTES];
+
+	if (e->watch->job_id > 0)
+		return;
+	(void)buf_addf(&b,
+		"%s, whose number is not known yet; its files wait (brickwatch status, or check --online, "
+		"tells more)",
+		explain_job(e, job));
+	explain_step(e, "job", 0, buf_str(&b));
+	e->starts = false;
+}
+
 static void explain_known(const struct explain_watch *e, struct buf *b)
 {
+	char job[JOBCHECK_WORD_BYTES];
+
 	if (e->history.state == LEDGER_STARTED)
 		(void)buf_addf(
 			b, "started already, as run %" PRId64 "; not started again", e->history.run_id);
 	else if (e->history.state == LEDGER_PENDING)
-		(void)buf_addf(b, "accepted; waits for job %" PRId64 " to be started", e->watch->job_id);
+		(void)buf_addf(b, "accepted; waits for %s to be started", explain_job(e, job));
 	else
 		(void)buf_addf(b, "known as %s; no run by itself", ledger_state_name(e->history.state));
 }
@@ -322,6 +349,7 @@ static void explain_known(const struct explain_watch *e, struct buf *b)
 static void explain_close(struct explain_watch *e, const struct wire_file *f, const char *trouble)
 {
 	CLEANUP_BUF struct buf b = BUF_INIT(8192);
+	char job[JOBCHECK_WORD_BYTES];
 
 	if (e->json)
 		json_end_array(e->json);
@@ -337,7 +365,7 @@ static void explain_close(struct explain_watch *e, const struct wire_file *f, co
 	else if (f->size < 0)
 		(void)buf_adds(&b, "no run now; see the first NO above");
 	else if (e->starts)
-		(void)buf_addf(&b, "starts job %" PRId64 " when complete%s", e->watch->job_id,
+		(void)buf_addf(&b, "starts %s when complete%s", explain_job(e, job),
 			e->history.kind == HISTORY_UNREADABLE ? ", unless the ledger knows this version"
 							      : "");
 	else
@@ -390,11 +418,24 @@ static int explain_one(struct explain_watch *e, const char *root)
 	e->starts = e->told.file.size >= 0 && !e->told.file.rule[0];
 	if (!e->never && e->told.file.size != WIRE_SIZE_NOT_A_FILE)
 		explain_history(e, &e->told.file);
+	explain_unknown_job(e);
 	if (!e->never && e->told.file.size != WIRE_SIZE_NOT_A_FILE && !e->told.file.rule[0] &&
 		e->watch->workspace && e->watch->job_id > 0)
 		explain_outcome(e, &e->told.file);
 	explain_close(e, &e->told.file, NULL);
 	return CLI_DONE;
+}
+
+/* The numbers of job names are in the ledger; without it they are not known. */
+static void explain_recall_jobs(struct conf *conf)
+{
+	struct ledger *l = NULL;
+	struct err none = ERR_INIT;
+
+	if (ledger_open_read_only(conf->service.state_directory, &l, &none) == 0 &&
+		jobwatch_recall(conf, l, &none) < 0)
+		log_debug("%s", none.text);
+	ledger_close(l);
 }
 
 static int explain_all(const struct conf *conf, const char *path, bool json)
@@ -463,6 +504,7 @@ static int explain_run(const struct cli_verb *verb, int argc, char **argv)
 		return rc;
 	log_set_level((enum log_level)conf->service.log_level);
 	(void)signal(SIGPIPE, SIG_IGN);
+	explain_recall_jobs(conf);
 	rc = explain_all(conf, path, common.json);
 	conf_free(conf);
 	return rc;

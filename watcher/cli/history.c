@@ -6,17 +6,28 @@
 #include <inttypes.h>
 #include <string.h>
 #include "base/clock.h"
+#include "base/text.h"
+#include "core/advice.h"
+
+#define HISTORY_WORDS_BYTES 1024
 
 /* What a person can do about it. */
-static const char *history_way_out(enum ledger_state state)
+static const char *history_way_out(const struct ledger_row *row)
 {
-	if (state == LEDGER_HELD)
-		return "; brickwatch release PATH lets it go";
-	return state == LEDGER_FAILED ? "; brickwatch retry PATH tries it again" : "";
+	const char *advice = advice_for(row->reason);
+
+	if (row->state == LEDGER_HELD)
+		return "brickwatch release PATH lets it go";
+	if (row->state == LEDGER_FAILED)
+		return advice[0] ? advice : "brickwatch retry PATH tries it again";
+	return "";
 }
 
-static void history_describe(const struct ledger_row *row, const char *which, struct buf *text)
+/* words: the server's, or what went wrong. */
+static void history_describe(
+	const struct ledger_row *row, const char *words, const char *which, struct buf *text)
 {
+	const char *way_out = history_way_out(row);
 	char when[CLOCK_TEXT_BYTES];
 
 	(void)buf_addf(text, "%s is %s", which, ledger_state_name(row->state));
@@ -25,9 +36,9 @@ static void history_describe(const struct ledger_row *row, const char *which, st
 	if (row->attempts > 0)
 		(void)buf_addf(text, ", %" PRId64 " attempt%s", row->attempts, row->attempts == 1 ? "" : "s");
 	if (row->reason[0])
-		(void)buf_addf(text, " (%s)", row->reason);
-	(void)buf_addf(text, "; complete since %s%s; more: brickwatch events PATH",
-		clock_format_us(row->completed_us, 0, when), history_way_out(row->state));
+		(void)buf_addf(text, " (%s%s%s)", row->reason, words[0] ? ": " : "", words);
+	(void)buf_addf(text, "; complete since %s%s%s; more: brickwatch events PATH",
+		clock_format_us(row->completed_us, 0, when), way_out[0] ? "; " : "", way_out);
 }
 
 /* 1: found, 0: nothing, -errno */
@@ -36,16 +47,24 @@ static int history_look(struct ledger *l, const struct conf_watch *w, const char
 {
 	struct ledger_key key = {.watch = w->name, .relpath = relpath};
 	struct ledger_known known = {.id = 0};
+	struct ledger_note note = {.detail = NULL};
 	struct ledger_row row;
+	char words[HISTORY_WORDS_BYTES];
 	enum version_relation relation = VERSION_NEW;
 	int rc = ledger_root(l, root, false, &key.root_id, err);
 
 	if (rc > 0)
 		rc = ledger_newest(l, &key, &known, err);
 	if (rc > 0)
+		rc = ledger_note(l, known.id, &note, err);
+	if (rc > 0)
 		rc = ledger_row(l, known.id, &row, err);
-	if (rc <= 0)
+	if (rc <= 0) {
+		ledger_note_done(&note);
 		return rc;
+	}
+	text_printable(note.detail, strlen(note.detail), words, sizeof(words));
+	ledger_note_done(&note);
 	if (now)
 		relation = version_compare(
 			&known.version, now, VERSION_BY_LISTING, (enum conf_version)w->version, true);
@@ -54,7 +73,7 @@ static int history_look(struct ledger *l, const struct conf_watch *w, const char
 	ret->run_id = row.run_id;
 	ret->generation = row.generation;
 	memcpy(ret->token, row.token, sizeof(ret->token));
-	history_describe(&row, ret->kind == HISTORY_SAME ? "this version" : "an older version", text);
+	history_describe(&row, words, ret->kind == HISTORY_SAME ? "this version" : "an older version", text);
 	ledger_row_done(&row);
 	return 1;
 }

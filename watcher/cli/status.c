@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "cli/client.h"
+#include "core/jobcheck.h"
 
 #define STATUS_TEXT_BYTES (1024u * 1024)
 #define STATUS_WHY_BYTES (64u * 1024)
@@ -101,6 +102,7 @@ static void status_watch(struct status *s, const struct json *j)
 			strcmp(state, "lost") == 0	? "is lost (its folder is missing)"
 			: strcmp(state, "stalled") == 0 ? "is stalled"
 			: strcmp(state, "down") == 0	? "has no process"
+			: strcmp(state, "no_job") == 0	? "waits until its job is known"
 							: "is still being listed");
 	(void)buf_addf(&s->out, "%-16s %-9s %-10s %-10s %9s %9s  %s%s\n", name, paused ? "paused" : state,
 		status_text(j, "method"), status_text(j, "file_system"), status_text(j, "files"),
@@ -148,6 +150,49 @@ static void status_sign_in(struct status *s, const struct json *j)
 	(void)buf_addc(&s->out, '\n');
 }
 
+/* "  job "load" (5) of watch orders", "workspace prod" */
+static void status_name_place(struct status *s, const struct json *j, const char *name, bool is_job)
+{
+	char job[JOBCHECK_WORD_BYTES];
+	int64_t id = 0;
+
+	if (!is_job) {
+		(void)buf_addf(&s->out, "\nworkspace %s", name);
+		return;
+	}
+	if (json_get_i64(j, "job_id", &id) < 0)
+		id = 0;
+	(void)buf_addf(&s->out, "  %s of watch %s", jobcheck_call(id, json_get_text(j, "job_name"), job),
+		status_text(j, "watch"));
+}
+
+/* What looking at the job has shown; notes are for `check --online`. */
+static void status_findings(struct status *s, const struct json *j)
+{
+	const struct json *all = json_get(j, "findings");
+
+	for (const struct json *it = json_first(all); it; it = json_next(it)) {
+		if (strcmp(status_text(it, "level"), "note") == 0)
+			continue;
+		(void)buf_addf(&s->out, "    %s: ", status_text(it, "level"));
+		status_add(s, status_text(it, "text"));
+		(void)buf_addc(&s->out, '\n');
+	}
+	if (!status_text(j, "not_checked")[0])
+		return;
+	(void)buf_adds(&s->out, "    ");
+	status_add(s, status_text(j, "not_checked"));
+	(void)buf_addc(&s->out, '\n');
+}
+
+static bool status_has_findings(const struct json *j)
+{
+	const struct json *first = json_first(json_get(j, "findings"));
+
+	return status_text(j, "not_checked")[0] ||
+	       (first && strcmp(status_text(first, "level"), "note") != 0);
+}
+
 static void status_place(struct status *s, const struct json *j, bool is_job)
 {
 	const char *state = status_text(j, "state");
@@ -161,16 +206,23 @@ static void status_place(struct status *s, const struct json *j, bool is_job)
 		status_blame(s, is_job ? "the job of watch" : "workspace",
 			is_job ? status_text(j, "watch") : name,
 			is_job ? "cannot be started" : "cannot be reached, or refuses the credential");
-	if (is_job && strcmp(state, "ok") == 0)
+	if (is_job && strcmp(state, "ok") == 0 && !status_has_findings(j))
 		return; /* nothing to say; the counts say how much waits */
 	if (json_get_i64(j, "next_try_ms", &next_ms) < 0)
 		next_ms = 0;
-	(void)buf_addf(&s->out, "%s%s %s is %s", is_job ? "" : "\n", is_job ? "  job of watch" : "workspace",
-		is_job ? status_text(j, "watch") : name, state);
+	status_name_place(s, j, name, is_job);
+	(void)buf_addf(&s->out, " is %s", state);
 	if (next_ms > 0)
 		(void)buf_addf(&s->out, ", next try in %s", clock_format_span(next_ms * US_PER_MS, span));
 	(void)buf_addc(&s->out, '\n');
-	if (!is_job)
+	if (status_text(j, "detail")[0]) {
+		(void)buf_adds(&s->out, "    ");
+		status_add(s, status_text(j, "detail"));
+		(void)buf_addc(&s->out, '\n');
+	}
+	if (is_job)
+		status_findings(s, j);
+	else
 		status_sign_in(s, j);
 }
 

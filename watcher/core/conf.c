@@ -571,6 +571,15 @@ static const struct conf_entry *next_of_watch(const struct conf *c, const char *
 	return NULL;
 }
 
+/* A job_name at another workspace is another job. */
+static bool names_differ(const struct conf_watch *a, const struct conf_watch *b)
+{
+	const struct conf_workspace *at_a = a ? a->workspace : NULL, *at_b = b ? b->workspace : NULL;
+
+	return a && b && a->job_name && b->job_name && at_a && at_b && at_a->host_token && at_b->host_token &&
+	       strcmp(at_a->host_token, at_b->host_token) != 0;
+}
+
 bool conf_watch_differs(const struct conf *a, const struct conf *b, const char *name)
 {
 	const struct conf_entry *of_a, *of_b;
@@ -587,7 +596,7 @@ bool conf_watch_differs(const struct conf *a, const struct conf *b, const char *
 			(strcmp(of_a->key, of_b->key) != 0 || strcmp(of_a->value, of_b->value) != 0))
 			return true;
 	} while (of_a);
-	return false;
+	return names_differ(conf_watch_find(a, name), conf_watch_find(b, name));
 }
 
 const char *conf_auth_name(int auth)

@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "core/conf_host.h"
+#include "core/conf_job.h"
 #include "core/conf_schema.h"
 #include "core/conf_value.h"
 #include "core/filetype.h"
@@ -113,15 +114,25 @@ static void warn_of_patterns(
 			e->key, value);
 }
 
-static void check_values(const struct conf_key *k, const struct conf_entry *e, struct conf_mistakes *m)
+static bool is_parameter(const struct conf_key *k)
+{
+	return k->type == CONF_TYPE_PARAM || strcmp(k->name, "arg") == 0;
+}
+
+/* object: of the section. */
+static void check_values(
+	const struct conf_key *k, const struct conf_entry *e, const void *object, struct conf_mistakes *m)
 {
 	struct conf_list values;
 
 	if (conf_value_split(k, e->value, &values, NULL) < 0)
 		return; /* was told by conf_set() */
 	for (size_t i = 0; i < values.n; i++) {
+		const char *fault = is_parameter(k) ? conf_job_template_fault(object, values.items[i]) : NULL;
 		struct err err = ERR_INIT;
 
+		if (fault)
+			conf_mistake_add(m, false, e->file, e->line, "%s %s", e->key, fault);
 		warn_of_patterns(k, e, values.items[i], m);
 		if (check_value(k, values.items[i], &err) < 0) {
 			conf_err_name_key(&err, e->key);
@@ -199,7 +210,7 @@ static void check_entries(const struct conf *c, struct conf_mistakes *m)
 			continue; /* told once for the section */
 		if (k->type == CONF_TYPE_PATTERN || k->type == CONF_TYPE_MIME ||
 			k->type == CONF_TYPE_TEMPLATE || k->type == CONF_TYPE_PARAM)
-			check_values(k, e, m);
+			check_values(k, e, s->object, m);
 		check_available(k, s, e, m);
 	}
 	for (size_t i = 0; i < c->sections_n; i++) {
@@ -426,13 +437,20 @@ static void check_watch_workspace(const struct site *s, const struct conf_watch 
 	buf_done(&all);
 }
 
-static void check_watch_job(const struct site *s, const struct conf_watch *w)
+static void tell_of_job(bool warning, const char *key, const char *text, void *arg)
+{
+	const struct site *s = arg;
+
+	TELL(s, warning, key, "%s", text);
+}
+
+static void check_watch_job(struct site *s, const struct conf_watch *w)
 {
 	bool list = conf_job_type_is_list(w->job_type);
 	bool either = w->job_type == CONF_JOB_WHEEL;
 
 	if (!is_tried(s, "job_id") && !is_tried(s, "job_name"))
-		TELL(s, false, NULL, "[%s] has no job_id", s->section);
+		TELL(s, false, NULL, "[%s] has no job_id and no job_name", s->section);
 	if (w->job_id != 0 && w->job_name)
 		TELL(s, false, "job_name", "job_id and job_name are both given; keep one");
 	if (list && is_given(s, "param.*"))
@@ -443,6 +461,7 @@ static void check_watch_job(const struct site *s, const struct conf_watch *w)
 			conf_job_type_name(w->job_type));
 	if (either && is_given(s, "arg") && is_given(s, "param.*"))
 		TELL(s, false, "arg", "job_type = wheel takes either arg or param.KEY, not both");
+	conf_job_check(w, tell_of_job, s);
 }
 
 static void check_watch_values(const struct site *s, const struct conf_watch *w)
@@ -570,22 +589,32 @@ static bool same_job(const struct conf_watch *a, const struct conf_watch *b)
 	return a->job_id != 0 && a->job_id == b->job_id;
 }
 
-/* Both would make the same tokens: every file would be a dead letter of one of them. */
-static void check_other_watch_overlap(
-	const struct site *s, const struct conf_watch *a, const struct conf_watch *b)
+bool conf_watches_overlap(
+	const struct conf_watch *a, const struct conf_watch *b, const char **ret_a, const char **ret_b)
 {
 	for (size_t i = 0; i < a->directory.n; i++) {
 		for (size_t j = 0; j < b->directory.n; j++) {
 			if (!overlaps(
 				    a->directory.items[i], a->recursive, b->directory.items[j], b->recursive))
 				continue;
-			TELL(s, false, "directory",
-				"[watch:%s] and [watch:%s] start the same job for the same files: %s and %s "
-				"overlap",
-				b->name, a->name, b->directory.items[j], a->directory.items[i]);
-			return;
+			*ret_a = a->directory.items[i];
+			*ret_b = b->directory.items[j];
+			return true;
 		}
 	}
+	return false;
+}
+
+/* Both would make the same tokens: every file would be a dead letter of one of them. */
+static void check_other_watch_overlap(
+	const struct site *s, const struct conf_watch *a, const struct conf_watch *b)
+{
+	const char *in_a, *in_b;
+
+	if (conf_watches_overlap(a, b, &in_a, &in_b))
+		TELL(s, false, "directory",
+			"[watch:%s] and [watch:%s] start the same job for the same files: %s and %s overlap",
+			b->name, a->name, in_b, in_a);
 }
 
 static void check_watch(const struct conf *c, size_t i, struct conf_mistakes *m)

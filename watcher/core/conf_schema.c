@@ -52,6 +52,7 @@ static const char *const AUTHS[] = {"", "token", "oauth-m2m", "azure-client-secr
 	"oidc", "basic", "profile", NULL};
 static const char *const TLS_VERSIONS[] = {"1.2", "1.3", NULL};
 static const char *const API_VERSIONS[] = {"2.0", "2.1", "2.2", NULL};
+static const char *const TARGETS[] = {"PERFORMANCE_OPTIMIZED", "STANDARD", "COST_OPTIMIZED", NULL};
 static const char *const JOB_TYPES[] = {
 	"job", "notebook", "jar", "python", "wheel", "spark_submit", "sql", NULL};
 static const char *const NAME_CLASSES[] = {"globs", "control", NULL};
@@ -165,9 +166,9 @@ static const struct conf_key KEYS[] = {
 		.help = "NAME of the [workspace:NAME]"},
 	{WATCH, "job_id", ID, AT(watch, job_id), NULL, "1", "9223372036854775807",
 		.help = "number of the job"},
-	{WATCH, "job_name", TEXT, AT(watch, job_name), NULL, .now = "",
+	{WATCH, "job_name", TEXT, AT(watch, job_name), NULL,
 		.help = "name of the job, instead of job_id"},
-	{WATCH, "job_type", WORD, AT(watch, job_type), "job", .words = JOB_TYPES, .now = "job notebook jar",
+	{WATCH, "job_type", WORD, AT(watch, job_type), "job", .words = JOB_TYPES,
 		.help = "which parameter field of run-now is filled"},
 	{WATCH, "param.*", PARAM, AT(watch, param), NULL, .note = "param.path = ${uri} for job types that take a map",
 		.help = "template of the parameter's value"},
@@ -175,9 +176,9 @@ static const struct conf_key KEYS[] = {
 		.help = "template of one argument, for job types that take a list"},
 	{WATCH, "queue", BOOL, AT(watch, queue), "yes",
 		.help = "surplus runs wait in Databricks instead of being skipped"},
-	{WATCH, "only", TEXT, AT(watch, only), NULL, .flags = MULTI | COMMA, .now = "",
+	{WATCH, "only", TEXT, AT(watch, only), NULL, .flags = MULTI | COMMA,
 		.help = "tasks of the job to run"},
-	{WATCH, "performance_target", TEXT, AT(watch, performance_target), NULL, .now = "",
+	{WATCH, "performance_target", CHOICE, AT(watch, performance_target), NULL, .words = TARGETS,
 		.help = "passed on to run-now"},
 	{WATCH, "path_map", MAP, 0, NULL, .flags = MULTI, .note = "none, and a warning: jobs get local paths",
 		.help = "LOCAL => REMOTE, the longest LOCAL wins; none: local paths are meant"},

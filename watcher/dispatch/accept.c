@@ -4,10 +4,10 @@
  */
 #include "dispatch/accept.h"
 
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include "base/mem.h"
+#include "core/jobcheck.h"
 #include "core/pathmap.h"
 #include "core/request.h"
 #include "core/template.h"
@@ -110,14 +110,15 @@ static bool is_held_with_others(const char *reason)
 static void say_accepted(const struct intake *in, const struct incoming *f, const struct ledger_new *row,
 	struct intake_result *ret)
 {
-	char path[INCOMING_SHOWN_BYTES], uri[INCOMING_SHOWN_BYTES];
+	char path[INCOMING_SHOWN_BYTES], uri[INCOMING_SHOWN_BYTES], job[JOBCHECK_WORD_BYTES];
 
 	ret->accepted = row->state == LEDGER_PENDING;
 	if (in->dry && ret->accepted)
 		incoming_say_plain(
-			ret, mem_printf("would start job %" PRId64 " (%s) %s -> %s  type %s", row->job_id,
-				     f->watch->name, incoming_show(f->path, path),
-				     incoming_show(row->uri, uri), row->mime[0] ? row->mime : "-"));
+			ret, mem_printf("would start %s (%s) %s -> %s  type %s",
+				     jobcheck_call(row->job_id, f->watch->job_name, job), f->watch->name,
+				     incoming_show(f->path, path), incoming_show(row->uri, uri),
+				     row->mime[0] ? row->mime : "-"));
 	else if (in->dry)
 		incoming_say_plain(
 			ret, mem_printf("would hold %s: %s", incoming_show(f->path, path), row->detail));

@@ -13,7 +13,9 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "core/advice.h"
 #include "core/backoff.h"
+#include "dispatch/jobgone.h"
 #include "dispatch/suspend.h"
 
 #define SHOWN_BYTES 1024
@@ -88,6 +90,8 @@ static struct event_failure failure_of(
 		.message = slot->message,
 		.attempts = row->attempts,
 		.next_attempt_us = row->next_attempt_us,
+		.workspace = row->workspace,
+		.job_id = row->job_id,
 	};
 }
 
@@ -110,6 +114,7 @@ static int apply_failed(
 	struct sender *s = slot->sender;
 	struct event_failure x = failure_of(slot, row, reason);
 	struct event_file f = scribe_file_of(row);
+	const char *advice = advice_for(reason);
 	char path[SHOWN_BYTES], words[WORDS_BYTES];
 	int rc;
 
@@ -123,7 +128,8 @@ static int apply_failed(
 	slot->gone = true;
 	(void)text_printable(slot->message, strlen(slot->message), words, sizeof(words));
 	slot_say(slot, LOG_LEVEL_ERROR,
-		mem_printf("dead letter: %s: %s (%s)", show_row(row, path), reason, words));
+		mem_printf("dead letter: %s: %s (%s), job %" PRId64 "%s%s", show_row(row, path), reason,
+			words, row->job_id, advice[0] ? "; " : "", advice));
 	return 0;
 }
 
@@ -147,7 +153,8 @@ static int64_t next_try_us(const struct slot *slot, const struct ledger_row *row
 
 static bool counts_as_tried(const struct slot *slot)
 {
-	return slot->outcome.kind == OUTCOME_RETRY;
+	/* a former job holds nobody else up, so nobody but the row waits for it */
+	return slot->outcome.kind == OUTCOME_RETRY || (slot->outcome.kind == OUTCOME_JOB && slot->old_job);
 }
 
 /* Adds the pause before this attempt, if it was one for the row's own sake. */
@@ -172,8 +179,8 @@ static int tell_retrying(struct slot *slot, struct ledger_row *row, int64_t now_
 	row->retryings++;
 	(void)text_printable(slot->message, strlen(slot->message), words, sizeof(words));
 	slot_say(slot, LOG_LEVEL_WARNING,
-		mem_printf("not started yet: %s: %s (%s); trying again in %s", show_row(row, path),
-			slot->outcome.reason, words,
+		mem_printf("not started yet: %s: %s (%s), job %" PRId64 "; trying again in %s",
+			show_row(row, path), slot->outcome.reason, words, row->job_id,
 			clock_format_span(row->next_attempt_us - row->last_failed_us, span)));
 	return scribe_start(
 		s->scribe, EVENT_START_RETRYING, row->watch, row->token, row->retryings, &f, &x, now_us, err);
@@ -190,6 +197,9 @@ static int apply_retry(struct slot *slot, struct ledger_row *row, int64_t now_us
 	row->last_failed_us = lanes_wall_us(s, slot->answered_us);
 	if (row->first_failed_us == 0)
 		row->first_failed_us = row->last_failed_us;
+	if (slot->outcome.kind == OUTCOME_JOB && slot->old_job && !row->sent)
+		return apply_failed(
+			slot, row, JOBGONE_REASON, now_us, err); /* it will never be that job again */
 	if (counts_as_tried(slot) && row->tried_us >= slot->line->lane->conf->retry_for_us)
 		return apply_failed(slot, row, row->sent ? "outcome_unknown" : "retry_for_over", now_us, err);
 	row->next_attempt_us = lanes_wall_us(s, next_try_us(slot, row));

@@ -39,9 +39,8 @@ int configure_check(struct conf *conf, const struct conf_mistakes *mistakes, str
 
 		if (!w->workspace || !w->workspace->host_token)
 			return err_set(err, ERR_CONF, EINVAL, "watch %s has no workspace", w->name);
-		if (w->job_id <= 0)
-			return err_set(err, ERR_CONF, EINVAL,
-				"watch %s: job_name is not there yet, give its job_id", w->name);
+		if (w->job_id <= 0 && !w->job_name)
+			return err_set(err, ERR_CONF, EINVAL, "watch %s has no job", w->name);
 	}
 	return 0;
 }

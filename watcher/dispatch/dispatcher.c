@@ -32,6 +32,7 @@
 #include "dispatch/desk.h"
 #include "dispatch/facts.h"
 #include "dispatch/intake.h"
+#include "dispatch/jobwatch.h"
 #include "dispatch/ledger.h"
 #include "dispatch/moved.h"
 #include "dispatch/outbox.h"
@@ -63,9 +64,10 @@ struct dispatcher {
 	struct ledger *ledger, *behind; /* behind: the real one of a dry run */
 	struct scribe scribe;
 	struct intake *intake;
-	struct sender *sender;	 /* NULL in a dry run */
-	struct outbox *outbox;	 /* likewise */
-	struct control *control; /* NULL: a dry run, a scan, or it cannot be made */
+	struct sender *sender;	   /* NULL in a dry run */
+	struct jobwatch *jobwatch; /* likewise */
+	struct outbox *outbox;	   /* likewise */
+	struct control *control;   /* NULL: a dry run, a scan, or it cannot be made */
 	struct desk desk;
 	struct reload reload;
 
@@ -118,6 +120,8 @@ static int open_state(struct dispatcher *d, struct err *err)
 		rc = rebuild_if_lost(d->conf, power, err);
 	if (rc == 0)
 		rc = ledger_open(s->state_directory, power, &d->ledger, err);
+	if (rc == 0)
+		rc = jobwatch_recall(d->conf, d->ledger, err);
 	if (rc < 0)
 		return rc;
 	statedir_make_log(d->conf->events.file);
@@ -135,7 +139,9 @@ static int open_dry_state(struct dispatcher *d, struct err *err)
 		*err = none;
 		return rc;
 	}
-	rc = ledger_open_memory(&d->ledger, err);
+	rc = d->behind ? jobwatch_recall(d->conf, d->behind, err) : 0;
+	if (rc == 0)
+		rc = ledger_open_memory(&d->ledger, err);
 	if (rc == 0)
 		scribe_init(&d->scribe, d->ledger, true);
 	return rc;
@@ -155,6 +161,8 @@ static void stop(struct dispatcher *d)
 		return;
 	d->stopping = true;
 	watches_read_rest(&d->watches); /* watchers are stopped first */
+	if (d->jobwatch)
+		jobwatch_stop(d->jobwatch);
 	if (d->sender)
 		sender_stop(d->sender);
 	d->stop_by_us = clock_mono_us() + STOP_WAIT_US;
@@ -172,8 +180,12 @@ static int try_configuration(struct dispatcher *d, struct err *err)
 		.scribe = &d->scribe,
 		.only_watch = d->as.only_watch,
 	};
-	struct sender *trial = sender_new(&o, err);
+	struct sender *trial;
+	int rc = jobwatch_recall(d->reload.conf, d->ledger, err);
 
+	if (rc < 0)
+		return rc;
+	trial = sender_new(&o, err);
 	if (!trial)
 		return -err->code;
 	sender_free(trial);
@@ -198,10 +210,29 @@ static void on_configured(struct dispatcher *d, const struct wire_configured *m)
 		return;
 	}
 	reload_drain(r, m, clock_mono_us() + STOP_WAIT_US);
+	jobwatch_stop(d->jobwatch);
 	sender_stop(d->sender);
 }
 
 /* ---- the keeper ---- */
+
+/* Its watcher waits for that. */
+static void on_known(const char *watch, void *arg)
+{
+	const struct dispatcher *d = arg;
+	const struct wire_restart m = {.name = watch};
+
+	if (wire_send_wait(d->keeper_fd, WIRE_RESTART, &m, NULL, 0) < 0)
+		log_debug("the keeper does not listen any more");
+}
+
+/* Nothing is asked in a dry run: watchers do not wait for it. */
+static void let_all_start(struct dispatcher *d)
+{
+	for (size_t i = 0; i < d->conf->watches_n; i++)
+		if (d->conf->watches[i]->job_name)
+			on_known(d->conf->watches[i]->name, d);
+}
 
 static void on_keeper(struct loop_io *io, uint32_t events, void *arg)
 {
@@ -240,12 +271,25 @@ static void on_keeper(struct loop_io *io, uint32_t events, void *arg)
 
 /* ---- telling the keeper ---- */
 
+/* Its watcher is not started, because its job is not known. */
+static struct jobwatch_view job_of(const struct dispatcher *d, size_t i)
+{
+	struct jobwatch_view view = {.waits = false};
+
+	if (d->jobwatch)
+		jobwatch_view(d->jobwatch, i, &view);
+	return view;
+}
+
 static bool is_up(struct dispatcher *d)
 {
 	int64_t up = 0;
 
-	for (size_t i = 0; i < d->conf->watches_n; i++)
-		up += d->watches.items[i].scanned || d->watches.items[i].lost;
+	for (size_t i = 0; i < d->conf->watches_n; i++) {
+		struct jobwatch_view job = job_of(d, i);
+
+		up += d->watches.items[i].scanned || d->watches.items[i].lost || (job.waits && job.asked);
+	}
 	return up >= d->as.watches;
 }
 
@@ -328,6 +372,8 @@ static int apply(struct dispatcher *d, struct err *err)
 		rc = apply_service(d, EVENT_SERVICE_STARTED, err);
 	if (rc == 0 && d->reload.phase == RELOAD_DONE)
 		rc = apply_reload(d, err);
+	if (rc == 0 && d->jobwatch)
+		rc = jobwatch_apply(d->jobwatch, err);
 	if (rc == 0)
 		rc = facts_apply(&d->watches, &d->scratch, err);
 	if (rc == 0)
@@ -390,6 +436,8 @@ static void act(struct dispatcher *d)
 		reload_end(&d->reload, EXIT_DONE, "");
 	if (d->outbox)
 		outbox_committed(d->outbox);
+	if (d->jobwatch)
+		d->watches.failed += jobwatch_committed(d->jobwatch);
 	facts_act(&d->watches);
 	if (d->as.dry)
 		(void)fflush(stdout);
@@ -414,7 +462,7 @@ static bool watchers_are_done(const struct dispatcher *d)
 	int64_t done = 0;
 
 	for (size_t i = 0; i < d->conf->watches_n; i++)
-		done += d->watches.items[i].is_done;
+		done += d->watches.items[i].is_done || job_of(d, i).given_up;
 	return done >= d->as.watches;
 }
 
@@ -437,6 +485,7 @@ static int scan_status(const struct dispatcher *d)
 {
 	struct sender_counts c = {.started = 0};
 	int status = EXIT_DONE;
+	bool unreachable = false;
 
 	if (d->as.dry)
 		return EXIT_DONE;
@@ -444,7 +493,13 @@ static int scan_status(const struct dispatcher *d)
 		c = sender_counts(d->sender);
 	for (size_t i = 0; i < d->conf->watches_n; i++) {
 		const struct watch_state *w = &d->watches.items[i];
+		struct jobwatch_view job = job_of(d, i);
 
+		if (job.waits) {
+			log_error("watch %s was not scanned: its job is not known", w->peer.watch->name);
+			unreachable |= job.unreachable || !job.asked;
+			status = EXIT_FAILED;
+		}
 		if (w->lost)
 			status = EXIT_FAILED; /* its folder is missing, which was said */
 		if (!w->ever_attached || w->is_done || w->lost)
@@ -463,9 +518,9 @@ static int scan_status(const struct dispatcher *d)
 	if (c.pending > 0) {
 		log_error("%" PRId64 " files could not be sent; they stay in the ledger for the next scan",
 			c.pending);
-		status = EXIT_UNREACHABLE;
+		unreachable = true;
 	}
-	return status;
+	return unreachable ? EXIT_UNREACHABLE : status;
 }
 
 /* The last things to write, while the ledger lets us. */
@@ -521,8 +576,10 @@ static void set_wake(struct dispatcher *d, int64_t at_us)
 static bool has_work(const struct dispatcher *d)
 {
 	return d->service_started || d->reload.phase == RELOAD_DONE || facts_are_there(&d->watches) ||
-	       intake_due_us(d->intake) <= clock_mono_us() || (d->control && control_has_work(d->control)) ||
-	       (d->sender && sender_has_work(d->sender)) || (d->outbox && outbox_wants_commit(d->outbox));
+	       intake_due_us(d->intake) <= clock_mono_us() ||
+	       (d->jobwatch && jobwatch_has_work(d->jobwatch)) ||
+	       (d->control && control_has_work(d->control)) || (d->sender && sender_has_work(d->sender)) ||
+	       (d->outbox && outbox_wants_commit(d->outbox));
 }
 
 static void give_up(struct dispatcher *d, const struct err *err)
@@ -570,6 +627,24 @@ static int renew(struct dispatcher *d, struct err *err)
 	return rc;
 }
 
+static int start_jobwatch(struct dispatcher *d, struct err *err)
+{
+	const struct jobwatch_options o = {
+		.loop = d->loop,
+		.conf = d->conf,
+		.hash = d->as.hash,
+		.ledger = d->ledger,
+		.scribe = &d->scribe,
+		.sender = d->sender,
+		.only_watch = d->as.only_watch,
+		.known = on_known,
+		.arg = d,
+	};
+
+	d->jobwatch = jobwatch_new(&o, err);
+	return d->jobwatch ? 0 : -err->code;
+}
+
 static int start_sender(struct dispatcher *d, struct err *err)
 {
 	struct sender_options o = {
@@ -582,7 +657,7 @@ static int start_sender(struct dispatcher *d, struct err *err)
 	};
 
 	d->sender = sender_new(&o, err);
-	return d->sender ? 0 : -err->code;
+	return d->sender ? start_jobwatch(d, err) : -err->code;
 }
 
 static struct desk_watch *lend_watch(struct desk *desk, size_t i)
@@ -606,6 +681,7 @@ static void fill_desk(struct dispatcher *d)
 	d->desk.ledger = d->ledger;
 	d->desk.scribe = &d->scribe;
 	d->desk.sender = d->sender;
+	d->desk.jobwatch = d->jobwatch;
 	d->desk.intake = d->intake;
 	d->desk.outbox = d->outbox;
 	d->desk.control = d->control;
@@ -645,12 +721,14 @@ static int take_over(struct dispatcher *d, struct err *err)
 	reload_tell_keeper(&d->reload, 0);     /* before links end, so that it knows why */
 	watches_forget_questions(&d->watches); /* who has asked is no more */
 	sender_free(d->sender);
+	jobwatch_free(d->jobwatch);
 	outbox_free(d->outbox);
 	intake = intake_new(r->conf, d->ledger, d->behind, &d->scribe, d->as.dry);
 	intake_carry(intake, d->intake);
 	intake_free(d->intake);
 	d->desk.intake = d->intake = intake;
 	d->desk.sender = d->sender = NULL; /* until fill_desk */
+	d->desk.jobwatch = d->jobwatch = NULL;
 	d->outbox = NULL;
 	watches_replace(&d->watches, r->conf);
 	conf_free(d->conf);
@@ -664,7 +742,9 @@ static int take_over(struct dispatcher *d, struct err *err)
 	statedir_make_log(d->conf->events.file);
 	d->outbox = outbox_new(d->loop, d->ledger, &d->conf->events,
 		d->conf->service.durability == CONF_DURABILITY_POWER, d->page);
-	rc = renew(d, err);
+	rc = jobwatch_recall(d->conf, d->ledger, err);
+	if (rc == 0)
+		rc = renew(d, err);
 	if (rc == 0)
 		rc = start_sender(d, err);
 	for (size_t i = 0; rc == 0 && i < d->conf->watches_n; i++)
@@ -777,6 +857,8 @@ static int set_up(struct dispatcher *d, struct err *err)
 	if (!d->keeper_io)
 		return -err->code;
 	loop_prepare_add(d->loop, on_round, d);
+	if (d->as.dry)
+		let_all_start(d);
 	return 0;
 }
 
@@ -786,6 +868,7 @@ static void tear_down(struct dispatcher *d)
 	d->control = d->desk.control = NULL;
 	watches_done(&d->watches);
 	sender_free(d->sender);
+	jobwatch_free(d->jobwatch);
 	outbox_free(d->outbox);
 	intake_free(d->intake);
 	if (d->ledger)

@@ -4,12 +4,14 @@
  */
 #include "dispatch/incoming.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "core/advice.h"
 #include "core/filetype.h"
 #include "core/pathmap.h"
 
@@ -264,7 +266,14 @@ int incoming_insert_failed(struct intake *in, struct incoming *f, const struct l
 {
 	struct ledger_new row = *as;
 	struct event_file ef = incoming_event_file(f);
-	struct event_failure x = {.reason = reason, .error_code = "", .message = detail};
+	const struct event_failure x = {
+		.reason = reason,
+		.error_code = "",
+		.message = detail,
+		.workspace = as->workspace,
+		.job_id = as->job_id,
+	};
+	const char *advice = advice_for(reason);
 	char path[INCOMING_SHOWN_BYTES], words[INCOMING_WORDS_BYTES];
 	int64_t id;
 	int rc;
@@ -286,6 +295,8 @@ int incoming_insert_failed(struct intake *in, struct incoming *f, const struct l
 						incoming_show(f->path, path), reason, words));
 	else
 		incoming_say(ret, LOG_LEVEL_WARNING,
-			mem_printf("dead letter: %s: %s (%s)", incoming_show(f->path, path), reason, words));
+			mem_printf("dead letter: %s: %s (%s), job %" PRId64 "%s%s",
+				incoming_show(f->path, path), reason, words, as->job_id,
+				advice[0] ? "; " : "", advice));
 	return 0;
 }

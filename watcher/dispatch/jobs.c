@@ -1,6 +1,6 @@
 /*
- * A call is one run-now or runs/get from its begin to the answer; the answer is read by dispatch/answer,
- * judged by core/outcome, and made fit to be shown here.
+ * A call is one run-now, runs/get or other question from its begin to the answer; the answer is read by
+ * dispatch/answer, judged by core/outcome, and made fit to be shown here.
  *
  * A call that finds no header to go out with waits for one, and so does one whose credential was refused:
  * its answer is kept meanwhile, and counts after all if there is nothing to try. It is sent once more,
@@ -45,6 +45,8 @@ struct reply {
 	int64_t retry_after_us;
 	struct answer answer;
 	struct answer_state state; /* of a run, when it was asked for and told */
+	const char *body; /* of another question, borrowed while the answer is here; a refusal has none */
+	size_t body_len;
 };
 
 struct jobs_call {
@@ -55,8 +57,10 @@ struct jobs_call {
 	struct auth_waiter waiter; /* for another one */
 	struct reply *refusal;	   /* why: NULL: it was not sent yet */
 	bool repeated;
-	int64_t run_id; /* runs/get; 0: run-now */
+	int64_t run_id; /* runs/get; 0: run-now, or a page */
 	jobs_run_fn fn;
+	char *page_path; /* of another question */
+	jobs_page_fn page_fn;
 	void *arg;
 	size_t len;
 	char body[];
@@ -83,6 +87,7 @@ static void call_free(struct jobs_call *c)
 	c->jobs->n_calls--;
 	secret_free(c->header);
 	free(c->refusal);
+	free(c->page_path);
 	free(c);
 }
 
@@ -93,12 +98,23 @@ static int await_header(struct jobs_call *c, bool of_credential, struct err *err
 	return auth_await(c->jobs->auth, &c->waiter, c->header, of_credential, err);
 }
 
+static bool is_run_now(const struct jobs_call *c)
+{
+	return c->run_id == 0 && c->page_path == NULL;
+}
+
+static char *get_url_of(const struct jobs_call *c)
+{
+	if (c->page_path != NULL)
+		return mem_printf("%s%s", c->jobs->conf->host, c->page_path);
+	return is_run_now(c) ? NULL : mem_printf("%s%" PRId64, c->jobs->get_run_url, c->run_id);
+}
+
 static int call_send(struct jobs_call *c, struct err *err)
 {
 	struct jobs *j = c->jobs;
 	struct secret *header = auth_header(j->auth);
-	CLEANUP_FREE char *get_url =
-		c->run_id > 0 ? mem_printf("%s%" PRId64, j->get_run_url, c->run_id) : NULL;
+	CLEANUP_FREE char *get_url = get_url_of(c);
 	struct http_request q = {
 		.url = get_url ? get_url : j->run_now_url,
 		.headers = get_url ? get_headers : run_now_headers,
@@ -161,6 +177,8 @@ static void read_answer(const struct jobs_call *c, const struct http_response *r
 	*a = (struct answer){.has_run_id = false};
 	if (r->transport != OUTCOME_TRANSPORT_OK) {
 		snprintf(a->message, sizeof(a->message), "%s: %s", c->jobs->conf->host, r->error);
+	} else if (r->status >= 200 && r->status <= 299 && c->page_path != NULL) {
+		a->has_run_id = true; /* who asked reads it */
 	} else if (r->status >= 200 && r->status <= 299 && c->run_id > 0) {
 		read_state(c, r, a, state);
 	} else if (r->status >= 200 && r->status <= 299) {
@@ -211,6 +229,26 @@ static void hand_out_run(struct jobs_call *c, const struct reply *r)
 	fn(tag, &run, arg);
 }
 
+static void hand_out_page(struct jobs_call *c, const struct reply *r)
+{
+	char message[MESSAGE_BYTES];
+	bool answered = r->outcome.kind == OUTCOME_STARTED;
+	struct jobs_page page = {
+		.outcome = r->outcome,
+		.http_status = r->status,
+		.body = answered ? r->body : "",
+		.body_len = answered ? r->body_len : 0,
+		.message = text_printable(
+			r->answer.message, strlen(r->answer.message), message, sizeof(message)),
+		.principal = auth_principal(c->jobs->auth),
+	};
+	jobs_page_fn fn = c->page_fn;
+	void *arg = c->arg;
+
+	call_free(c);
+	fn(&page, arg);
+}
+
 static void hand_out_answer(struct jobs_call *c, const struct reply *r)
 {
 	struct jobs *j = c->jobs;
@@ -238,7 +276,9 @@ static void hand_out(struct jobs_call *c, struct reply *r)
 
 	if (r->outcome.kind == OUTCOME_CREDENTIAL && hint != NULL)
 		add_words(&r->answer, hint);
-	if (c->run_id > 0)
+	if (c->page_path != NULL)
+		hand_out_page(c, r);
+	else if (!is_run_now(c))
 		hand_out_run(c, r);
 	else
 		hand_out_answer(c, r);
@@ -258,6 +298,8 @@ static bool try_again(struct jobs_call *c, const struct reply *r)
 	if (await_header(c, of_credential, &err) < 0)
 		return false;
 	c->refusal = mem_dup(r, sizeof(*r));
+	c->refusal->body = "";
+	c->refusal->body_len = 0;
 	return true;
 }
 
@@ -315,7 +357,10 @@ static void on_header(const struct auth_trouble *trouble, void *arg)
 static void on_response(const struct http_response *response, void *arg)
 {
 	struct jobs_call *c = arg;
-	struct reply r = {.status = response->status, .retry_after_us = response->retry_after_us};
+	struct reply r = {.status = response->status,
+		.retry_after_us = response->retry_after_us,
+		.body = response->body,
+		.body_len = response->body_len};
 
 	read_answer(c, response, &r.answer, &r.state);
 	r.outcome = judge(response, &r.answer);
@@ -410,6 +455,21 @@ int jobs_get_run(struct jobs *j, int64_t run_id, jobs_run_fn fn, void *tag, void
 	c->fn = fn;
 	c->arg = arg;
 	return begin_call(c, err);
+}
+
+int jobs_get(struct jobs *j, const char *path, jobs_page_fn fn, void *arg, struct err *err)
+{
+	struct jobs_call *c = call_new(j, "", 0, NULL);
+
+	c->page_path = mem_strdup(path);
+	c->page_fn = fn;
+	c->arg = arg;
+	return begin_call(c, err);
+}
+
+const struct conf_workspace *jobs_workspace(const struct jobs *j)
+{
+	return j->conf;
 }
 
 size_t jobs_in_flight(const struct jobs *j)

@@ -35,7 +35,7 @@ void line_restart(struct line *line)
 
 bool line_is_certain_only(const struct line *line)
 {
-	return line->conf == NULL || line->paused || line->pausing;
+	return line->conf == NULL || line->paused || line->pausing || line->held;
 }
 
 struct ledger_line line_key(const struct line *line)

@@ -55,13 +55,14 @@ bool pause_end(struct pause *p)
 	return told;
 }
 
-void pause_tell(struct pause *p, enum outcome_kind kind, const char *reason, const char *message)
+void pause_tell(
+	struct pause *p, enum outcome_kind kind, const char *reason, const char *message, const char *advice)
 {
 	p->told = true;
 	p->open = false;
 	p->told_kind = kind;
 	free(p->words);
-	p->words = mem_printf("%s: %s", reason, message);
+	p->words = mem_printf("%s: %s%s%s", reason, message, advice[0] ? "; " : "", advice);
 }
 
 bool pause_has_news(const struct pause *p)

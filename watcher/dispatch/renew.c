@@ -61,6 +61,18 @@ static int renew_row(const struct conf *conf, struct ledger *l, const struct led
 	return rc < 0 ? rc : 1;
 }
 
+int renew_unsent(const struct conf *conf, struct ledger *l, const struct ledger_row *row, struct err *err)
+{
+	CLEANUP_BUF struct buf body = BUF_INIT(REQUEST_BODY_BYTES);
+	struct start s;
+	int rc;
+
+	start_init(&s);
+	rc = renew_row(conf, l, row, &s, &body, err);
+	start_done(&s);
+	return rc;
+}
+
 static bool renew_has_host(const struct conf *conf, const char *host)
 {
 	for (size_t i = 0; i < conf->workspaces_n; i++)

@@ -376,10 +376,10 @@ static void add_service(struct json_writer *w, struct desk *d)
 	json_end_object(w);
 }
 
-static const char *state_of(const struct desk_watch *w, int64_t stalled_us)
+static const char *state_of(const struct desk_watch *w, bool waits_for_job, int64_t stalled_us)
 {
 	if (!w->link)
-		return "down";
+		return waits_for_job ? "no_job" : "down";
 	if (stalled_us >= DESK_STALLED_US)
 		return "stalled";
 	if (w->lost)
@@ -402,13 +402,15 @@ static int add_watch(struct json_writer *w, struct desk *d, size_t i, const stru
 	const struct conf_watch *conf = d->conf->watches[i];
 	int64_t stalled_us = watch->link ? desk_describe_stall(watch, &stall) : 0;
 	int paused = is_paused(d->ledger, conf->name, err);
+	struct jobwatch_view job;
 
 	if (paused < 0)
 		return paused;
+	jobwatch_view(d->jobwatch, i, &job);
 	json_begin_object(w, NULL);
 	json_add_string(w, "kind", "watch");
 	json_add_string(w, "watch", conf->name);
-	json_add_string(w, "state", state_of(watch, stalled_us));
+	json_add_string(w, "state", state_of(watch, job.waits, stalled_us));
 	json_add_bool(w, "paused", paused > 0 || conf->paused);
 	json_add_string(w, "method", watch->peer->method);
 	json_add_string(w, "file_system", watch->peer->file_system);
@@ -436,7 +438,25 @@ static void add_sign_in(struct json_writer *w, const struct auth_state *a)
 	add_time(w, "token_expires", a->has_token ? a->token_end_us : 0);
 }
 
-static void add_place(struct json_writer *w, const struct sender_place *p)
+/* What is known of the job of a watch. */
+static void add_job(struct json_writer *w, const struct desk *d, const struct sender_place *p)
+{
+	int i = desk_find(d, p->watch);
+	const struct conf_watch *conf = i >= 0 ? d->conf->watches[i] : NULL;
+	struct jobwatch_view job;
+
+	json_add_i64(w, "job_id", p->job_id);
+	json_add_i64(w, "pending", p->pending);
+	if (!conf || !conf->workspace || strcmp(conf->workspace->host_token, p->host) != 0)
+		return; /* of former days */
+	jobwatch_view(d->jobwatch, (size_t)i, &job);
+	json_add_string(w, "job_name", job.job_name ? job.job_name : conf->job_name);
+	add_time(w, "checked", job.checked_us);
+	json_add_string(w, "not_checked", job.unknown);
+	jobcheck_add_json(w, job.findings);
+}
+
+static void add_place(struct json_writer *w, const struct desk *d, const struct sender_place *p)
 {
 	int64_t until_us = p->until_us - clock_mono_us();
 	bool waits = p->suspended || p->slow;
@@ -447,12 +467,11 @@ static void add_place(struct json_writer *w, const struct sender_place *p)
 		json_add_string(w, "watch", p->watch);
 	json_add_string(w, "workspace", p->workspace);
 	json_add_string(w, "host", p->host);
-	if (p->watch) {
-		json_add_i64(w, "job_id", p->job_id);
-		json_add_i64(w, "pending", p->pending);
-	}
+	if (p->watch)
+		add_job(w, d, p);
 	json_add_i64(w, "in_flight", p->in_flight);
 	json_add_string(w, "state", p->suspended ? "suspended" : p->slow ? "slow" : "ok");
+	json_add_string(w, "detail", p->why);
 	json_add_i64(w, "next_try_ms", waits && until_us > 0 ? until_us / US_PER_MS : 0);
 	if (!p->watch)
 		add_sign_in(w, &p->sign_in);
@@ -516,7 +535,7 @@ static int status_next(struct control_job *j, struct buf *json, struct err *err)
 	}
 	if (s->part == STATUS_PLACES && sender_place(d->sender, s->i, &place)) {
 		s->i++;
-		add_place(&w, &place);
+		add_place(&w, d, &place);
 		return 1;
 	}
 	if (s->part == STATUS_PLACES) /* counting reads the whole ledger: not for who only asks for health */

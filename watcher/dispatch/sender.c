@@ -16,6 +16,7 @@
 #include "core/request.h"
 #include "dispatch/answered.h"
 #include "dispatch/choice.h"
+#include "dispatch/hold.h"
 #include "dispatch/inquire.h"
 #include "dispatch/lanes.h"
 #include "dispatch/suspend.h"
@@ -273,6 +274,38 @@ void sender_set_paused(struct sender *s, const char *watch, bool paused)
 	set_timer(s);
 }
 
+void sender_set_held(struct sender *s, const char *watch, bool held)
+{
+	hold_set(s, watch, held);
+	set_timer(s);
+}
+
+void sender_job_refused(struct sender *s, const char *watch, const char *code, const char *text, bool probe)
+{
+	hold_job_refused(s, watch, code, text, probe);
+	set_timer(s);
+}
+
+void sender_job_good(struct sender *s, const char *watch)
+{
+	hold_job_good(s, watch);
+	set_timer(s);
+}
+
+void sender_job_changed(struct sender *s, const char *watch)
+{
+	hold_job_changed(s, watch);
+	set_timer(s);
+}
+
+struct jobs *sender_jobs(const struct sender *s, const struct conf_workspace *ws, bool *ret_suspended)
+{
+	const struct lane *lane = lanes_find(s, ws);
+
+	*ret_suspended = lane && lane->pause.told;
+	return lane ? lane->jobs : NULL;
+}
+
 void sender_may_ask(struct sender *s, const char *watch)
 {
 	for (size_t i = 0; i < s->lines_n; i++)
@@ -447,7 +480,7 @@ struct sender_counts sender_counts(const struct sender *s)
 
 		c.pending += line->pending;
 		c.in_flight += line->out;
-		if (line->paused || line->pause.failures >= GIVE_UP_AFTER ||
+		if (line->paused || line->found || line->pause.failures >= GIVE_UP_AFTER ||
 			line->lane->pause.failures >= GIVE_UP_AFTER ||
 			(line->doubt && doubt_failures(line->doubt) >= GIVE_UP_AFTER))
 			c.given_up += line->pending;
@@ -463,6 +496,7 @@ static void place_of_lane(const struct lane *lane, struct sender_place *ret)
 		.in_flight = lane->out,
 		.suspended = lane->pause.told,
 		.slow = !lane->pause.told && lane->pause.failures > 0,
+		.why = lane->pause.told ? lane->pause.words : NULL,
 		.until_us = lane->pause.until_us,
 	};
 	jobs_sign_in(lane->jobs, &ret->sign_in);
@@ -477,8 +511,9 @@ static void place_of_line(const struct line *line, struct sender_place *ret)
 		.job_id = line->conf ? line->conf->job_id : 0,
 		.pending = line->pending,
 		.in_flight = line->out,
-		.suspended = line->pause.failures > 0,
+		.suspended = line->pause.failures > 0 || line->found,
 		.paused = line->paused,
+		.why = line->pause.told ? line->pause.words : NULL,
 		.until_us = line->pause.until_us,
 	};
 }

@@ -11,6 +11,9 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "core/advice.h"
+#include "core/jobcheck.h"
+#include "dispatch/hold.h"
 
 #define SUSPEND_AFTER 3	      /* transport failures in a row */
 #define META_PAUSED "paused:" /* and the watch */
@@ -26,23 +29,27 @@ static void tell_lane(struct lane *lane, const struct slot *slot)
 
 	if (lane->pause.told && lane->pause.told_kind == slot->outcome.kind)
 		return;
-	pause_tell(&lane->pause, slot->outcome.kind, slot->outcome.reason, slot->message);
+	pause_tell(&lane->pause, slot->outcome.kind, slot->outcome.reason, slot->message,
+		advice_for(slot->outcome.reason));
 	text_printable(slot->message, strlen(slot->message), words, sizeof(words));
-	log_error("workspace %s %s: %s; its files wait, trying again every minute at the latest",
-		lane_name(lane), how, words);
+	log_error("workspace %s %s: %s (%s); its files wait, trying again every minute at the latest; %s",
+		lane_name(lane), how, words, slot->outcome.reason, advice_for(slot->outcome.reason));
 }
 
 static void tell_line(struct line *line, const struct slot *slot)
 {
-	char words[WORDS_BYTES];
+	char words[WORDS_BYTES], job[JOBCHECK_WORD_BYTES];
 
 	if (line->pause.told)
 		return;
-	pause_tell(&line->pause, slot->outcome.kind, slot->outcome.reason, slot->message);
+	pause_tell(&line->pause, slot->outcome.kind, slot->outcome.reason, slot->message,
+		advice_for(slot->outcome.reason));
 	text_printable(slot->message, strlen(slot->message), words, sizeof(words));
-	log_error("watch %s: its job cannot be started: %s; its files wait, trying again every minute at the "
-		  "latest",
-		line->watch, words);
+	log_error("watch %s: %s cannot be started: %s (%s); its files wait, trying again every minute at the "
+		  "latest; %s",
+		line->watch,
+		line->conf ? jobcheck_call(line->conf->job_id, line->conf->job_name, job) : "its job", words,
+		slot->outcome.reason, advice_for(slot->outcome.reason));
 }
 
 /* 429 halves the pace of the workspace, and what is started brings it back. */
@@ -88,7 +95,7 @@ void suspend_learn(struct slot *slot)
 		pause_longer(&line->pause, slot->out_us, slot->answered_us);
 		tell_line(line, slot);
 		line_restart(line);
-	} else if (kind == OUTCOME_STARTED && !slot->old_job && pause_end(&line->pause)) {
+	} else if (kind == OUTCOME_STARTED && !slot->old_job && hold_proved(line)) {
 		log_info("watch %s: its job can be started again", line->watch);
 	}
 }

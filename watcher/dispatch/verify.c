@@ -114,7 +114,13 @@ static int insert_failed(struct verify *v, const struct ledger_row *row, struct 
 	const char *reason, struct err *err)
 {
 	struct event_file f = scribe_file_of(row);
-	struct event_failure x = {.reason = reason, .error_code = v->code, .message = v->message};
+	struct event_failure x = {
+		.reason = reason,
+		.error_code = v->code,
+		.message = v->message,
+		.workspace = row->workspace,
+		.job_id = row->job_id,
+	};
 	int64_t id;
 	int rc;
 

@@ -53,6 +53,7 @@ struct keeper_watch {
 	struct keeper_child child;
 	bool changed; /* its process is stopping, to be started with another configuration */
 	bool leaving; /* … and not to be started again */
+	bool waits;   /* not to be started before the dispatcher says that its job is known */
 	struct loop_timer *kill;
 };
 
@@ -77,6 +78,7 @@ struct keeper {
 
 static void keeper_start_all(struct keeper *k);
 static void keeper_reload(struct keeper *k);
+static void keeper_on_known(struct keeper *k, const char *name);
 static void keeper_reloaded(struct keeper *k, bool taken);
 
 struct keeper_sending {
@@ -167,6 +169,8 @@ static void keeper_on_dispatcher(struct loop_io *io, uint32_t events, void *arg)
 		keeper_reload(k);
 	else if (rc == 1 && k->in.type == WIRE_RELOADED && k->next)
 		keeper_reloaded(k, k->in.as.reloaded.status == 0);
+	else if (rc == 1 && k->in.type == WIRE_RESTART)
+		keeper_on_known(k, k->in.as.restart.name);
 	else if (rc == 1)
 		log_error(
 			"unexpected message \"%s\" from the dispatcher; ignored", wire_type_name(k->in.type));
@@ -294,7 +298,8 @@ static void keeper_on_watch_again(struct loop_timer *t, void *arg)
 	struct err err = ERR_INIT;
 
 	(void)t;
-	if (w->k->phase != KEEPER_RUNNING || w->k->dispatcher.pid == 0 || w->child.pid != 0 || w->leaving)
+	if (w->k->phase != KEEPER_RUNNING || w->k->dispatcher.pid == 0 || w->child.pid != 0 || w->leaving ||
+		w->waits)
 		return;
 	if (keeper_start_watch(w, &err) == 0)
 		return;
@@ -328,9 +333,13 @@ static void keeper_start_all(struct keeper *k)
 				k->dispatcher.again, clock_mono_us() + keeper_child_pause(&k->dispatcher));
 		return;
 	}
-	for (size_t i = 0; i < k->watches_n; i++)
-		if (k->watches[i]->child.pid == 0)
-			keeper_on_watch_again(NULL, k->watches[i]);
+	for (size_t i = 0; i < k->watches_n; i++) {
+		struct keeper_watch *w = k->watches[i];
+
+		w->waits = w->conf && w->conf->job_name;
+		if (w->child.pid == 0)
+			keeper_on_watch_again(NULL, w);
+	}
 }
 
 /* ---- the end
@@ -565,6 +574,7 @@ static struct keeper_watch *keeper_watch_new(struct keeper *k, const struct conf
 	w->k = k;
 	w->conf = conf;
 	memcpy(w->name, conf->name, sizeof(w->name));
+	w->waits = conf->job_name != NULL;
 	w->child.fd = -1;
 	w->child.again = loop_timer_add(k->loop, keeper_on_watch_again, w);
 	w->kill = loop_timer_add(k->loop, keeper_on_kill, w);
@@ -589,6 +599,18 @@ static struct keeper_watch *keeper_find(const struct keeper *k, const char *name
 		if (strcmp(k->watches[i]->name, name) == 0)
 			return k->watches[i];
 	return NULL;
+}
+
+/* The job of this watch is known. */
+static void keeper_on_known(struct keeper *k, const char *name)
+{
+	struct keeper_watch *w = keeper_find(k, name);
+
+	if (!w || !w->waits)
+		return;
+	w->waits = false;
+	if (!loop_timer_is_set(w->child.again))
+		keeper_on_watch_again(NULL, w);
 }
 
 static void keeper_tell_reloaded(struct keeper *k, int status, const char *text)
@@ -644,8 +666,12 @@ static void keeper_update_watch(struct keeper_watch *w, const struct conf *old)
 		keeper_stop_watch(w);
 	} else if (w->leaving || conf_watch_differs(old, k->conf, w->name)) {
 		w->leaving = false; /* one that was taken out and is back before its process had ended */
+		w->waits = w->conf->job_name != NULL;
 		w->changed = w->child.pid != 0;
-		keeper_stop_watch(w);
+		if (w->child.pid != 0)
+			keeper_stop_watch(w);
+		else
+			keeper_on_watch_again(NULL, w); /* one that waited for its job has no timer */
 	}
 }
 
