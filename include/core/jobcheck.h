@@ -12,8 +12,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include "base/json.h"
 #include "core/conf.h"
+#include "core/findings.h"
 #include "core/outcome.h"
 
 #define JOBCHECK_TASKS_MAX 1000	     /* of a job; the service allows as many */
@@ -23,13 +23,11 @@
 #define JOBCHECK_NAME_BYTES 4097     /* of a job's name, with NUL */
 #define JOBCHECK_STARTERS_MAX 4
 #define JOBCHECK_MATCHES_MAX 8
-#define JOBCHECK_FINDINGS_MAX 24
-#define JOBCHECK_TEXT_BYTES 1200
 
 /* ---- a job, as jobs/get has it ---- */
 
 enum jobcheck_kind { /* of a task, by how a parameter gets there */
-	JOBCHECK_NOTEBOOK = 0,
+	FINDING_NOTEBOOK = 0,
 	JOBCHECK_PYTHON,
 	JOBCHECK_WHEEL_NAMED, /* takes keyword arguments */
 	JOBCHECK_WHEEL_LIST,  /* takes a list */
@@ -82,47 +80,19 @@ struct jobcheck_search {
 
 void jobcheck_search_done(struct jobcheck_search *s);
 
-/* ---- findings ---- */
+/* ---- judging ---- */
 
 #define JOBCHECK_SAME_JOB "same_job"
 
-enum jobcheck_level { JOBCHECK_NOTE = 0, JOBCHECK_WARNING, JOBCHECK_ERROR };
-
-struct jobcheck_finding {
-	enum jobcheck_level level;
-	const char *code; /* constant word, listed in doc/jobs.md */
-	char *text;	  /* printable UTF-8, at most JOBCHECK_TEXT_BYTES with NUL */
-};
-
-struct jobcheck_findings { /* errors first, then warnings, then notes */
-	struct jobcheck_finding items[JOBCHECK_FINDINGS_MAX];
-	size_t n;
-	size_t more; /* how many were not kept */
-};
-
-void jobcheck_findings_done(struct jobcheck_findings *f);
-const char *jobcheck_level_name(enum jobcheck_level level); /* "error" */
-/* The first error; NULL: none. */
-const struct jobcheck_finding *jobcheck_error(const struct jobcheck_findings *f);
-/* Do both say the same? */
-bool jobcheck_is_equal(const struct jobcheck_findings *a, const struct jobcheck_findings *b);
-
-/* Adds the member "findings": an array of {"level", "code", "text"}. */
-void jobcheck_add_json(struct json_writer *w, const struct jobcheck_findings *f);
-
-void jobcheck_add(struct jobcheck_findings *f, enum jobcheck_level level, const char *code, const char *fmt,
-	...) PRINTF_LIKE(4, 5);
 /* Adds all there is to say about a job that was found. */
-void jobcheck_judge(const struct jobcheck_job *job, const struct conf_watch *w, struct jobcheck_findings *f);
+void jobcheck_judge(const struct jobcheck_job *job, const struct conf_watch *w, struct findings *f);
 /* What was found for the watch's job_name. Returns the id, or 0 with a finding. */
-int64_t jobcheck_judge_name(
-	const struct jobcheck_search *s, const struct conf_watch *w, struct jobcheck_findings *f);
+int64_t jobcheck_judge_name(const struct jobcheck_search *s, const struct conf_watch *w, struct findings *f);
 /* With the ids of names known in c: an error if another watch starts the same job for the same files. */
-void jobcheck_judge_others(const struct conf *c, const struct conf_watch *w, struct jobcheck_findings *f);
+void jobcheck_judge_others(const struct conf *c, const struct conf_watch *w, struct findings *f);
 /* The job could not be read: why is what core/outcome makes of the answer, words the server's. An error if it
  * is about the job itself, else a warning: nothing is known. */
-void jobcheck_judge_refusal(const struct outcome *why, const char *words, int64_t job_id,
-	const struct conf_watch *w, struct jobcheck_findings *f);
+void jobcheck_judge_refusal(const struct outcome *why, const char *words, struct findings *f);
 /* "job 5", "job "ingest" (5)", "job "ingest"", as far as it is known; job_id 0, name NULL. Returns out. */
 const char *jobcheck_call(int64_t job_id, const char *name, char out[JOBCHECK_WORD_BYTES]);
 

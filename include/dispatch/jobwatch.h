@@ -60,7 +60,7 @@ struct jobwatch_view {
 	bool unreachable;     /* … because nobody could be asked */
 	int64_t checked_us;   /* wall clock: when it was seen last; 0 not yet */
 	const char *job_name; /* as the workspace has it, or NULL */
-	const struct jobcheck_findings *findings;
+	const struct findings *findings;
 	const char *unknown; /* why it could not be looked at the last time, or NULL */
 };
 

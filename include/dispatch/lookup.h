@@ -25,7 +25,7 @@ struct lookup_answer {
 	enum lookup_end end;
 	int64_t job_id;	      /* the configured one, or what the name stands for; 0: not known */
 	const char *job_name; /* of the job that was found; NULL unknown */
-	struct jobcheck_findings *findings;
+	struct findings *findings;
 	struct outcome outcome; /* of the last answer */
 };
 

@@ -53,14 +53,14 @@ def test_all_is_well(service):
 def test_a_job_that_is_not_there(service, missing):
     s = service(api=JobsApi({}, missing_job=missing), job_id=BIG)
     done = check(s, status=1)
-    assert f"watch drop: job {BIG} cannot be looked at\n  error: job {BIG} is not there: " in done.out
+    assert f"watch drop: job {BIG} cannot be looked at\n  error: the job is not there: " in done.out
     assert f"Job {BIG} does not exist." in done.out and "1 error, 0 warnings" in done.out
 
 
 def test_a_job_that_may_not_be_seen(service):
     s = service(api=JobsApi([Job(JOB, ["path"], permission=None)]))
     done = check(s, status=1)
-    assert f"error: this identity may not see job {JOB}: User " in done.out and "CAN MANAGE RUN" in done.out
+    assert "error: this identity may not see the job: User " in done.out and "CAN MANAGE RUN" in done.out
 
 
 def test_a_job_that_may_only_be_seen(service):

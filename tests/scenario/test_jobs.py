@@ -283,7 +283,7 @@ def test_a_job_that_may_be_seen_but_not_started(service):
     path = s.put("a.csv")
     [event] = s.wait_event("job.suspended")
     assert event["detail"].startswith("job_forbidden: User ") and "Manage Run" in event["detail"]
-    assert f"job {JOB}" in s.err() and "CAN MANAGE RUN" in s.err()
+    wait_for(lambda: f"job {JOB} cannot be started: User " in s.err() and "CAN MANAGE RUN" in s.err(), s.err)
     s.api.change_job(JOB, permission="CAN_MANAGE_RUN")
     s.wait_run(path)
     s.wait_event("job.resumed")

@@ -89,14 +89,14 @@ static struct jobcheck_task *add_task(
 }
 
 /* Every finding as "level code: text\n". */
-static const char *show(const struct jobcheck_findings *f)
+static const char *show(const struct findings *f)
 {
 	static struct buf b;
 
 	buf_done(&b);
 	buf_init(&b, 1 << 20);
 	for (size_t i = 0; i < f->n; i++)
-		(void)buf_addf(&b, "%s %s: %s\n", jobcheck_level_name(f->items[i].level), f->items[i].code,
+		(void)buf_addf(&b, "%s %s: %s\n", finding_level_name(f->items[i].level), f->items[i].code,
 			f->items[i].text);
 	return buf_str(&b);
 }
@@ -105,7 +105,7 @@ static const char *show(const struct jobcheck_findings *f)
 static const char *judge(const struct jobcheck_job *job, const struct spec *s)
 {
 	struct conf_watch w = watch_of(s);
-	struct jobcheck_findings f = {.n = 0};
+	struct findings f = {.n = 0};
 	const char *shown;
 	char *end;
 
@@ -114,7 +114,7 @@ static const char *judge(const struct jobcheck_job *job, const struct spec *s)
 	shown = show(&f);
 	end = strstr(shown, "note not_proved");
 	*end = '\0';
-	jobcheck_findings_done(&f);
+	findings_done(&f);
 	watch_done(&w);
 	return shown;
 }
@@ -127,7 +127,7 @@ static void a_good_job(void **state)
 	(void)state;
 	jobcheck_job_init(&job);
 	fill(&job.parameters, "path,other");
-	add_task(&job, "t", JOBCHECK_NOTEBOOK, "");
+	add_task(&job, "t", FINDING_NOTEBOOK, "");
 	assert_string_equal(judge(&job, &s), "");
 	snprintf(job.run_as, sizeof(job.run_as), "etl@example.com");
 	assert_non_null(strstr(judge(&job, &s), "note runs_as: its runs have the rights of etl@example.com"));
@@ -141,7 +141,7 @@ static void parameters_that_the_job_lacks(void **state)
 
 	(void)state;
 	jobcheck_job_init(&job);
-	add_task(&job, "t", JOBCHECK_NOTEBOOK, "");
+	add_task(&job, "t", FINDING_NOTEBOOK, "");
 	assert_non_null(
 		strstr(judge(&job, &s), "error parameter_undefined: the job does not define the parameters "
 					"\"path\", \"size\" that this watch sends (it defines none)"));
@@ -163,7 +163,7 @@ static void which_task_gets_what(void **state)
 		const char *text, *job_type;
 		bool reached;
 	} rows[] = {
-		{JOBCHECK_NOTEBOOK, "", "job", true},
+		{FINDING_NOTEBOOK, "", "job", true},
 		{JOBCHECK_WHEEL_NAMED, "", "job", true},
 		{JOBCHECK_SQL, "", "job", true},
 		{JOBCHECK_RUN_JOB, "", "job", true},
@@ -182,13 +182,13 @@ static void which_task_gets_what(void **state)
 		{JOBCHECK_FOR_EACH, "", "job", false},
 		{JOBCHECK_PIPELINE, "", "job", false},
 		{JOBCHECK_OTHER, "", "job", false},
-		{JOBCHECK_NOTEBOOK, "", "notebook", true},
-		{JOBCHECK_NOTEBOOK, "", "jar", false},
+		{FINDING_NOTEBOOK, "", "notebook", true},
+		{FINDING_NOTEBOOK, "", "jar", false},
 		{JOBCHECK_JAR, "", "jar", true},
 		{JOBCHECK_JAR, "{{job.parameters.p}}", "notebook", false},
 		{JOBCHECK_PYTHON, "", "python", true},
 		{JOBCHECK_WHEEL_LIST, "", "python", true},
-		{JOBCHECK_NOTEBOOK, "", "python", false},
+		{FINDING_NOTEBOOK, "", "python", false},
 		{JOBCHECK_WHEEL_NAMED, "", "wheel", true},
 		{JOBCHECK_WHEEL_LIST, "", "wheel", false},
 		{JOBCHECK_SPARK_SUBMIT, "", "spark_submit", true},
@@ -245,7 +245,7 @@ static void only_chosen_tasks_are_judged(void **state)
 	(void)state;
 	jobcheck_job_init(&job);
 	fill(&job.parameters, "p");
-	add_task(&job, "a", JOBCHECK_NOTEBOOK, "");
+	add_task(&job, "a", FINDING_NOTEBOOK, "");
 	add_task(&job, "b", JOBCHECK_JAR, "");
 	assert_non_null(strstr(judge(&job, &(struct spec){"job", "p", "", true}), "note reference_missing"));
 	assert_string_equal(judge(&job, &(struct spec){"job", "p", "a", true}), "");
@@ -312,7 +312,7 @@ static void other_starters_are_told(void **state)
 static void names_must_be_unique_and_exact(void **state)
 {
 	struct conf_watch w = {.job_name = (char *)"load"};
-	struct jobcheck_findings f = {.n = 0};
+	struct findings f = {.n = 0};
 	struct jobcheck_search s = {.n = 1, .ids = {BIG}};
 
 	(void)state;
@@ -323,23 +323,23 @@ static void names_must_be_unique_and_exact(void **state)
 	assert_true(jobcheck_judge_name(&s, &w, &f) == 0);
 	assert_non_null(strstr(
 		show(&f), "error job_ambiguous: several jobs are named \"load\": 9223372036854775807, 7; "));
-	jobcheck_findings_done(&f);
+	findings_done(&f);
 
 	s = (struct jobcheck_search){.n = 0};
 	assert_true(jobcheck_judge_name(&s, &w, &f) == 0);
 	assert_non_null(strstr(
 		show(&f), "error job_missing: there is no job named \"load\", or this identity may not"));
-	jobcheck_findings_done(&f);
+	findings_done(&f);
 
 	s = (struct jobcheck_search){.near_id = 9, .near = (char *)"Load"};
 	assert_true(jobcheck_judge_name(&s, &w, &f) == 0);
 	assert_non_null(strstr(show(&f), "one is named \"Load\" (9)"));
-	jobcheck_findings_done(&f);
+	findings_done(&f);
 
 	s = (struct jobcheck_search){
 		.n = 1, .ids = {5}, .cut = true}; /* another one may be on the next page */
 	assert_true(jobcheck_judge_name(&s, &w, &f) == 0);
-	jobcheck_findings_done(&f);
+	findings_done(&f);
 }
 
 static void two_watches_of_one_job(void **state)
@@ -349,7 +349,7 @@ static void two_watches_of_one_job(void **state)
 		{"watch:b", "directory = /d/sub"}, {"watch:b", "job_name = load"}};
 	struct conf *c = conf_new();
 	struct conf_mistakes m = {.n = 0};
-	struct jobcheck_findings f = {.n = 0};
+	struct findings f = {.n = 0};
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(lines); i++) {
@@ -370,7 +370,7 @@ static void two_watches_of_one_job(void **state)
 	assert_string_equal(show(&f),
 		"error same_job: [watch:a] starts the same job (9007199254740993) for the same "
 		"files: /d/sub and /d overlap\n");
-	jobcheck_findings_done(&f);
+	findings_done(&f);
 	conf_free(c);
 }
 
@@ -379,49 +379,34 @@ static void refusals(void **state)
 	static const struct outcome missing = {OUTCOME_JOB, true, "job_missing"},
 				    forbidden = {OUTCOME_JOB, true, "job_forbidden"},
 				    down = {OUTCOME_UNREACHABLE, true, "unreachable"};
-	struct conf_watch w = {.job_id = BIG}, named = {.job_name = (char *)"a\tb"};
-	struct jobcheck_findings f = {.n = 0};
+	struct findings f = {.n = 0};
 
 	(void)state;
-	jobcheck_judge_refusal(&missing, "Job 9 does not exist.", BIG, &w, &f);
+	jobcheck_judge_refusal(&missing, "Job 9 does not exist.", &f);
 	assert_string_equal(show(&f),
-		"error job_missing: job 9223372036854775807 is not there: Job 9 does not exist.; is "
-		"the id right, and is it a job of this workspace?\n");
-	assert_non_null(jobcheck_error(&f));
-	jobcheck_findings_done(&f);
-	jobcheck_judge_refusal(&forbidden, "User u does not have View", 5, &named, &f);
+		"error job_missing: the job is not there: Job 9 does not exist.; is the number "
+		"right, and is it a job of this workspace?\n");
+	assert_non_null(findings_error(&f));
+	findings_done(&f);
+	jobcheck_judge_refusal(&forbidden, "User\tu does not have View", &f);
 	assert_non_null(
-		strstr(show(&f), "error job_forbidden: this identity may not see job \"a\\tb\" (5): User u"));
-	jobcheck_findings_done(&f);
-	jobcheck_judge_refusal(&down, "no route", 5, &w, &f);
+		strstr(show(&f), "error job_forbidden: this identity may not see the job: User\\tu does"));
+	findings_done(&f);
+	jobcheck_judge_refusal(&down, "no route", &f);
 	assert_string_equal(
-		show(&f), "warning not_asked: job 5 could not be looked at: no route (unreachable)\n");
-	assert_null(jobcheck_error(&f));
-	jobcheck_findings_done(&f);
+		show(&f), "warning not_asked: the job could not be looked at: no route (unreachable)\n");
+	assert_null(findings_error(&f));
+	findings_done(&f);
 }
 
-static void findings_are_bounded_and_the_worst_stay(void **state)
+static void calling_a_job(void **state)
 {
-	struct jobcheck_findings f = {.n = 0}, g = {.n = 0};
+	char out[JOBCHECK_WORD_BYTES];
 
 	(void)state;
-	for (int i = 0; i < 2 * JOBCHECK_FINDINGS_MAX; i++)
-		jobcheck_add(&f, JOBCHECK_NOTE, "n", "note %d", i);
-	jobcheck_add(&f, JOBCHECK_ERROR, "e", "%s", "the error");
-	jobcheck_add(&f, JOBCHECK_WARNING, "w", "the warning");
-	assert_int_equal(f.n, JOBCHECK_FINDINGS_MAX);
-	assert_int_equal(f.more, JOBCHECK_FINDINGS_MAX + 2);
-	assert_string_equal(f.items[0].text, "the error");
-	assert_string_equal(f.items[1].text, "the warning");
-	assert_string_equal(f.items[2].text, "note 0");
-	assert_false(jobcheck_is_equal(&f, &g));
-	jobcheck_findings_done(&f);
-	assert_true(jobcheck_is_equal(&f, &g));
-	jobcheck_add(&f, JOBCHECK_NOTE, "n", "a");
-	jobcheck_add(&g, JOBCHECK_WARNING, "n", "a");
-	assert_false(jobcheck_is_equal(&f, &g));
-	jobcheck_findings_done(&f);
-	jobcheck_findings_done(&g);
+	assert_string_equal(jobcheck_call(BIG, NULL, out), "job 9223372036854775807");
+	assert_string_equal(jobcheck_call(BIG, "a\tb", out), "job \"a\\tb\" (9223372036854775807)");
+	assert_string_equal(jobcheck_call(0, "load", out), "job \"load\"");
 }
 
 static void references_are_bounded(void **state)
@@ -457,7 +442,7 @@ int main(void)
 		cmocka_unit_test(names_must_be_unique_and_exact),
 		cmocka_unit_test(two_watches_of_one_job),
 		cmocka_unit_test(refusals),
-		cmocka_unit_test(findings_are_bounded_and_the_worst_stay),
+		cmocka_unit_test(calling_a_job),
 		cmocka_unit_test(references_are_bounded),
 	};
 

@@ -40,7 +40,7 @@ static void a_job_of_many_kinds(void **state)
 		"{\"task_key\":\"i\",\"pipeline_task\":{}},"
 		"{\"task_key\":\"f\",\"for_each_task\":{\"inputs\":\"{{job.parameters.size}}\",\"task\":"
 		"{\"notebook_task\":{}}}},{\"task_key\":\"c\",\"condition_task\":{}},7]}}";
-	static const enum jobcheck_kind kinds[] = {JOBCHECK_NOTEBOOK, JOBCHECK_PYTHON, JOBCHECK_WHEEL_NAMED,
+	static const enum jobcheck_kind kinds[] = {FINDING_NOTEBOOK, JOBCHECK_PYTHON, JOBCHECK_WHEEL_NAMED,
 		JOBCHECK_WHEEL_LIST, JOBCHECK_SQL, JOBCHECK_SQL_ALERT, JOBCHECK_JAR, JOBCHECK_SPARK_SUBMIT,
 		JOBCHECK_RUN_JOB, JOBCHECK_DBT, JOBCHECK_PIPELINE, JOBCHECK_FOR_EACH, JOBCHECK_OTHER};
 	struct jobcheck_job job;

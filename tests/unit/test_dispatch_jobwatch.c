@@ -273,7 +273,7 @@ static void a_look_that_finds_nothing_out_lets_them_go(void **state)
 	run(b);
 	assert_int_equal(fake_calls_n, 1);
 	jobwatch_view(b->jobwatch, 0, &view);
-	assert_non_null(strstr(view.unknown, "job 1 could not be looked at: the server's words"));
+	assert_non_null(strstr(view.unknown, "the job could not be looked at: the server's words"));
 	jobwatch_view(b->jobwatch, 1, &view);
 	assert_true(view.waits && view.unreachable);
 	assert_string_equal(b->known, "");

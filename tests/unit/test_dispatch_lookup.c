@@ -24,7 +24,7 @@ static struct {
 	int calls;
 	enum lookup_end end;
 	int64_t job_id;
-	char name[64], finding[JOBCHECK_TEXT_BYTES];
+	char name[64], finding[FINDINGS_TEXT_BYTES];
 	size_t findings;
 } got;
 
@@ -138,7 +138,7 @@ static void refused(void **state)
 	look_up(NULL, 5);
 	assert_int_equal(got.end, LOOKUP_REFUSED);
 	assert_true(got.job_id == 5);
-	assert_non_null(strstr(got.finding, "job 5 is not there: the server's words"));
+	assert_non_null(strstr(got.finding, "the job is not there: the server's words"));
 
 	expect_failure("/api/2.2/jobs/get?job_id=5", OUTCOME_CREDENTIAL, "credential_refused");
 	look_up(NULL, 5);

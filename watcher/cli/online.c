@@ -47,7 +47,7 @@ struct online_job { /* of a watch */
 	bool asked;
 	enum lookup_end end;
 	char *name;
-	struct jobcheck_findings findings;
+	struct findings findings;
 };
 
 struct online {
@@ -56,7 +56,7 @@ struct online {
 	struct online_place *places; /* as c->workspaces */
 	struct online_job *jobs;     /* as c->watches */
 	size_t open;		     /* chains that go on */
-	size_t counts[JOBCHECK_ERROR + 1];
+	size_t counts[FINDING_ERROR + 1];
 	int status;
 };
 
@@ -81,7 +81,7 @@ static void online_take(struct online_job *j, const struct lookup_answer *a)
 	j->end = a->end;
 	j->name = a->job_name ? mem_strdup(a->job_name) : NULL;
 	j->findings = *a->findings;
-	*a->findings = (struct jobcheck_findings){.n = 0};
+	*a->findings = (struct findings){.n = 0};
 }
 
 static void online_on_job(const struct lookup_answer *a, void *arg)
@@ -110,7 +110,7 @@ static void online_next(struct online_place *p)
 	if (lookup_job(p->jobs, c->watches[p->next], online_on_job, p, &err))
 		return;
 	p->o->jobs[p->next].end = LOOKUP_UNKNOWN;
-	jobcheck_add(&p->o->jobs[p->next].findings, JOBCHECK_WARNING, "not_asked", "%s", err.text);
+	findings_add(&p->o->jobs[p->next].findings, FINDING_WARNING, "not_asked", "%s", err.text);
 	online_end_chain(p);
 }
 
@@ -193,7 +193,7 @@ static void online_judge_job(struct online *o, const struct online_job *j)
 {
 	for (size_t i = 0; i < j->findings.n; i++)
 		o->counts[j->findings.items[i].level]++;
-	if (jobcheck_error(&j->findings))
+	if (findings_error(&j->findings))
 		online_worsen(o, CLI_FAILED);
 	else if (j->end == LOOKUP_UNKNOWN)
 		online_worsen(o, CLI_UNREACHABLE);
@@ -224,7 +224,7 @@ static void online_print_job(const struct conf_watch *w, const struct online_job
 	}
 	(void)printf("watch %s: %s%s\n", w->name, job, j->end == LOOKUP_SEEN ? "" : " cannot be looked at");
 	for (size_t i = 0; i < j->findings.n; i++)
-		(void)printf("  %s: %s\n", jobcheck_level_name(j->findings.items[i].level),
+		(void)printf("  %s: %s\n", finding_level_name(j->findings.items[i].level),
 			j->findings.items[i].text);
 	if (j->findings.more > 0)
 		(void)printf("  and %zu more\n", j->findings.more);
@@ -262,7 +262,7 @@ static void online_json_job(struct json_writer *w, const struct conf_watch *conf
 		json_add_null(w, "job_id");
 	json_add_string(w, "job_name", j->name ? j->name : conf->job_name);
 	json_add_string(w, "state", j->asked ? states[j->end] : "not_asked");
-	jobcheck_add_json(w, &j->findings);
+	findings_add_json(w, &j->findings);
 	json_end_object(w);
 }
 
@@ -287,9 +287,9 @@ static void online_print(struct online *o, bool json)
 			(void)printf("%s\n", buf_str(&b));
 	}
 	if (!json)
-		(void)printf("%zu error%s, %zu warning%s\n", o->counts[JOBCHECK_ERROR],
-			o->counts[JOBCHECK_ERROR] == 1 ? "" : "s", o->counts[JOBCHECK_WARNING],
-			o->counts[JOBCHECK_WARNING] == 1 ? "" : "s");
+		(void)printf("%zu error%s, %zu warning%s\n", o->counts[FINDING_ERROR],
+			o->counts[FINDING_ERROR] == 1 ? "" : "s", o->counts[FINDING_WARNING],
+			o->counts[FINDING_WARNING] == 1 ? "" : "s");
 }
 
 /* ---- the whole ---- */
@@ -303,7 +303,7 @@ static void online_done(struct online *o)
 	}
 	for (size_t i = 0; i < o->c->watches_n; i++) {
 		free(o->jobs[i].name);
-		jobcheck_findings_done(&o->jobs[i].findings);
+		findings_done(&o->jobs[i].findings);
 	}
 	free(o->places);
 	free(o->jobs);

@@ -55,13 +55,6 @@ void jobcheck_search_done(struct jobcheck_search *s)
 	*s = (struct jobcheck_search){.n = 0};
 }
 
-void jobcheck_findings_done(struct jobcheck_findings *f)
-{
-	for (size_t i = 0; i < f->n; i++)
-		free(f->items[i].text);
-	*f = (struct jobcheck_findings){.n = 0};
-}
-
 /* ---- references ---- */
 
 static bool is_name_char(char c)
@@ -119,79 +112,7 @@ void jobcheck_add_references(struct jobcheck_task *task, const char *text)
 	}
 }
 
-/* ---- findings ---- */
-
-const char *jobcheck_level_name(enum jobcheck_level level)
-{
-	static const char *const names[] = {
-		[JOBCHECK_NOTE] = "note", [JOBCHECK_WARNING] = "warning", [JOBCHECK_ERROR] = "error"};
-
-	BUG_ON((size_t)level >= ARRAY_SIZE(names));
-	return names[level];
-}
-
-const struct jobcheck_finding *jobcheck_error(const struct jobcheck_findings *f)
-{
-	return f->n > 0 && f->items[0].level == JOBCHECK_ERROR ? &f->items[0] : NULL;
-}
-
-bool jobcheck_is_equal(const struct jobcheck_findings *a, const struct jobcheck_findings *b)
-{
-	if (a->n != b->n || a->more != b->more)
-		return false;
-	for (size_t i = 0; i < a->n; i++)
-		if (a->items[i].level != b->items[i].level || strcmp(a->items[i].text, b->items[i].text) != 0)
-			return false;
-	return true;
-}
-
-/* In its place among those of the same level; the least of a full list gives way. */
-static void insert(struct jobcheck_findings *f, const struct jobcheck_finding *one)
-{
-	size_t at = f->n;
-
-	while (at > 0 && f->items[at - 1].level < one->level)
-		at--;
-	if (f->n == JOBCHECK_FINDINGS_MAX) {
-		f->more++;
-		if (at == f->n) {
-			free(one->text);
-			return;
-		}
-		free(f->items[--f->n].text);
-	}
-	memmove(&f->items[at + 1], &f->items[at], (f->n - at) * sizeof(f->items[0]));
-	f->items[at] = *one;
-	f->n++;
-}
-
-void jobcheck_add(
-	struct jobcheck_findings *f, enum jobcheck_level level, const char *code, const char *fmt, ...)
-{
-	CLEANUP_BUF struct buf raw = BUF_INIT(16 * JOBCHECK_TEXT_BYTES);
-	struct jobcheck_finding one = {.level = level, .code = code};
-	char shown[JOBCHECK_TEXT_BYTES];
-	va_list ap;
-
-	va_start(ap, fmt);
-	(void)buf_vaddf(&raw, fmt, ap);
-	va_end(ap);
-	one.text = mem_strdup(text_printable(buf_str(&raw), raw.len, shown, sizeof(shown)));
-	insert(f, &one);
-}
-
-void jobcheck_add_json(struct json_writer *w, const struct jobcheck_findings *f)
-{
-	json_begin_array(w, "findings");
-	for (size_t i = 0; i < f->n; i++) {
-		json_begin_object(w, NULL);
-		json_add_string(w, "level", jobcheck_level_name(f->items[i].level));
-		json_add_string(w, "code", f->items[i].code);
-		json_add_string(w, "text", f->items[i].text);
-		json_end_object(w);
-	}
-	json_end_array(w);
-}
+/* ---- words ---- */
 
 const char *jobcheck_call(int64_t job_id, const char *name, char out[JOBCHECK_WORD_BYTES])
 {
@@ -228,7 +149,7 @@ static const struct {
 	bool takes_pushed; /* job parameters come to it by themselves */
 	bool takes_none;   /* no parameter can come to it at all */
 } kinds[] = {
-	[JOBCHECK_NOTEBOOK] = {"a notebook", true, false},
+	[FINDING_NOTEBOOK] = {"a notebook", true, false},
 	[JOBCHECK_PYTHON] = {"a Python script", false, false},
 	[JOBCHECK_WHEEL_NAMED] = {"a Python wheel", true, false},
 	[JOBCHECK_WHEEL_LIST] = {"a Python wheel with a list of arguments", false, false},
@@ -249,7 +170,7 @@ static unsigned kinds_reached(const struct conf_watch *w)
 {
 	switch ((enum conf_job_type)w->job_type) {
 	case CONF_JOB_NOTEBOOK:
-		return KIND(JOBCHECK_NOTEBOOK);
+		return KIND(FINDING_NOTEBOOK);
 	case CONF_JOB_JAR:
 		return KIND(JOBCHECK_JAR);
 	case CONF_JOB_PYTHON:
@@ -338,14 +259,14 @@ static const char *reference_to(const char *name, char out[JOBCHECK_WORD_BYTES])
 	return out;
 }
 
-static void judge_job_parameter_reach(const struct jobcheck_job *job, const struct conf_watch *w,
-	const char *name, struct jobcheck_findings *f)
+static void judge_job_parameter_reach(
+	const struct jobcheck_job *job, const struct conf_watch *w, const char *name, struct findings *f)
 {
-	CLEANUP_BUF struct buf tasks = BUF_INIT(JOBCHECK_TEXT_BYTES);
+	CLEANUP_BUF struct buf tasks = BUF_INIT(FINDINGS_TEXT_BYTES);
 	char reference[JOBCHECK_WORD_BYTES];
 
 	(void)list_unreached(job, w, name, &tasks);
-	jobcheck_add(f, JOBCHECK_WARNING, "not_reached",
+	findings_add(f, FINDING_WARNING, "not_reached",
 		"no task gets the parameter \"%.100s\": %s; such tasks get a job parameter only where their "
 		"own "
 		"parameters name it: %s",
@@ -353,28 +274,26 @@ static void judge_job_parameter_reach(const struct jobcheck_job *job, const stru
 }
 
 /* Some tasks do get it; the others may not need it. */
-static void note_unreached(
-	const struct jobcheck_job *job, const struct conf_watch *w, struct jobcheck_findings *f)
+static void note_unreached(const struct jobcheck_job *job, const struct conf_watch *w, struct findings *f)
 {
-	CLEANUP_BUF struct buf tasks = BUF_INIT(JOBCHECK_TEXT_BYTES);
+	CLEANUP_BUF struct buf tasks = BUF_INIT(FINDINGS_TEXT_BYTES);
 	char reference[JOBCHECK_WORD_BYTES];
 
 	if (list_unreached(job, w, NULL, &tasks) == 0)
 		return;
 	if (w->job_type == CONF_JOB_JOB && w->param.n > 0)
-		jobcheck_add(f, JOBCHECK_NOTE, "reference_missing",
+		findings_add(f, FINDING_NOTE, "reference_missing",
 			"these tasks get no parameter: %s; if one needs it, its own parameters must name it: "
 			"%s",
 			buf_str(&tasks), reference_to(w->param.items[0].key, reference));
 	else
-		jobcheck_add(f, JOBCHECK_NOTE, "not_reached", "%s do not come to these tasks: %s",
+		findings_add(f, FINDING_NOTE, "not_reached", "%s do not come to these tasks: %s",
 			request_field(w), buf_str(&tasks));
 }
 
-static void judge_reach(
-	const struct jobcheck_job *job, const struct conf_watch *w, struct jobcheck_findings *f)
+static void judge_reach(const struct jobcheck_job *job, const struct conf_watch *w, struct findings *f)
 {
-	CLEANUP_BUF struct buf tasks = BUF_INIT(JOBCHECK_TEXT_BYTES);
+	CLEANUP_BUF struct buf tasks = BUF_INIT(FINDINGS_TEXT_BYTES);
 	bool all = true;
 
 	if (!any_chosen(job, w) || job->cut)
@@ -385,7 +304,7 @@ static void judge_reach(
 			return;
 		}
 		(void)list_unreached(job, w, NULL, &tasks);
-		jobcheck_add(f, JOBCHECK_WARNING, "not_reached",
+		findings_add(f, FINDING_WARNING, "not_reached",
 			"no task gets the parameters: job_type = %s sends %s, and it has %s; take another "
 			"job_type",
 			conf_job_type_name(w->job_type), request_field(w), buf_str(&tasks));
@@ -414,18 +333,17 @@ static void list_defined(const struct jobcheck_job *job, struct buf *b)
 	list_end(b, job->parameters.n);
 }
 
-static void judge_parameters(
-	const struct jobcheck_job *job, const struct conf_watch *w, struct jobcheck_findings *f)
+static void judge_parameters(const struct jobcheck_job *job, const struct conf_watch *w, struct findings *f)
 {
-	CLEANUP_BUF struct buf defined = BUF_INIT(JOBCHECK_TEXT_BYTES),
-			       missing = BUF_INIT(JOBCHECK_TEXT_BYTES);
+	CLEANUP_BUF struct buf defined = BUF_INIT(FINDINGS_TEXT_BYTES),
+			       missing = BUF_INIT(FINDINGS_TEXT_BYTES);
 	size_t n = 0;
 
 	if (job->cut)
 		return;
 	if (w->job_type != CONF_JOB_JOB) {
 		if (job->parameters.n > 0)
-			jobcheck_add(f, JOBCHECK_WARNING, "older_parameters",
+			findings_add(f, FINDING_WARNING, "older_parameters",
 				"the job has parameters of its own, with which %s of job_type = %s is "
 				"refused as "
 				"a rule; take job_type = job",
@@ -439,7 +357,7 @@ static void judge_parameters(
 		return;
 	list_end(&missing, n);
 	list_defined(job, &defined);
-	jobcheck_add(f, JOBCHECK_ERROR, "parameter_undefined",
+	findings_add(f, FINDING_ERROR, "parameter_undefined",
 		"the job does not define the parameter%s %s that this watch sends (%s); add %s under \"Job "
 		"parameters\" of the job, or name in param.KEY what it defines",
 		n == 1 ? "" : "s", buf_str(&missing), buf_str(&defined), n == 1 ? "it" : "them");
@@ -453,8 +371,7 @@ static bool has_task(const struct jobcheck_job *job, const char *key)
 	return false;
 }
 
-static void judge_only(
-	const struct jobcheck_job *job, const struct conf_watch *w, struct jobcheck_findings *f)
+static void judge_only(const struct jobcheck_job *job, const struct conf_watch *w, struct findings *f)
 {
 	if (job->cut)
 		return;
@@ -465,24 +382,23 @@ static void judge_only(
 		CLEANUP_FREE char *key = mem_strndup(from, len > 0 && from[len - 1] == '+' ? len - 1 : len);
 
 		if (!has_task(job, key))
-			jobcheck_add(f, JOBCHECK_ERROR, "task_undefined",
+			findings_add(f, FINDING_ERROR, "task_undefined",
 				"only names the task \"%.100s\", which the job does not have", key);
 	}
 }
 
 /* ---- how it runs ---- */
 
-static void judge_concurrency(
-	const struct jobcheck_job *job, const struct conf_watch *w, struct jobcheck_findings *f)
+static void judge_concurrency(const struct jobcheck_job *job, const struct conf_watch *w, struct findings *f)
 {
 	if (job->max_concurrent_runs == 0) {
-		jobcheck_add(f, JOBCHECK_ERROR, "runs_skipped",
+		findings_add(f, FINDING_ERROR, "runs_skipped",
 			"max_concurrent_runs of the job is 0: every run would be skipped");
 		return;
 	}
 	if (w->queue || job->queue == JOBCHECK_QUEUE_ON)
 		return;
-	jobcheck_add(f, job->max_concurrent_runs == 1 ? JOBCHECK_WARNING : JOBCHECK_NOTE, "runs_skipped",
+	findings_add(f, job->max_concurrent_runs == 1 ? FINDING_WARNING : FINDING_NOTE, "runs_skipped",
 		"the job has no queue and queue = no asks for none: while %" PRId64
 		" of its runs %s going on Databricks skips further ones, and they are started anew until "
 		"they run; "
@@ -490,24 +406,24 @@ static void judge_concurrency(
 		job->max_concurrent_runs, job->max_concurrent_runs == 1 ? "is" : "are");
 }
 
-static void judge_starters(const struct jobcheck_job *job, struct jobcheck_findings *f)
+static void judge_starters(const struct jobcheck_job *job, struct findings *f)
 {
 	for (size_t i = 0; i < job->starters_n; i++)
-		jobcheck_add(f, JOBCHECK_WARNING, "starts_by_itself",
+		findings_add(f, FINDING_WARNING, "starts_by_itself",
 			"the job is also started by %s, so the same data may be processed twice",
 			job->starters[i]);
 }
 
-static void judge_rights(const struct jobcheck_job *job, struct jobcheck_findings *f)
+static void judge_rights(const struct jobcheck_job *job, struct findings *f)
 {
 	if (job->run_as[0])
-		jobcheck_add(f, JOBCHECK_NOTE, "runs_as",
+		findings_add(f, FINDING_NOTE, "runs_as",
 			"its runs have the rights of %s, who must be able to read the files", job->run_as);
-	jobcheck_add(f, JOBCHECK_NOTE, "not_proved",
+	findings_add(f, FINDING_NOTE, "not_proved",
 		"that the job can be seen does not prove that it may be started: that takes CAN MANAGE RUN");
 }
 
-void jobcheck_judge(const struct jobcheck_job *job, const struct conf_watch *w, struct jobcheck_findings *f)
+void jobcheck_judge(const struct jobcheck_job *job, const struct conf_watch *w, struct findings *f)
 {
 	judge_parameters(job, w, f);
 	judge_only(job, w, f);
@@ -515,29 +431,28 @@ void jobcheck_judge(const struct jobcheck_job *job, const struct conf_watch *w, 
 	judge_concurrency(job, w, f);
 	judge_starters(job, f);
 	if (job->cut)
-		jobcheck_add(f, JOBCHECK_WARNING, "not_all_read",
+		findings_add(f, FINDING_WARNING, "not_all_read",
 			"the job is larger than is read here, so its parameters and tasks are not judged");
 	judge_rights(job, f);
 }
 
 /* ---- a job that was not found ---- */
 
-int64_t jobcheck_judge_name(
-	const struct jobcheck_search *s, const struct conf_watch *w, struct jobcheck_findings *f)
+int64_t jobcheck_judge_name(const struct jobcheck_search *s, const struct conf_watch *w, struct findings *f)
 {
-	CLEANUP_BUF struct buf ids = BUF_INIT(JOBCHECK_TEXT_BYTES);
+	CLEANUP_BUF struct buf ids = BUF_INIT(FINDINGS_TEXT_BYTES);
 
 	if (s->n == 1 && !s->cut)
 		return s->ids[0];
 	if (s->n == 0 && s->near_id > 0) {
-		jobcheck_add(f, JOBCHECK_ERROR, "job_missing",
+		findings_add(f, FINDING_ERROR, "job_missing",
 			"there is no job named \"%.200s\"; one is named \"%.200s\" (%" PRId64
 			"): upper and lower case count",
 			w->job_name, s->near, s->near_id);
 		return 0;
 	}
 	if (s->n == 0) {
-		jobcheck_add(f, JOBCHECK_ERROR, "job_missing",
+		findings_add(f, FINDING_ERROR, "job_missing",
 			"there is no job named \"%.200s\", or this identity may not see it; to start a job "
 			"it "
 			"needs CAN MANAGE RUN",
@@ -546,7 +461,7 @@ int64_t jobcheck_judge_name(
 	}
 	for (size_t i = 0; i < s->n; i++)
 		(void)buf_addf(&ids, "%s%" PRId64, i > 0 ? ", " : "", s->ids[i]);
-	jobcheck_add(f, JOBCHECK_ERROR, "job_ambiguous",
+	findings_add(f, FINDING_ERROR, "job_ambiguous",
 		"several jobs are named \"%.200s\": %s%s; give the job_id of the one that is meant, or "
 		"rename the "
 		"others",
@@ -554,7 +469,7 @@ int64_t jobcheck_judge_name(
 	return 0;
 }
 
-void jobcheck_judge_others(const struct conf *c, const struct conf_watch *w, struct jobcheck_findings *f)
+void jobcheck_judge_others(const struct conf *c, const struct conf_watch *w, struct findings *f)
 {
 	const char *mine, *theirs;
 
@@ -565,27 +480,22 @@ void jobcheck_judge_others(const struct conf *c, const struct conf_watch *w, str
 			strcmp(v->workspace->host_token, w->workspace->host_token) != 0 ||
 			!conf_watches_overlap(w, v, &mine, &theirs))
 			continue;
-		jobcheck_add(f, JOBCHECK_ERROR, JOBCHECK_SAME_JOB,
+		findings_add(f, FINDING_ERROR, JOBCHECK_SAME_JOB,
 			"[watch:%s] starts the same job (%" PRId64 ") for the same files: %s and %s overlap",
 			v->name, v->job_id, mine, theirs);
 	}
 }
 
-void jobcheck_judge_refusal(const struct outcome *why, const char *words, int64_t job_id,
-	const struct conf_watch *w, struct jobcheck_findings *f)
+void jobcheck_judge_refusal(const struct outcome *why, const char *words, struct findings *f)
 {
-	char job[JOBCHECK_WORD_BYTES];
-	bool missing = strcmp(why->reason, "job_missing") == 0;
-
-	jobcheck_call(job_id, w->job_name, job);
-	if (why->kind == OUTCOME_JOB && missing)
-		jobcheck_add(f, JOBCHECK_ERROR, "job_missing",
-			"%s is not there: %s; is the id right, and is it a job of this workspace?", job,
+	if (why->kind == OUTCOME_JOB && strcmp(why->reason, "job_missing") == 0)
+		findings_add(f, FINDING_ERROR, "job_missing",
+			"the job is not there: %s; is the number right, and is it a job of this workspace?",
 			words);
 	else if (why->kind == OUTCOME_JOB)
-		jobcheck_add(f, JOBCHECK_ERROR, "job_forbidden",
-			"this identity may not see %s: %s; to start it, it needs CAN MANAGE RUN", job, words);
+		findings_add(f, FINDING_ERROR, "job_forbidden",
+			"this identity may not see the job: %s; to start it, it needs CAN MANAGE RUN", words);
 	else
-		jobcheck_add(f, JOBCHECK_WARNING, "not_asked", "%s could not be looked at: %s (%s)", job,
+		findings_add(f, FINDING_WARNING, "not_asked", "the job could not be looked at: %s (%s)",
 			words, why->reason);
 }

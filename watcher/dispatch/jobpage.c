@@ -45,7 +45,7 @@ static const struct {
 	const char *member;
 	enum jobcheck_kind kind;
 } task_members[] = {
-	{"notebook_task", JOBCHECK_NOTEBOOK},
+	{"notebook_task", FINDING_NOTEBOOK},
 	{"spark_python_task", JOBCHECK_PYTHON},
 	{"python_wheel_task", JOBCHECK_WHEEL_NAMED},
 	{"spark_jar_task", JOBCHECK_JAR},

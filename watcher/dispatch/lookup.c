@@ -26,7 +26,7 @@ struct lookup {
 	int64_t job_id; /* 0: its name is being looked for */
 	struct jobcheck_search search;
 	struct jobcheck_job job;
-	struct jobcheck_findings findings;
+	struct findings findings;
 	struct buf next; /* token of the next page */
 	int pages;
 };
@@ -39,7 +39,7 @@ void lookup_free(struct lookup *l)
 		return;
 	jobcheck_search_done(&l->search);
 	jobcheck_job_done(&l->job);
-	jobcheck_findings_done(&l->findings);
+	findings_done(&l->findings);
 	buf_done(&l->next);
 	free(l);
 }
@@ -96,7 +96,7 @@ static void end(struct lookup *l, enum lookup_end how, const struct outcome *out
 
 static void end_refused(struct lookup *l, const struct outcome *outcome, const char *words)
 {
-	jobcheck_judge_refusal(outcome, words, l->job_id, l->watch, &l->findings);
+	jobcheck_judge_refusal(outcome, words, &l->findings);
 	end(l, outcome->kind == OUTCOME_JOB ? LOOKUP_REFUSED : LOOKUP_UNKNOWN, outcome);
 }
 

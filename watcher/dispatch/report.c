@@ -453,7 +453,7 @@ static void add_job(struct json_writer *w, const struct desk *d, const struct se
 	json_add_string(w, "job_name", job.job_name ? job.job_name : conf->job_name);
 	add_time(w, "checked", job.checked_us);
 	json_add_string(w, "not_checked", job.unknown);
-	jobcheck_add_json(w, job.findings);
+	findings_add_json(w, job.findings);
 }
 
 static void add_place(struct json_writer *w, const struct desk *d, const struct sender_place *p)
