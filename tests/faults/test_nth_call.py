@@ -7,6 +7,7 @@ fails. Memory is looked at with a build that has ASan; others get a few cases at
 """
 
 import contextlib
+import errno
 import os
 import random
 import re
@@ -186,6 +187,17 @@ def test_one_call_fails(calls, seed):
             if preload.fired:
                 return
     raise AssertionError("nothing has failed")
+
+
+def test_a_ledger_that_cannot_be_read_once_is_not_set_aside():
+    """There are reads of which SQLite says then that it is damaged."""
+    for nth in range(1, 20):
+        with one_service() as (s, preload):
+            play(s, preload, ordinary, ("bw-dispatch", "read", nth, errno.EIO))
+            assert preload.fired and not list(s.state.glob("ledger.db.damaged-*"))
+            if "it is not set aside" in s.err():
+                return
+    raise AssertionError("none was taken for damage")
 
 
 @pytest.mark.skipif(not LONG, reason="the long form, with BW_LONG=1")
