@@ -57,6 +57,9 @@ int ledger_open_read_only(const char *directory, struct ledger **ret, struct err
 /* One that lives in memory and is gone at the end (dry runs, tests). */
 int ledger_open_memory(struct ledger **ret, struct err *err) MUST_CHECK;
 void ledger_close(struct ledger *l); /* takes NULL; an open transaction is given up */
+/* A second look at a ledger that was found damaged, at all of it: SQLite takes a disk that could not be read
+ * for a moment for damage, too (its documentation of SQLITE_IOERR_CORRUPTFS). May block long. */
+bool ledger_is_whole(const char *directory);
 
 bool ledger_is_open(const struct ledger *l); /* has a transaction */
 /* Opens a transaction, if none is open: many questions in one cost half of what they cost alone. 0 or -errno

@@ -25,6 +25,7 @@ def check(top, report):
     if not program:
         common.skip(f"no clang-tidy {VERSION} here")
     files = common.c_files(top, "watcher", suffixes=(".c",))
+    files.sort(key=lambda path: -os.path.getsize(os.path.join(top, path)))  # nobody waits for the longest at the end
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         for path, finding in zip(files, pool.map(lambda p: tidy(program, top, p), files)):
             if finding:

@@ -17,6 +17,7 @@ import hashlib
 import json
 import os
 import re
+import select
 import shutil
 import signal
 import stat
@@ -38,7 +39,7 @@ from jobsapi import JobsApi  # noqa: E402
 JOB = 418823550071934
 REMOTE = "/Volumes/main/landing"
 TIMEOUT = float(os.environ.get("BW_SCENARIO_TIMEOUT", "30"))
-POLL_S = 0.005
+POLL_S, POLL_MAX_S = 0.005, 0.05
 SANITIZER = re.compile(r"AddressSanitizer|LeakSanitizer|UndefinedBehaviorSanitizer|ThreadSanitizer|runtime error:|"
                        r"==\d+==ERROR|BUG: ")
 ORDINARY = 65534
@@ -57,15 +58,15 @@ def find_program():
 
 def wait_for(predicate, what, timeout=None):
     """Until predicate() is true; gives what it gave. what: a text, or a function that makes one, for the failure."""
-    deadline = time.monotonic() + (TIMEOUT if timeout is None else timeout)
+    began = time.monotonic()
     while True:
-        late = time.monotonic() > deadline
+        waited = time.monotonic() - began
         result = predicate()
         if result:
             return result
-        if late:
+        if waited > (TIMEOUT if timeout is None else timeout):
             raise AssertionError(f"not seen in time: {what() if callable(what) else what}")
-        time.sleep(POLL_S)
+        time.sleep(min(max(POLL_S, waited / 20), POLL_MAX_S))  # looking costs the program's time
 
 
 # --- where to work ----------------------------------------------------------------------------------------------------
@@ -181,16 +182,35 @@ class Output:
     """Collects what a process writes into a pipe, by a thread that ends with the last writer."""
 
     def __init__(self, stream):
-        self.stream, self.data = stream, bytearray()
+        self.stream, self.data, self.lock = stream, bytearray(), threading.Lock()
+        os.set_blocking(stream.fileno(), False)
         self.thread = threading.Thread(target=self._read, daemon=True)
         self.thread.start()
 
-    def _read(self):
-        with self.stream:
-            while piece := self.stream.read1(65536):
+    def _take(self):
+        """All that is in the pipe. Gives whether more can come."""
+        with self.lock:
+            while not self.stream.closed:
+                try:
+                    piece = os.read(self.stream.fileno(), 65536)
+                except BlockingIOError:
+                    return True
+                if not piece:
+                    break
                 self.data += piece
+        return False
+
+    def _read(self):
+        ready = select.poll()
+        ready.register(self.stream.fileno(), select.POLLIN)
+        while self._take():
+            ready.poll()
+        with self.lock:
+            self.stream.close()
 
     def text(self):
+        """So far. What was written before something that the test has seen is in it."""
+        self._take()
         return bytes(self.data).decode("utf-8", "replace")
 
     def finish(self, timeout=10):

@@ -187,6 +187,13 @@ static void round_of(struct bench *b)
 	}
 }
 
+/* Nothing is on its way but this, if even that (a retry may be due at once). */
+static void expect_at_most(const char *body)
+{
+	for (size_t i = 0; i < fake_calls_n; i++)
+		assert_string_equal(fake_calls[i].body, body);
+}
+
 /* Waits as the loop does until n requests are on their way. */
 static void wait_for_calls(struct bench *b, size_t n)
 {
@@ -989,7 +996,7 @@ static void test_failure_pauses(void **state)
 	expect_event(b, "start.failed", "");
 	expect_event(b, "watch.paused",
 		"\"watch\":\"a\",\"method\":\"\",\"file_system\":\"\",\"detail\":\"bad_request\"");
-	assert_int_equal(fake_calls_n, 0); /* a-3 waits */
+	expect_at_most("a-2"); /* a-3 waits */
 	sender_free(b->sender);
 	start(b, "");
 	wait_for_calls(b, 1);

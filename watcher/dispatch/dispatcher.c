@@ -93,8 +93,8 @@ static int exit_status_of(const struct err *err)
 	return err->class == ERR_CONF ? EXIT_CONFIGURATION : EXIT_FAILED;
 }
 
-/* Nothing can be recorded, and what is read may be wrong: going on would lose or double runs. The ledger is
- * set aside, and the next start makes a new one. */
+/* Nothing can be recorded, and what is read may be wrong: going on would lose or double runs. A ledger that
+ * is damaged indeed is set aside, and the next start makes a new one. */
 static int give_up_ledger(const struct dispatcher *d, const struct err *damage)
 {
 	struct err err = ERR_INIT;
@@ -102,6 +102,10 @@ static int give_up_ledger(const struct dispatcher *d, const struct err *damage)
 	log_error("%s", damage->text);
 	if (d->as.dry || d->lock_fd < 0) /* it is not ours */
 		return EXIT_CONFIGURATION;
+	if (damage->class != ERR_LIMIT && ledger_is_whole(d->conf->service.state_directory)) {
+		log_error("all of the ledger can be read now, so it is not set aside");
+		return WIRE_EXIT_AGAIN;
+	}
 	if (rebuild_set_aside(d->conf, &err) == 0)
 		return WIRE_EXIT_AGAIN;
 	log_error("%s", err.text);

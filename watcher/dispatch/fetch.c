@@ -83,7 +83,7 @@ int fetch_fresh(struct sender *s, struct line *line, int64_t now_us, struct err 
 int fetch_leave_out(struct sender *s, int64_t id, struct err *err)
 {
 	if (map_count(s->left_out) >= LEFT_OUT_MAX)
-		return err_set(err, ERR_INPUT, EUCLEAN, "the ledger has too many rows that cannot be read");
+		return err_set(err, ERR_LIMIT, EUCLEAN, "the ledger has too many rows that cannot be read");
 	log_error("%s; it is left out", err->text);
 	(void)map_put_u64(s->left_out, (uint64_t)id, s);
 	return 0;

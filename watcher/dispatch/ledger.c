@@ -140,6 +140,23 @@ void ledger_close(struct ledger *l)
 	free(l);
 }
 
+bool ledger_is_whole(const char *directory)
+{
+	CLEANUP_FREE char *path = fs_join(directory, LEDGER_FILE);
+	struct err none = ERR_INIT;
+	int64_t wrong = -1;
+	struct db db;
+	int rc = db_open(&db, path, path, DB_WRITE, &none);
+
+	if (rc < 0)
+		return false;
+	rc = db_get_pragma(&db,
+		"SELECT count(*) FROM pragma_integrity_check(1) WHERE integrity_check <> 'ok'", &wrong,
+		&none);
+	db_close(&db);
+	return rc == 0 && wrong == 0;
+}
+
 /* ---- transactions ---- */
 
 bool ledger_is_open(const struct ledger *l)
