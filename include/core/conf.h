@@ -105,7 +105,9 @@ struct conf_workspace {
 	char *azure_tenant_id, *azure_authority_host, *azure_metadata_host;
 	char *oidc_token_file;
 	char *profile, *config_file;
-	char *proxy, *proxy_username, *proxy_password_file, *proxy_ca_file, *no_proxy;
+	char *proxy; /* "http://proxy.example.com:3128", with its port */
+	char *proxy_username, *proxy_password_file, *proxy_ca_file;
+	struct conf_list no_proxy;
 	char *ca_file, *client_certificate, *client_key, *client_key_password_file;
 	char *tls_min, *tls_max, *ciphers, *tls13_ciphers;
 	char *api_version;

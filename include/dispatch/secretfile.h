@@ -35,6 +35,10 @@ int secretfile_add_dated(const char *value, const char *credentials_directory, e
 	struct secret *s, int64_t *ret_changed_us, struct err *err) MUST_CHECK;
 /* Does value name a credential of systemd? Those are copied when the service starts, and stay as they are. */
 bool secretfile_is_handed_over(const char *value);
+/* Where the file of a `*_file` key is, for libraries that open it themselves: its path in *ret (malloc'd).
+ * is_secret: owner and mode are judged as above (nothing is read), else it is not even looked at. */
+int secretfile_find(const char *value, const char *credentials_directory, bool is_secret, char **ret,
+	struct err *err) MUST_CHECK;
 /* For `check`: is the file there, not empty, with a good mode? Nothing is read; the owner is not judged,
  * since another user may be asking than the one who will run the service. NULL and a credential of systemd
  * are taken as good. 0 or -errno with *err. */

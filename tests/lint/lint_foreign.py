@@ -10,6 +10,10 @@ ONLY_IN = {
     "cjson/cJSON.h": "watcher/base/json.c",
     "zlib.h": "watcher/base/gzip.c",
     "openssl/evp.h": "watcher/base/sha256.c",
+    "openssl/err.h": "watcher/dispatch/tlscheck.c",
+    "openssl/pem.h": "watcher/dispatch/tlscheck.c",
+    "openssl/pkcs12.h": "watcher/dispatch/tlscheck.c",
+    "openssl/ssl.h": "watcher/dispatch/tlscheck.c",
     "seccomp.h": "watcher/confine/seccomp.c",
 }
 

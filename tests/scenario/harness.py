@@ -316,14 +316,15 @@ class Service:
                 `folder/NAME` (self.drop is the first one's), mapped to REMOTE/NAME, and job JOB with its path
                 as parameter "path", unless its keys say otherwise
     service, events, workspace      {key: value} of these sections; a value None leaves the key out
+    workspaces  {name: {key: value}}: instead of the one without a name; the keys of `workspace` are in all of them
     user        the uid the program runs as (through setpriv); 0: as we are
     lease       with user: whether it gets CAP_LEASE
     prefix      words in front of the program: what starts it
     **keys      for the first watch
     """
 
-    def __init__(self, folder, *, watches=None, service=None, events=None, workspace=None, user=0, lease=True,
-                 prefix=(), api=None, environment=None, **keys):
+    def __init__(self, folder, *, watches=None, service=None, events=None, workspace=None, workspaces=None, user=0,
+                 lease=True, prefix=(), api=None, environment=None, **keys):
         if user and os.geteuid() != 0:
             pytest.skip("needs root to become somebody else")
         self.program = find_program()
@@ -345,6 +346,7 @@ class Service:
                                      "durability": "process", **(service or {})},
                          "events": {"file": self.log, **(events or {})},
                          "workspace": {"rate": "1000000/s", "burst": "1000000", **(workspace or {})}}
+        self.workspaces = workspaces
         self.process, self.group, self.outputs, self.started = None, None, [], 0
         self.spawned = []
         self.follower = Follower(self.log)
@@ -368,7 +370,9 @@ class Service:
         """The text of the configuration."""
         sections = {name: dict(keys) for name, keys in self.sections.items()}
         if "workspace" in sections:
-            sections["workspace"] = {"host": self.api.url, "token_file": self.token_file, **sections["workspace"]}
+            common = {"host": self.api.url, "token_file": self.token_file, **sections.pop("workspace")}
+            for name, own in ({"": {}} if self.workspaces is None else self.workspaces).items():
+                sections[f"workspace:{name}" if name else "workspace"] = {**common, **own}
         for name, own in self.watches.items():
             keys = {"directory": self.folder / name, "job_id": JOB, "settle": "0",
                     "path_map": f"{self.folder / name} => {REMOTE}/{name}", **own}

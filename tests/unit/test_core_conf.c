@@ -711,6 +711,44 @@ static void test_clouds_of_azure(void **state)
 	}
 }
 
+static void test_proxies(void **state)
+{
+	static const struct {
+		const char *text, *proxy; /* NULL: refused */
+		const char *told;
+	} rows[] = {
+		{"http://proxy.example:3128", "http://proxy.example:3128", NULL},
+		{"HTTPS://Proxy.Example:443/", "https://proxy.example:443", NULL},
+		{"http://10.0.0.1:80", "http://10.0.0.1:80", NULL},
+		{"http://[FD00::1]:3128", "http://[fd00::1]:3128", NULL},
+		{"http://proxy.example", NULL, "the port of the proxy is missing"},
+		{"proxy.example:3128", NULL, "there is no scheme; write http://proxy.example:3128"},
+		{"socks5://proxy.example:1080", NULL, "a proxy begins with http:// or https://"},
+		{"http://user:secret@proxy.example:3128", NULL,
+			"no user name or password belongs here; see proxy_username and proxy_password_file"},
+		{"user:secret@proxy.example:3128", NULL,
+			"no user name or password belongs here; see proxy_username and proxy_password_file"},
+		{"http://proxy.example:3128/path", NULL, "only scheme, name and port belong here"},
+		{"http://proxy.example:0", NULL, "the port is a number from 1 to 65535"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct err err = ERR_INIT;
+		char *proxy = NULL;
+		int r = conf_host_parse_proxy(rows[i].text, &proxy, &err);
+
+		if ((r == 0) != (rows[i].proxy != NULL))
+			fail_msg("%s: %d %s", rows[i].text, r, err.text);
+		if (r == 0)
+			assert_string_equal(proxy, rows[i].proxy);
+		else
+			expect_lines(err.text, rows[i].told, rows[i].text);
+		assert_null(strstr(err.text, "secret"));
+		free(proxy);
+	}
+}
+
 static void test_host_label_lengths(void **state)
 {
 	char text[400] = "https://", *host = NULL, *token = NULL;
@@ -801,14 +839,33 @@ static const struct {
 	{WS "rate = 21/s\n" W,
 		"f:4: warning: a workspace starts at most 20 runs a second for everyone together"},
 	{"[workspace]\nhost = http://127.0.0.1:1\ntoken_file = /t\nrate = 1000000/s\n" W, ""},
-	{WS "proxy_username = u\n" W,
-		"f:4: proxy_username is not available\nf:4: proxy_username is of no use without proxy"},
-	{WS "client_key = /k\n" W,
-		"f:4: client_key is not available\nf:4: client_key is of no use without client_certificate"},
+	{WS "proxy_username = u\n" W, "f:4: proxy_username is of no use without proxy"},
+	{WS "proxy = http://p:1\nproxy_username = u\nproxy_password_file = /p\n" W, ""},
+	{WS "proxy = http://p:1\nproxy_password_file = /p\n" W,
+		"f:5: proxy_password_file is of no use without proxy_username"},
+	{WS "proxy = http://p:1\nproxy_username = u:v\n" W, "f:5: proxy_username cannot hold a colon"},
+	{WS "proxy = http://p:1\nproxy_ca_file = /p\n" W,
+		"f:5: proxy_ca_file is for a proxy that begins with https://"},
+	{WS "proxy = https://p:1\nproxy_ca_file = /p\n" W, ""},
+	{WS "no_proxy = a\n" W, "f:4: no_proxy is of no use without proxy"},
+	{WS "proxy = http://p:1\nno_proxy = a.example, 10.0.0.0/8\n" W, ""},
+	{WS "proxy = http://p:1\nno_proxy = a.example, .example\n" W,
+		"f:5: warning: proxy is not used for https://x.example: no_proxy says so"},
+	{WS "proxy = http://p:1\nno_proxy = a.example, *.example\n" W,
+		"f:5: no_proxy: \"*.example\": write .example for all hosts beneath it"},
+	{WS "proxy = p:1\n" W, "f:4: proxy: there is no scheme; write http://p:1"},
+	{"[workspace]\nhost = http://127.0.0.1:1\ntoken_file = /t\nproxy = http://p:1\n" W,
+		"f:4: warning: proxy is not used for http://127.0.0.1:1: only what is encrypted goes through "
+		"it"},
+	{WS "client_key = /k\n" W, "f:4: client_key is of no use without client_certificate"},
+	{WS "client_certificate = /c\nclient_key = /k\nclient_key_password_file = credential:p\n" W, ""},
 	{WS "tls_min = 1.2\n" W, ""},
-	{WS "tls_min = 1.3\n" W, "f:4: tls_min = 1.3 is not available in this version"},
-	{WS "tls_max = 1.2\ntls_min = 1.3\n" W, "f:4: tls_max is not available\nf:4: tls_max is lower than "
-						"tls_min\nf:5: tls_min = 1.3 is not"},
+	{WS "tls_min = 1.3\n" W, ""},
+	{WS "tls_max = 1.2\ntls_min = 1.3\n" W, "f:4: tls_max is lower than tls_min"},
+	{WS "tls_min = 1.3\nciphers = HIGH\n" W,
+		"f:5: warning: ciphers is for TLS 1.2, which tls_min = 1.3 leaves out"},
+	{WS "tls_max = 1.2\ntls13_ciphers = TLS_AES_128_GCM_SHA256\n" W,
+		"f:5: warning: tls13_ciphers is for TLS 1.3, which tls_max = 1.2 leaves out"},
 	{WS "[workspace:b]\nhost = https://y.example\ntoken_file = /t\n" W,
 		"f:1: [workspace] needs a name because there is another one: [workspace:NAME]\n"
 		"f:4: warning: [workspace:b] is used by no watch\nf:7: workspace is missing; there are "
@@ -1036,9 +1093,9 @@ static void test_multi_keys(void **state)
 {
 	static const char multi[] =
 		" include exclude ignore types exclude_types reject_names on mail_to only directory "
-		"path_map webhook_header arg ";
+		"path_map webhook_header arg no_proxy ";
 	static const char comma[] =
-		" include exclude ignore types exclude_types reject_names on mail_to only ";
+		" include exclude ignore types exclude_types reject_names on mail_to only no_proxy ";
 	size_t n, multi_n = 0;
 	const struct conf_key *keys = conf_schema_keys(&n);
 
@@ -1051,7 +1108,7 @@ static void test_multi_keys(void **state)
 		assert_int_equal((keys[i].flags & CONF_COMMA) != 0, strstr(comma, word) != NULL);
 		multi_n += (keys[i].flags & CONF_MULTI) != 0;
 	}
-	assert_int_equal(multi_n, 13);
+	assert_int_equal(multi_n, 14);
 }
 
 static void test_word_orders(void **state)
@@ -1474,6 +1531,7 @@ int main(void)
 		cmocka_unit_test(test_resolve),
 		cmocka_unit_test(test_hosts),
 		cmocka_unit_test(test_clouds_of_azure),
+		cmocka_unit_test(test_proxies),
 		cmocka_unit_test(test_host_label_lengths),
 		cmocka_unit_test(test_check),
 		cmocka_unit_test(test_schema_is_sound),

@@ -227,6 +227,13 @@ static void not_the_jobs_api(void **state)
 		{501, "NOT_IMPLEMENTED", "", OUTCOME_UNREACHABLE, SURE, "no_jobs_api"},
 		{403, "403", "Source IP address: 1.2.3.4 is blocked by Databricks IP ACL for workspace: 1",
 			OUTCOME_UNREACHABLE, SURE, "address_blocked"},
+		{400, "", "400 No required SSL certificate was sent", OUTCOME_UNREACHABLE, SURE,
+			"client_certificate_refused"},
+		{400, "", "400 The SSL certificate error", OUTCOME_UNREACHABLE, SURE,
+			"client_certificate_refused"},
+		/* a file of that name, quoted by the service */
+		{400, "INVALID_PARAMETER_VALUE", "cannot take 400 The SSL certificate error", OUTCOME_DEAD,
+			SURE, "bad_request"},
 	};
 
 	(void)state;

@@ -10,8 +10,37 @@
 #include "base/mem.h"
 #include "cli/online.h"
 #include "dispatch/credential.h"
+#include "dispatch/transport.h"
 
 enum { CHECK_ONLINE = CLI_OPTION_FIRST };
+
+/* What is wrong with the files and ciphers of a workspace's connections. */
+struct transport_mistakes {
+	const struct conf_workspace *workspace;
+	size_t n; /* that nobody can change but by the configuration or the file */
+};
+
+static void check_tell_transport(bool certain, const char *sentence, void *arg)
+{
+	struct transport_mistakes *m = arg;
+	const char *name = m->workspace->name;
+
+	m->n += certain;
+	(void)fprintf(stderr, "%s[workspace%s%s]: %s%s\n", certain ? "" : "warning: ", *name ? ":" : "", name,
+		sentence, certain ? "" : "; the service would not start");
+}
+
+/* The number of mistakes. */
+static size_t check_transport(const struct conf *conf)
+{
+	struct transport_mistakes m = {.n = 0};
+
+	for (size_t i = 0; i < conf->workspaces_n; i++) {
+		m.workspace = conf->workspaces[i];
+		transport_look(m.workspace, check_tell_transport, &m);
+	}
+	return m.n;
+}
 
 /* Files of our own that the service will need. Only warnings: they may be made later, or be readable for the
  * service's user alone. */
@@ -56,6 +85,7 @@ static int check_run(const struct cli_verb *verb, int argc, char **argv)
 	struct cli_common common;
 	struct conf *conf;
 	bool online = false;
+	size_t mistakes;
 	int rest, rc;
 
 	rc = cli_options(verb, argc, argv, own, ARRAY_SIZE(own), check_take, &online, &common, &rest);
@@ -71,6 +101,13 @@ static int check_run(const struct cli_verb *verb, int argc, char **argv)
 		return cli_usage(verb, "--json goes with --online");
 	}
 	check_warn_of_files(conf);
+	mistakes = check_transport(conf);
+	if (mistakes > 0) {
+		conf_free(conf);
+		(void)fprintf(stderr, "brickwatch: %zu mistake%s in the configuration\n", mistakes,
+			mistakes == 1 ? "" : "s");
+		return CLI_CONFIG;
+	}
 	if (!common.json)
 		(void)printf("%s: the configuration is good: %zu workspace%s, %zu watch%s\n", common.config,
 			conf->workspaces_n, conf->workspaces_n == 1 ? "" : "s", conf->watches_n,

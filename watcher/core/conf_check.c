@@ -16,6 +16,7 @@
 #include "core/conf_value.h"
 #include "core/filetype.h"
 #include "core/glob.h"
+#include "core/noproxy.h"
 #include "core/rules.h"
 #include "core/template.h"
 
@@ -377,6 +378,37 @@ static void check_basic(const struct site *s, const struct conf_workspace *ws)
 		TELL(s, false, "username", "username cannot hold a colon");
 }
 
+static void check_tls(const struct site *s, const struct conf_workspace *ws)
+{
+	if (ws->tls_max && strcmp(ws->tls_min, ws->tls_max) > 0)
+		TELL(s, false, is_given(s, "tls_max") ? "tls_max" : "tls_min",
+			"tls_max is lower than tls_min");
+	if (ws->ciphers && strcmp(ws->tls_min, "1.2") > 0)
+		TELL(s, true, "ciphers", "ciphers is for TLS 1.2, which tls_min = %s leaves out",
+			ws->tls_min);
+	if (ws->tls13_ciphers && ws->tls_max && strcmp(ws->tls_max, "1.3") < 0)
+		TELL(s, true, "tls13_ciphers", "tls13_ciphers is for TLS 1.3, which tls_max = %s leaves out",
+			ws->tls_max);
+}
+
+static void check_proxy(const struct site *s, const struct conf_workspace *ws)
+{
+	size_t scheme = strlen("https://");
+
+	if (ws->proxy_ca_file && ws->proxy && !text_starts_with(ws->proxy, "https://"))
+		TELL(s, false, "proxy_ca_file", "proxy_ca_file is for a proxy that begins with https://");
+	if (ws->proxy_username && strchr(ws->proxy_username, ':'))
+		TELL(s, false, "proxy_username", "proxy_username cannot hold a colon (RFC 7617)");
+	if (!ws->proxy || !ws->host)
+		return;
+	if (text_starts_with(ws->host, "http://"))
+		TELL(s, true, "proxy", "proxy is not used for %s: only what is encrypted goes through it",
+			ws->host);
+	else if (noproxy_matches((const char *const *)ws->no_proxy.items, ws->no_proxy.n, ws->host + scheme,
+			 strlen(ws->host + scheme)))
+		TELL(s, true, "no_proxy", "proxy is not used for %s: no_proxy says so", ws->host);
+}
+
 static void check_workspace(const struct conf *c, const struct conf_workspace *ws, struct conf_mistakes *m)
 {
 	struct site s = site_of(c, m, CONF_KIND_WORKSPACE, ws->name);
@@ -393,8 +425,8 @@ static void check_workspace(const struct conf *c, const struct conf_workspace *w
 	if (ws->request_timeout_us < ws->connect_timeout_us)
 		TELL(&s, false, is_given(&s, "request_timeout") ? "request_timeout" : "connect_timeout",
 			"request_timeout is shorter than connect_timeout, which is a part of it");
-	if (ws->tls_max && strcmp(ws->tls_min, ws->tls_max) > 0)
-		TELL(&s, false, "tls_max", "tls_max is lower than tls_min");
+	check_tls(&s, ws);
+	check_proxy(&s, ws);
 	if (ws->host && !conf_host_is_loopback(ws->host) &&
 		(__int128)ws->rate.count * 1000000 > (__int128)ws->rate.per_us * WORKSPACE_RATE_PER_S)
 		TELL(&s, true, "rate", "a workspace starts at most %d runs a second for everyone together",

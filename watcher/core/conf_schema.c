@@ -24,6 +24,8 @@
 #define SECRET CONF_TYPE_SECRET
 #define HOST CONF_TYPE_HOST
 #define ORIGIN CONF_TYPE_ORIGIN
+#define PROXY CONF_TYPE_PROXY
+#define NOPROXY CONF_TYPE_NOPROXY
 #define NAME CONF_TYPE_NAME
 #define CHOICE CONF_TYPE_CHOICE
 #define WORD CONF_TYPE_WORD
@@ -119,31 +121,31 @@ static const struct conf_key KEYS[] = {
 		.help = "section of config_file for auth = profile"},
 	{WORKSPACE, "config_file", SECRET, AT(workspace, config_file), NULL,
 		.help = "a .databrickscfg file for auth = profile"},
-	{WORKSPACE, "proxy", TEXT, AT(workspace, proxy), NULL, .now = "",
+	{WORKSPACE, "proxy", PROXY, AT(workspace, proxy), NULL,
 		.help = "HTTP or HTTPS proxy; those of the environment are ignored"},
-	{WORKSPACE, "proxy_username", TEXT, AT(workspace, proxy_username), NULL, .now = "",
+	{WORKSPACE, "proxy_username", TEXT, AT(workspace, proxy_username), NULL,
 		.help = "user name at the proxy"},
-	{WORKSPACE, "proxy_password_file", SECRET, AT(workspace, proxy_password_file), NULL, .now = "",
+	{WORKSPACE, "proxy_password_file", SECRET, AT(workspace, proxy_password_file), NULL,
 		.help = "file with the password at the proxy"},
-	{WORKSPACE, "proxy_ca_file", SECRET, AT(workspace, proxy_ca_file), NULL, .now = "",
+	{WORKSPACE, "proxy_ca_file", SECRET, AT(workspace, proxy_ca_file), NULL,
 		.help = "certificates to trust at an HTTPS proxy"},
-	{WORKSPACE, "no_proxy", TEXT, AT(workspace, no_proxy), NULL, .now = "",
+	{WORKSPACE, "no_proxy", NOPROXY, AT(workspace, no_proxy), NULL, .flags = MULTI | COMMA,
 		.help = "hosts reached without the proxy"},
 	{WORKSPACE, "ca_file", SECRET, AT(workspace, ca_file), NULL, .note = "the system's",
 		.help = "certificates to trust, PEM"},
-	{WORKSPACE, "client_certificate", SECRET, AT(workspace, client_certificate), NULL, .now = "",
+	{WORKSPACE, "client_certificate", SECRET, AT(workspace, client_certificate), NULL,
 		.help = "client certificate, PEM or PKCS#12"},
-	{WORKSPACE, "client_key", SECRET, AT(workspace, client_key), NULL, .now = "",
+	{WORKSPACE, "client_key", SECRET, AT(workspace, client_key), NULL,
 		.help = "key of the client certificate"},
-	{WORKSPACE, "client_key_password_file", SECRET, AT(workspace, client_key_password_file), NULL, .now = "",
+	{WORKSPACE, "client_key_password_file", SECRET, AT(workspace, client_key_password_file), NULL,
 		.help = "file with the password of the key"},
-	{WORKSPACE, "tls_min", CHOICE, AT(workspace, tls_min), "1.2", .words = TLS_VERSIONS, .now = "",
+	{WORKSPACE, "tls_min", CHOICE, AT(workspace, tls_min), "1.2", .words = TLS_VERSIONS,
 		.help = "lowest TLS version"},
-	{WORKSPACE, "tls_max", CHOICE, AT(workspace, tls_max), NULL, .words = TLS_VERSIONS, .now = "",
+	{WORKSPACE, "tls_max", CHOICE, AT(workspace, tls_max), NULL, .words = TLS_VERSIONS,
 		.help = "highest TLS version"},
-	{WORKSPACE, "ciphers", TEXT, AT(workspace, ciphers), NULL, .now = "",
+	{WORKSPACE, "ciphers", TEXT, AT(workspace, ciphers), NULL,
 		.help = "cipher list for TLS 1.2"},
-	{WORKSPACE, "tls13_ciphers", TEXT, AT(workspace, tls13_ciphers), NULL, .now = "",
+	{WORKSPACE, "tls13_ciphers", TEXT, AT(workspace, tls13_ciphers), NULL,
 		.help = "cipher suites for TLS 1.3"},
 	{WORKSPACE, "api_version", CHOICE, AT(workspace, api_version), "2.2", .words = API_VERSIONS,
 		.help = "version of the Jobs API"},

@@ -12,6 +12,7 @@
 #include "base/num.h"
 #include "base/text.h"
 #include "core/conf_host.h"
+#include "core/noproxy.h"
 #include "core/pathmap.h"
 
 #define SHOWN_BYTES 160 /* of a value in an error message */
@@ -35,6 +36,8 @@ static bool is_string(enum conf_type type)
 	case CONF_TYPE_TEXT:
 	case CONF_TYPE_PATH:
 	case CONF_TYPE_SECRET:
+	case CONF_TYPE_PROXY:
+	case CONF_TYPE_NOPROXY:
 	case CONF_TYPE_NAME:
 	case CONF_TYPE_CHOICE:
 	case CONF_TYPE_ORIGIN:
@@ -168,6 +171,10 @@ static int parse_string(const struct conf_key *k, const char *text, char **ret, 
 		return parse_path(text, ret, err);
 	if (k->type == CONF_TYPE_SECRET)
 		return parse_secret(text, ret, err);
+	if (k->type == CONF_TYPE_PROXY)
+		return conf_host_parse_proxy(text, ret, err);
+	if (k->type == CONF_TYPE_NOPROXY && noproxy_check(text, err) < 0)
+		return -EINVAL;
 	if (k->type == CONF_TYPE_CHOICE && parse_word(k, text, &word, err) < 0)
 		return -EINVAL;
 	if (k->type == CONF_TYPE_NAME && !conf_schema_is_name(text))
@@ -439,6 +446,8 @@ static int set_values(const struct conf_key *k, const char *key, const struct co
 	case CONF_TYPE_TEXT:
 	case CONF_TYPE_PATH:
 	case CONF_TYPE_SECRET:
+	case CONF_TYPE_PROXY:
+	case CONF_TYPE_NOPROXY:
 	case CONF_TYPE_NAME:
 	case CONF_TYPE_CHOICE:
 	case CONF_TYPE_ORIGIN:
@@ -633,7 +642,7 @@ void conf_value_add_canonical(const struct conf_key *k, const char *value, struc
 
 	if (k->type == CONF_TYPE_MAP && pathmap_parse(value, &text, &remote, NULL) == 0)
 		(void)buf_addf(b, "%s => %s", text, remote);
-	else if ((k->type == CONF_TYPE_PATH || k->type == CONF_TYPE_SECRET) &&
+	else if ((k->type == CONF_TYPE_PATH || k->type == CONF_TYPE_SECRET || k->type == CONF_TYPE_PROXY) &&
 		 parse_string(k, value, &text, NULL) == 0)
 		(void)buf_adds(b, text);
 	else

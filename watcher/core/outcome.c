@@ -40,6 +40,11 @@ static const struct outcome_rule rules[] = {
 	{405, 405, NULL, NULL, {OUTCOME_UNREACHABLE, SURE, "no_jobs_api"}},
 	{501, 501, NULL, NULL, {OUTCOME_UNREACHABLE, SURE, "no_jobs_api"}},
 	{403, 403, NULL, "IP ACL", {OUTCOME_UNREACHABLE, SURE, "address_blocked"}},
+	/* nginx, at the start of its own pages */
+	{400, 400, NULL, "^# No required SSL certificate was sent",
+		{OUTCOME_UNREACHABLE, SURE, "client_certificate_refused"}},
+	{400, 400, NULL, "^# The SSL certificate error",
+		{OUTCOME_UNREACHABLE, SURE, "client_certificate_refused"}},
 
 	/* the server is in trouble or busy, whatever it says */
 	{500, 599, NULL, NULL, {OUTCOME_RETRY, UNSURE, "server_error"}},

@@ -8,8 +8,7 @@
  * not speak of the credential (services have answered expired tokens so) is repeated only when the call was
  * sent with another credential than the one that is there now.
  *
- * The message of an answer that never came is curl's; the address is not in all of them, so it is put in
- * front.
+ * The message of an answer that never came is core/mishap's, which names the host.
  */
 #include "dispatch/jobs.h"
 
@@ -23,12 +22,14 @@
 #include "core/request.h"
 #include "dispatch/answer.h"
 #include "dispatch/http.h"
+#include "dispatch/transport.h"
 #include "dispatch/words.h"
 
 #define MESSAGE_BYTES 501 /* with the NUL */
 
 struct jobs {
 	const struct conf_workspace *conf;
+	struct transport *transport;
 	struct http *http;
 	struct auth *auth;
 	char *run_now_url, *get_run_url;
@@ -176,7 +177,7 @@ static void read_answer(const struct jobs_call *c, const struct http_response *r
 {
 	*a = (struct answer){.has_run_id = false};
 	if (r->transport != OUTCOME_TRANSPORT_OK) {
-		snprintf(a->message, sizeof(a->message), "%s: %s", c->jobs->conf->host, r->error);
+		snprintf(a->message, sizeof(a->message), "%s", r->error);
 	} else if (r->status >= 200 && r->status <= 299 && c->page_path != NULL) {
 		a->has_run_id = true; /* who asked reads it */
 	} else if (r->status >= 200 && r->status <= 299 && c->run_id > 0) {
@@ -189,6 +190,20 @@ static void read_answer(const struct jobs_call *c, const struct http_response *r
 		words_read(r, a);
 	}
 	auth_blot(c->jobs->auth, c->header, a->message);
+}
+
+/* nginx completes the handshake with any client, and says by a page what it does not like. */
+static void explain_client_certificate(const struct conf_workspace *conf, struct answer *a)
+{
+	CLEANUP_FREE char *words = mem_strdup(a->message);
+	const char *host = strstr(conf->host, "://") + 3;
+
+	if (conf->client_certificate != NULL)
+		snprintf(a->message, sizeof(a->message), "%s does not take the client certificate in %s (%s)",
+			host, conf->client_certificate, words);
+	else
+		snprintf(a->message, sizeof(a->message),
+			"%s wants a client certificate: set client_certificate (%s)", host, words);
 }
 
 static struct outcome judge(const struct http_response *r, const struct answer *a)
@@ -364,6 +379,8 @@ static void on_response(const struct http_response *response, void *arg)
 
 	read_answer(c, response, &r.answer, &r.state);
 	r.outcome = judge(response, &r.answer);
+	if (strcmp(r.outcome.reason, "client_certificate_refused") == 0)
+		explain_client_certificate(c->jobs->conf, &r.answer);
 	if (!try_again(c, &r))
 		hand_out(c, &r);
 }
@@ -374,7 +391,6 @@ struct jobs *jobs_new_in(struct loop *loop, const struct conf_workspace *conf,
 	const char *credentials_directory, jobs_answer_fn fn, void *arg, struct err *err)
 {
 	struct http_options o = {
-		.ca_file = conf->ca_file,
 		.connect_timeout_us = conf->connect_timeout_us,
 		.request_timeout_us = conf->request_timeout_us,
 		.max_requests = conf->max_requests > 0 ? (size_t)conf->max_requests : 1,
@@ -387,7 +403,9 @@ struct jobs *jobs_new_in(struct loop *loop, const struct conf_workspace *conf,
 	j->run_now_url = mem_printf("%s/api/%s/jobs/run-now", conf->host, conf->api_version);
 	j->get_run_url = mem_printf("%s/api/%s/jobs/runs/get?run_id=", conf->host, conf->api_version);
 	list_init(&j->calls);
-	j->auth = auth_new(loop, conf, &o, credentials_directory, err);
+	j->transport = o.transport = transport_new(conf, credentials_directory, err);
+	if (j->transport != NULL)
+		j->auth = auth_new(loop, conf, &o, credentials_directory, err);
 	if (j->auth != NULL)
 		j->http = http_new(loop, &o, err);
 	if (j->http == NULL) {
@@ -411,6 +429,7 @@ void jobs_free(struct jobs *j)
 	LIST_FOREACH_SAFE (it, &j->calls)
 		call_free(LIST_OF(it, struct jobs_call, in_calls));
 	auth_free(j->auth);
+	transport_free(j->transport); /* last: the others have borrowed it */
 	free(j->run_now_url);
 	free(j->get_run_url);
 	free(j);

@@ -111,6 +111,17 @@ static int read_place(const struct place *p, enum secretfile_form form, struct s
 	return 0;
 }
 
+/* Is it there, and good? Not read. */
+static int judge_place(const struct place *p, struct err *err)
+{
+	struct stat st;
+	CLEANUP_FD int fd = open(p->path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return conf_errno(err, errno, p->path);
+	return check_file(p, &st, err);
+}
+
 static bool may_hold(enum secretfile_form form, unsigned char c)
 {
 	return form == SECRETFILE_WORD ? c > 0x20 && c < 0x7f : c >= 0x20 && c != 0x7f;
@@ -169,6 +180,21 @@ int secretfile_add(const char *value, const char *credentials_directory, enum se
 bool secretfile_is_handed_over(const char *value)
 {
 	return text_starts_with(value, CREDENTIAL_PREFIX);
+}
+
+int secretfile_find(
+	const char *value, const char *credentials_directory, bool is_secret, char **ret, struct err *err)
+{
+	struct place p = {NULL, 0};
+	int r = find_place(value, credentials_directory, &p, err);
+
+	if (r == 0 && is_secret)
+		r = judge_place(&p, err);
+	if (r == 0)
+		*ret = p.path;
+	else
+		free(p.path);
+	return r;
 }
 
 int secretfile_look(const char *value, struct err *err)
