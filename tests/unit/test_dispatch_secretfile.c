@@ -391,6 +391,32 @@ static void it_says_when_it_was_changed(void **state)
 	assert_false(secretfile_is_handed_over("/credential:x"));
 }
 
+static void where_a_file_is(void **state)
+{
+	struct err err = ERR_INIT;
+	char *found = NULL;
+
+	(void)state;
+	write_file("-----BEGIN", 10, 0644);
+	/* certificates may be read by all */
+	assert_int_equal(secretfile_find(path, NULL, false, &found, &err), 0);
+	assert_string_equal(found, path);
+	free(found);
+	found = NULL;
+	assert_int_equal(secretfile_find(path, NULL, true, &found, &err), -EPERM);
+	assert_null(found);
+	assert_int_equal(chmod(path, 0600), 0);
+	assert_int_equal(secretfile_find("credential:token", folder, true, &found, &err), 0);
+	assert_string_equal(found, path);
+	free(found);
+	found = NULL;
+	assert_int_equal(secretfile_find("credential:token", NULL, false, &found, &err), -ENOENT);
+	assert_int_equal(secretfile_find("credential:../x", folder, false, &found, &err), -EINVAL);
+	unlink(path);
+	assert_int_equal(secretfile_find(path, NULL, true, &found, &err), -ENOENT);
+	assert_null(found);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -409,6 +435,7 @@ int main(void)
 		TEST(credentials_of_systemd),
 		TEST(credential_names_stay_in_their_folder),
 		TEST(a_look_reads_nothing),
+		TEST(where_a_file_is),
 		TEST(a_whole_file_as_it_stands),
 		TEST(it_says_when_it_was_changed),
 	};

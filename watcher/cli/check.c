@@ -30,8 +30,7 @@ static void check_tell_transport(bool certain, const char *sentence, void *arg)
 		sentence, certain ? "" : "; the service would not start");
 }
 
-/* The number of mistakes. */
-static size_t check_transport(const struct conf *conf)
+static bool check_transport(const struct conf *conf)
 {
 	struct transport_mistakes m = {.n = 0};
 
@@ -39,7 +38,10 @@ static size_t check_transport(const struct conf *conf)
 		m.workspace = conf->workspaces[i];
 		transport_look(m.workspace, check_tell_transport, &m);
 	}
-	return m.n;
+	if (m.n > 0)
+		(void)fprintf(
+			stderr, "brickwatch: %zu mistake%s in the configuration\n", m.n, m.n == 1 ? "" : "s");
+	return m.n == 0;
 }
 
 /* Files of our own that the service will need. Only warnings: they may be made later, or be readable for the
@@ -85,7 +87,6 @@ static int check_run(const struct cli_verb *verb, int argc, char **argv)
 	struct cli_common common;
 	struct conf *conf;
 	bool online = false;
-	size_t mistakes;
 	int rest, rc;
 
 	rc = cli_options(verb, argc, argv, own, ARRAY_SIZE(own), check_take, &online, &common, &rest);
@@ -101,11 +102,8 @@ static int check_run(const struct cli_verb *verb, int argc, char **argv)
 		return cli_usage(verb, "--json goes with --online");
 	}
 	check_warn_of_files(conf);
-	mistakes = check_transport(conf);
-	if (mistakes > 0) {
+	if (!check_transport(conf)) {
 		conf_free(conf);
-		(void)fprintf(stderr, "brickwatch: %zu mistake%s in the configuration\n", mistakes,
-			mistakes == 1 ? "" : "s");
 		return CLI_CONFIG;
 	}
 	if (!common.json)

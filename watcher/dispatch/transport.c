@@ -14,11 +14,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/mem.h"
-#include "base/text.h"
 #include "dispatch/secretfile.h"
 #include "dispatch/tlscheck.h"
 
-#define CREDENTIAL_PREFIX "credential:"
 #define PROXY_LINE "Proxy-Authorization: Basic "
 #define USERNAME_BYTES 1024
 
@@ -216,7 +214,7 @@ static void tell(const struct look *l, int r, const struct err *err)
 /* Can it be looked at at all? What only systemd hands over cannot. */
 static bool is_path(const char *value)
 {
-	return value != NULL && !text_starts_with(value, CREDENTIAL_PREFIX);
+	return value != NULL && !secretfile_is_handed_over(value);
 }
 
 static void look_at_authorities(const struct look *l, const char *name, const char *value)
