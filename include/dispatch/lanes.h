@@ -64,7 +64,7 @@ struct line { /* a watch at a host */
 	bool look;	     /* the ledger may have more */
 	bool look_old;	     /* of old ones */
 	struct doubt *doubt; /* about those; NULL: nobody can be asked */
-	int64_t vanished;    /* rows of this transaction */
+	int64_t vanished;    /* rows of this transaction: gone, or superseded */
 	int64_t due_us;	     /* monotonic: when to look again; INT64_MAX: never */
 };
 

@@ -22,6 +22,7 @@ enum query {
 	Q_TOKEN,
 	Q_TOKEN_CLEAR,
 	Q_UNSENT_OF,
+	Q_HAS_NEWER,
 	Q_REVIVE,
 	Q_BY_INODE,
 	Q_RENAME,

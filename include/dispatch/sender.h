@@ -67,6 +67,9 @@ void sender_gone(struct sender *s, const char *watch, int64_t n);
 /* A watcher has come that can be asked. */
 void sender_may_ask(struct sender *s, const char *watch);
 void sender_confirmed(struct sender *s, const char *watch, int64_t id, enum wire_verdict verdict);
+/* In a transaction that makes rows pending which were accepted some time ago: whatever is pending now and not
+ * marked sent is confirmed by its watcher before it is sent, however young it is. */
+int sender_doubt_all(struct sender *s, struct err *err) MUST_CHECK;
 /* Is there anything for sender_apply() to do now? If not, the loop is woken when there is. */
 bool sender_has_work(struct sender *s);
 /* Writes the answers that came and chooses what goes out next. 0 or -errno (of the ledger). */

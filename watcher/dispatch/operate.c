@@ -24,6 +24,7 @@
 #include "dispatch/renew.h"
 #include "dispatch/report.h"
 #include "dispatch/selection.h"
+#include "dispatch/supersede.h"
 
 #define ARGUMENTS_BYTES (128u * 1024)
 
@@ -32,7 +33,7 @@ enum kind { RELEASE, RETRY, DROP, RERUN };
 struct progress {
 	struct selection at;
 	bool hit; /* the operand in hand has met a row */
-	int64_t changed, rejudged, left;
+	int64_t changed, rejudged, superseded, left;
 	int64_t unknown; /* rerun: of them, those whose run may exist */
 };
 
@@ -220,6 +221,12 @@ static int requeue(struct operate *o, struct desk *d, const struct ledger_row *r
 		row->sent && (row->state != LEDGER_FAILED || strcmp(note->reason, "outcome_unknown") == 0);
 	int rc;
 
+	if (!sent) { /* it would read what the newer version is started for */
+		rc = supersede_if_newer(d->ledger, d->scribe, row, clock_wall_us(), err);
+		o->then.superseded += rc > 0;
+		if (rc != 0)
+			return rc < 0 ? rc : 0;
+	}
 	if (!note->has_request)
 		return judge_again(o, d, row, err);
 	rc = renew_held(d, row, err);
@@ -365,7 +372,7 @@ static int write_event(const struct operate *o, struct control_job *j, struct er
 		.verb = j->request->verb,
 		.user = j->request->user,
 		.reason = j->request->reason,
-		.count = o->then.changed + o->then.rejudged,
+		.count = o->then.changed + o->then.rejudged + o->then.superseded,
 	};
 
 	if (x.count == 0)
@@ -405,6 +412,8 @@ static int operate_apply(struct control_job *j, struct err *err)
 		if (o->then.at.operands_n == 0)
 			break; /* a stretch of the ledger is enough for one round */
 	}
+	if (rc == 0 && o->freed_n > 0) /* the file may have gone or changed since it was accepted */
+		rc = sender_doubt_all(d->sender, err);
 	if (rc == 0 && o->over && !o->only_ask)
 		rc = write_event(o, j, err);
 	if (rc < 0)
@@ -434,7 +443,7 @@ static void conclude(struct operate *o, struct control_job *j)
 {
 	const struct progress *p = &o->now;
 	CLEANUP_BUF struct buf b = BUF_INIT(ERR_TEXT_BYTES);
-	bool any = p->changed + p->rejudged > 0;
+	bool any = p->changed + p->rejudged + p->superseded > 0;
 
 	(void)buf_addf(&b, "%" PRId64 " file%s %s", p->changed, plural(p->changed), words[o->kind].done);
 	if (p->rejudged > 0)
@@ -443,6 +452,9 @@ static void conclude(struct operate *o, struct control_job *j)
 			" that had never been judged %s looked at again by the next listing, which was "
 			"asked for",
 			p->rejudged, p->rejudged == 1 ? "is" : "are");
+	if (p->superseded > 0)
+		(void)buf_addf(&b, "; %" PRId64 " superseded: a newer version of %s is known", p->superseded,
+			p->superseded == 1 ? "the file" : "each file");
 	if (p->left > 0)
 		(void)buf_addf(&b, "; %" PRId64 " left as %s: %s", p->left,
 			p->left == 1 ? "it is" : "they are",

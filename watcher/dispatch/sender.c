@@ -187,6 +187,15 @@ static int begin_age(struct sender *s, struct err *err)
 	return rc;
 }
 
+int sender_doubt_all(struct sender *s, struct err *err)
+{
+	int rc = begin_age(s, err);
+
+	for (size_t i = 0; rc == 0 && i < s->lines_n; i++)
+		line_restart(s->lines[i]);
+	return rc;
+}
+
 struct sender *sender_new(const struct sender_options *o, struct err *err)
 {
 	struct sender *s = mem_alloc(sizeof(*s));
