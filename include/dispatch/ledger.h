@@ -159,6 +159,10 @@ int ledger_unsent_of(
 	struct ledger *l, const struct ledger_key *key, int64_t *ids, int n, struct err *err) MUST_CHECK;
 /* Is there a newer row of the key of this one? 1, 0, -errno */
 int ledger_has_newer(struct ledger *l, int64_t id, struct err *err) MUST_CHECK;
+/* Rows of the key's directory and path under other watches, newest first. Returns how many (at most n) or
+ * -errno. */
+int ledger_elsewhere(
+	struct ledger *l, const struct ledger_key *key, int64_t *ids, int n, struct err *err) MUST_CHECK;
 /* Rows of the key's watch and directory with this inode, size and time, that are not superseded or vanished;
  * newest first. Returns how many (at most n) or -errno. */
 int ledger_by_inode(struct ledger *l, const struct ledger_key *key, const struct version *v, int64_t *ids,
