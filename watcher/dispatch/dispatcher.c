@@ -519,9 +519,9 @@ static int scan_status(const struct dispatcher *d)
 	}
 	if (d->watches.failed + c.failed > 0)
 		status = EXIT_FAILED;
-	if (c.pending > 0) {
+	if (c.pending + c.stranded > 0) {
 		log_error("%" PRId64 " files could not be sent; they stay in the ledger for the next scan",
-			c.pending);
+			c.pending + c.stranded);
 		unreachable = true;
 	}
 	return unreachable ? EXIT_UNREACHABLE : status;
