@@ -42,10 +42,11 @@ struct sender_options {
 	struct scribe *scribe;
 	const char *only_watch; /* "" all */
 	struct sender_asker asker;
+	int64_t started, failed; /* counted on from there */
 };
 
 struct sender_counts {
-	int64_t started, failed; /* since the start */
+	int64_t started, failed; /* since the start of the service, as far as the caller knew */
 	int64_t pending;	 /* rows that could be sent by this configuration */
 	int64_t in_flight;
 	int64_t stranded; /* not of pending: rows that may have been sent to a workspace that is not

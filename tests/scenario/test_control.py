@@ -78,6 +78,32 @@ def test_status(service):
     s.stop()
 
 
+def test_numbers_of_the_service(service):
+    """What status says of the service goes on over a reload, and over a dispatcher that was killed."""
+    def own():
+        return wait_for(lambda: next((r for r in records(s.verb("status", "--json")) if r["kind"] == "service"), None),
+                        "the service to answer")
+    s = service().start()
+    for name in ("a.csv", "b.csv"):
+        s.put(name)
+    s.wait_event("run.started", 2)
+    first = wait_for(lambda: (lambda r: r if r["runs_started"] == 2 else None)(own()), own)
+    s.watches["drop"]["max_size"] = "1MiB"
+    s.write_configuration()
+    assert s.verb("reload").status == 0
+    assert own()["runs_started"] == 2 and own()["started"] == first["started"]
+    s.wait_ready(2)
+    s.put("c.csv")
+    s.wait_event("run.started", 3)
+    wait_for(lambda: own()["runs_started"] == 3, own)
+    s.kill("bw-dispatch")
+    s.wait_ready(3)
+    assert own()["runs_started"] == 3 and own()["started"] == first["started"]
+    s.stop()
+    [stopped] = s.events("service.stopped")
+    assert stopped["started"] == 3, stopped
+
+
 def test_files(service):
     s = service(min_size="5").start()
     started = s.put("a.csv")

@@ -378,7 +378,7 @@ static void explain_known(const struct explain_watch *e, struct buf *b)
 	else if (e->history.state == LEDGER_PENDING)
 		(void)buf_addf(b, "accepted; waits for %s to be started",
 			e->history.job_id > 0 && e->history.job_id != e->watch->job_id
-				? jobcheck_call(e->history.job_id, "", job)
+				? jobcheck_call(e->history.job_id, NULL, job)
 				: explain_job(e, job));
 	else
 		(void)buf_addf(b, "known as %s; no run by itself", ledger_state_name(e->history.state));

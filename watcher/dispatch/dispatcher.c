@@ -64,10 +64,11 @@ struct dispatcher {
 	struct ledger *ledger, *behind; /* behind: the real one of a dry run */
 	struct scribe scribe;
 	struct intake *intake;
-	struct sender *sender;	   /* NULL in a dry run */
-	struct jobwatch *jobwatch; /* likewise */
-	struct outbox *outbox;	   /* likewise */
-	struct control *control;   /* NULL: a dry run, a scan, or it cannot be made */
+	struct sender *sender;	      /* NULL in a dry run */
+	struct sender_counts carried; /* of the senders before it */
+	struct jobwatch *jobwatch;    /* likewise */
+	struct outbox *outbox;	      /* likewise */
+	struct control *control;      /* NULL: a dry run, a scan, or it cannot be made */
 	struct desk desk;
 	struct reload reload;
 
@@ -450,6 +451,8 @@ static void act(struct dispatcher *d)
 		control_committed(d->control);
 	if (d->sender)
 		sender_committed(d->sender);
+	if (d->sender && d->page)
+		__atomic_store_n(&d->page->runs, sender_counts(d->sender).started, __ATOMIC_RELEASE);
 	for (size_t i = 0; i < d->conf->watches_n; i++) {
 		moved_ask(d->watches.moved, &d->watches.items[i].peer, d->watches.items[i].confirm);
 		intake_ask(d->intake, d->conf->watches[i], d->watches.items[i].confirm);
@@ -658,6 +661,8 @@ static int start_sender(struct dispatcher *d, struct err *err)
 		.scribe = &d->scribe,
 		.only_watch = d->as.only_watch,
 		.asker = {.may_ask = watches_may_ask, .ask = watches_ask, .arg = &d->watches},
+		.started = d->carried.started,
+		.failed = d->carried.failed,
 	};
 
 	d->sender = sender_new(&o, err);
@@ -724,6 +729,7 @@ static int take_over(struct dispatcher *d, struct err *err)
 		return rc;
 	reload_tell_keeper(&d->reload, 0);     /* before links end, so that it knows why */
 	watches_forget_questions(&d->watches); /* who has asked is no more */
+	d->carried = sender_counts(d->sender);
 	sender_free(d->sender);
 	jobwatch_free(d->jobwatch);
 	outbox_free(d->outbox);
@@ -826,7 +832,7 @@ static void start_control(struct dispatcher *d)
 	};
 	struct err err = ERR_INIT;
 
-	d->desk.started_us = clock_wall_us();
+	d->desk.started_us = d->as.started_us > 0 ? d->as.started_us : clock_wall_us();
 	d->control = control_new(&o, &err);
 	if (!d->control)
 		log_warning("%s; going on without: status and the other verbs that ask the service will not "
@@ -844,6 +850,7 @@ static int set_up(struct dispatcher *d, struct err *err)
 	d->wake = loop_timer_add(d->loop, on_wake, d);
 	watches_init(&d->watches, d->loop, d->conf, &d->desk, &d->in);
 	reload_init(&d->reload, d->keeper_fd, &d->desk);
+	d->carried.started = d->as.runs_started;
 	rc = d->as.dry ? open_dry_state(d, err) : open_state(d, err);
 	if (rc == 0 && !d->as.dry)
 		rc = renew(d, err);

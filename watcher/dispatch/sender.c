@@ -211,6 +211,8 @@ struct sender *sender_new(const struct sender_options *o, struct err *err)
 	s->by_id = map_new();
 	s->left_out = map_new();
 	s->asker = o->asker;
+	s->started = o->started;
+	s->failed = o->failed;
 	s->on_answer = on_answer;
 	s->timer = loop_timer_add(o->loop, on_timer, s);
 	buf_init(&s->body, REQUEST_BODY_BYTES);
