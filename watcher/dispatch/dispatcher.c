@@ -34,6 +34,7 @@
 #include "dispatch/intake.h"
 #include "dispatch/jobwatch.h"
 #include "dispatch/ledger.h"
+#include "dispatch/loglock.h"
 #include "dispatch/moved.h"
 #include "dispatch/outbox.h"
 #include "dispatch/rebuild.h"
@@ -119,8 +120,15 @@ static int open_state(struct dispatcher *d, struct err *err)
 {
 	const struct conf_service *s = &d->conf->service;
 	bool power = s->durability == CONF_DURABILITY_POWER;
+	struct loglock lock;
 	int rc = statedir_open(s->state_directory, d->keeper_fd, &d->lock_fd, err);
 
+	if (rc < 0)
+		return rc;
+	statedir_make_log(d->conf->events.file);
+	loglock_init(&lock); /* another service's log says nothing about a ledger of ours */
+	rc = loglock_wait(&lock, d->conf->events.file, d->keeper_fd, err);
+	loglock_done(&lock);
 	if (rc == 0)
 		rc = rebuild_if_lost(d->conf, power, err);
 	if (rc == 0)
@@ -129,10 +137,9 @@ static int open_state(struct dispatcher *d, struct err *err)
 		rc = jobwatch_recall(d->conf, d->ledger, err);
 	if (rc < 0)
 		return rc;
-	statedir_make_log(d->conf->events.file);
 	scribe_init(&d->scribe, d->ledger, false);
 	d->outbox = outbox_new(d->loop, d->ledger, &d->conf->events, power, d->page);
-	return 0;
+	return outbox_claim(d->outbox, d->keeper_fd, err);
 }
 
 static int open_dry_state(struct dispatcher *d, struct err *err)
@@ -185,9 +192,16 @@ static int try_configuration(struct dispatcher *d, struct err *err)
 		.scribe = &d->scribe,
 		.only_watch = d->as.only_watch,
 	};
+	const char *log = d->reload.conf->events.file;
+	struct loglock lock;
 	struct sender *trial;
-	int rc = jobwatch_recall(d->reload.conf, d->ledger, err);
+	int rc;
 
+	loglock_init(&lock);
+	rc = jobwatch_recall(d->reload.conf, d->ledger, err);
+	if (rc == 0 && strcmp(log, d->conf->events.file) != 0)
+		rc = loglock_hold(&lock, log, err);
+	loglock_done(&lock);
 	if (rc < 0)
 		return rc;
 	trial = sender_new(&o, err);
