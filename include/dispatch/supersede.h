@@ -12,8 +12,8 @@
 
 #define SUPERSEDE_NEWER "a newer version of the file has come"
 
-/* Pending and held rows. To be called before the new row is inserted. Adds to *n how many of them were pending
- * for host (the watch's present workspace). 0 or -errno of the ledger. */
+/* Pending and held rows. To be called before the new row is inserted. Adds to *n how many of them were
+ * pending for host (the watch's present workspace). 0 or -errno of the ledger. */
 int supersede_waiting(struct ledger *l, struct scribe *s, const struct ledger_key *key, const char *host,
 	int64_t now_us, int64_t *n, struct err *err) MUST_CHECK;
 /* One row of which it is known that no run exists. */

@@ -1,5 +1,5 @@
-"""A file is written anew while an older version of it waits for a person: that one is never started, whatever the person
-says later. Both runs would read the same bytes."""
+"""A file is written anew while an older version of it waits for a person: that one is never started, whatever the
+person says later. Both runs would read the same bytes."""
 
 import json
 import os
@@ -63,7 +63,8 @@ def test_a_dead_letter_of_an_older_version(service):
     s.wait_run(path)
     wait_states(s, path, ["failed", "started"])
     done = s.verb("retry", "--state", "failed")
-    assert done.status == 0 and "1 file tried again; 1 superseded: a newer version of the file is known" in done.out, done
+    assert done.status == 0, done
+    assert "1 file tried again; 1 superseded: a newer version of the file is known" in done.out, done
     s.wait_run(other)
     wait_states(s, path, ["superseded", "started"])
     [gone] = s.wait_event("file.superseded")

@@ -40,8 +40,8 @@ static int supersede_id(struct ledger *l, struct scribe *s, int64_t id, const ch
 	return rc;
 }
 
-int supersede_if_newer(struct ledger *l, struct scribe *s, const struct ledger_row *r, int64_t now_us,
-	struct err *err)
+int supersede_if_newer(
+	struct ledger *l, struct scribe *s, const struct ledger_row *r, int64_t now_us, struct err *err)
 {
 	int rc = ledger_has_newer(l, r->id, err);
 
