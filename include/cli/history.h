@@ -25,7 +25,15 @@ struct history {
 	int64_t run_id;		 /* 0: none */
 	int64_t generation;
 	char token[TOKEN_BYTES]; /* of that row; "" */
+	/* of a row that waits: its request as it stands in the ledger; owned, NULL: there is none */
+	char *host, *uri;
+	int64_t job_id;
+	char *request;
+	size_t request_len;
+	bool stranded; /* nothing is sent for it: its workspace is not configured any more */
 };
+
+void history_done(struct history *h);
 
 /* now: the file as it is (NULL: it is not there). Adds a sentence to text. */
 void history_find(const struct conf *conf, const struct conf_watch *w, const char *root, const char *relpath,

@@ -90,6 +90,9 @@ struct wire_configured {
 	int64_t wait_us;	/* scan: at most this long; 0: no limit */
 	const char *only_watch; /* scan --watch NAME, or "" */
 	const char *hash;	/* of the configuration */
+	/* of the service, whose dispatcher may be another one than at its start */
+	int64_t started_us; /* wall clock */
+	int64_t runs_started;
 };
 
 struct wire_empty {
@@ -367,6 +370,7 @@ int wire_knowns_next(const struct wire_confirm *m, size_t *pos, struct wire_know
 struct wire_page {
 	int64_t since_us; /* monotonic; 0: waiting for something to do */
 	int64_t progress; /* counts finished pieces of work */
+	int64_t runs;	  /* a dispatcher's: runs started since the service was */
 	char call[64];	  /* "statx", "open", "getdents", "" */
 	char path[4096];
 };

@@ -16,7 +16,8 @@ struct configured { /* what comes with it */
 	bool dry;
 	int64_t watches; /* whose watchers will be attached */
 	int64_t wait_us;
-	char *only_watch, *hash; /* owned */
+	char *only_watch, *hash;	  /* owned */
+	int64_t started_us, runs_started; /* of the service */
 };
 
 /* Resolves conf; the first mistake that is no warning, or what keeps requests from being made, is the error.

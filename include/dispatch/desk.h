@@ -60,7 +60,7 @@ struct desk {
 	const struct outbox *outbox;
 	struct control *control;
 	const char *hash;   /* of the configuration */
-	int64_t started_us; /* wall clock */
+	int64_t started_us; /* of the service, wall clock */
 	/* the i-th watch of conf, up to date */
 	struct desk_watch *(*watch)(struct desk *d, size_t i);
 	bool (*ledger_is_failing)(struct desk *d);

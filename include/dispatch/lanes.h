@@ -64,8 +64,13 @@ struct line { /* a watch at a host */
 	bool look;	     /* the ledger may have more */
 	bool look_old;	     /* of old ones */
 	struct doubt *doubt; /* about those; NULL: nobody can be asked */
-	int64_t vanished;    /* rows of this transaction */
+	int64_t vanished;    /* rows of this transaction: gone, or superseded */
 	int64_t due_us;	     /* monotonic: when to look again; INT64_MAX: never */
+};
+
+struct stranded { /* pending rows that nothing can be sent for: nobody knows the host */
+	char *watch, *host;
+	int64_t rows;
 };
 
 enum slot_state { SLOT_CHOSEN, SLOT_OUT, SLOT_ANSWERED };
@@ -106,6 +111,8 @@ struct sender {
 	size_t lanes_n;
 	struct line **lines;
 	size_t lines_n;
+	struct stranded *stranded;
+	size_t stranded_n;
 	struct list slots;
 	struct map *by_id; /* slots */
 	size_t answered;
@@ -141,6 +148,8 @@ void slot_free(struct slot *slot);
 struct lane *lanes_find_host(const struct sender *s, const char *host);
 struct lane *lanes_find(const struct sender *s, const struct conf_workspace *conf);
 struct line *lanes_find_line(const struct sender *s, const char *watch, const struct lane *lane);
+/* Counts rows (or, with a negative number, discounts them) that wait for a host that is not configured. */
+void lanes_strand(struct sender *s, const char *watch, const char *host, int64_t rows);
 /* A line for each watch of the configuration. */
 int lanes_add_watches(struct sender *s, const struct sender_options *o, struct err *err) MUST_CHECK;
 /* Rows that wait since before the start; arg: struct lanes_lining. For ledger_each_line(). */

@@ -153,8 +153,15 @@ int ledger_set_state(struct ledger *l, int64_t id, enum ledger_state state, cons
 	const char *detail, const char *rules_hash, int64_t now_us, struct err *err) MUST_CHECK;
 /* Takes the token from a row that has no use for it (struct ledger_owner.unused). */
 int ledger_clear_token(struct ledger *l, int64_t id, struct err *err) MUST_CHECK;
-/* Pending rows of a key that are not marked sent, oldest first. Returns how many (at most n) or -errno. */
+/* Pending and held rows of a key that are not marked sent, oldest first. Returns how many (at most n) or
+ * -errno. */
 int ledger_unsent_of(
+	struct ledger *l, const struct ledger_key *key, int64_t *ids, int n, struct err *err) MUST_CHECK;
+/* Is there a newer row of the key of this one? 1, 0, -errno */
+int ledger_has_newer(struct ledger *l, int64_t id, struct err *err) MUST_CHECK;
+/* Rows of the key's directory and path under other watches, newest first. Returns how many (at most n) or
+ * -errno. */
+int ledger_elsewhere(
 	struct ledger *l, const struct ledger_key *key, int64_t *ids, int n, struct err *err) MUST_CHECK;
 /* Rows of the key's watch and directory with this inode, size and time, that are not superseded or vanished;
  * newest first. Returns how many (at most n) or -errno. */

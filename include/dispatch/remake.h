@@ -5,6 +5,7 @@
 #ifndef DISPATCH_REMAKE_H
 #define DISPATCH_REMAKE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include "base/err.h"
 #include "core/conf.h"
@@ -15,6 +16,12 @@
 
 /* The row's watch, or NULL: it is not configured any more, or not in a way that requests could be made. */
 const struct conf_watch *remake_watch(const struct conf *conf, const struct ledger_row *row);
+/* Is there a workspace with this host? */
+bool remake_has_host(const struct conf *conf, const char *host);
+/* It waits, may have been sent, and only the workspace where that was can tell; which is not configured any
+ * more.
+ */
+bool remake_is_stranded(const struct conf *conf, const struct ledger_row *row);
 /* The request of the same generation. 0, or -errno of start_make: it cannot be made, *ret_reason (the dead
  * letter's word). */
 int remake_same(const struct conf_watch *w, const struct ledger_row *row, struct start *s,

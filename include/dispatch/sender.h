@@ -42,12 +42,15 @@ struct sender_options {
 	struct scribe *scribe;
 	const char *only_watch; /* "" all */
 	struct sender_asker asker;
+	int64_t started, failed; /* counted on from there */
 };
 
 struct sender_counts {
-	int64_t started, failed; /* since the start */
+	int64_t started, failed; /* since the start of the service, as far as the caller knew */
 	int64_t pending;	 /* rows that could be sent by this configuration */
 	int64_t in_flight;
+	int64_t stranded; /* not of pending: rows that may have been sent to a workspace that is not
+			     configured any more */
 	int64_t given_up; /* of pending: rows whose workspace or job refused or could not be reached three
 			     times in a row */
 };
@@ -64,9 +67,12 @@ void sender_look(struct sender *s, const char *watch);
 void sender_accepted(struct sender *s, const char *watch);
 /* So many pending rows of this watch are not pending any more. */
 void sender_gone(struct sender *s, const char *watch, int64_t n);
-/* A watcher has come that can be asked. */
+/* A watcher has come that can be asked, or a row that it is to be asked about. */
 void sender_may_ask(struct sender *s, const char *watch);
 void sender_confirmed(struct sender *s, const char *watch, int64_t id, enum wire_verdict verdict);
+/* In a transaction that makes rows pending which were accepted some time ago: whatever is pending now and not
+ * marked sent is confirmed by its watcher before it is sent, however young it is. */
+int sender_doubt_all(struct sender *s, struct err *err) MUST_CHECK;
 /* Is there anything for sender_apply() to do now? If not, the loop is woken when there is. */
 bool sender_has_work(struct sender *s);
 /* Writes the answers that came and chooses what goes out next. 0 or -errno (of the ledger). */
@@ -97,6 +103,8 @@ struct sender_counts sender_counts(const struct sender *s);
 /* Pending rows of this watch and host were committed that sender_accepted does not tell: released, tried
  * again. They may be of a watch or workspace that nothing was sent for so far. */
 void sender_released(struct sender *s, const char *watch, const char *host, int64_t rows);
+/* So many rows are not pending any more that waited for a host which is not configured. */
+void sender_unstranded(struct sender *s, const char *watch, const char *host, int64_t rows);
 /* For `status`: a workspace, or (watch not NULL) a watch at a workspace. Borrowed. */
 struct sender_place {
 	const char *workspace, *host, *watch;
@@ -106,6 +114,7 @@ struct sender_place {
 	bool suspended; /* nothing gets through; it is probed */
 	bool slow;	/* asked to wait by the service */
 	bool paused;
+	bool stranded; /* a watch's rows for a host that is not configured any more; workspace is NULL */
 	const char *why;	   /* suspended: what was told, or NULL */
 	int64_t until_us;	   /* monotonic: the next try, when suspended or slow */
 	struct auth_state sign_in; /* of a workspace */

@@ -866,6 +866,45 @@ static void test_killed_at_each_step(void **state)
 	assert_true(committed > 0);
 }
 
+/* What waits of a file, pending or held, and was never sent; and whether a row is the newest of its file. */
+static void test_waiting_of_a_file(void **state)
+{
+	struct ledger *l = memory();
+	struct ledger_new v = new_row(l, "a", TOKEN_A);
+	int64_t pending = insert(l, &v), held, sent, failed, ids[8];
+	char token[TOKEN_BYTES];
+
+	(void)state;
+	v.token = "";
+	v.state = LEDGER_HELD;
+	held = insert(l, &v);
+	v.state = LEDGER_PENDING;
+	v.token = token_of(3, token);
+	sent = insert(l, &v);
+	assert_int_equal(ledger_mark_sent(l, sent, NULL), 0);
+	v.state = LEDGER_FAILED;
+	v.token = token_of(4, token);
+	failed = insert(l, &v);
+	v = new_row(l, "b", token_of(5, token));
+	(void)insert(l, &v);
+	v = new_row(l, "a", token_of(6, token));
+	assert_int_equal(ledger_unsent_of(l, &v.key, ids, 8, NULL), 2);
+	assert_int_equal(ids[0], pending);
+	assert_int_equal(ids[1], held);
+	assert_int_equal(ledger_has_newer(l, pending, NULL), 1);
+	assert_int_equal(ledger_has_newer(l, sent, NULL), 1);
+	assert_int_equal(ledger_has_newer(l, failed, NULL), 0); /* b is another file */
+	v.key.watch = "other";
+	(void)insert(l, &v);
+	assert_int_equal(ledger_has_newer(l, failed, NULL), 0); /* and another watch has its own */
+	assert_int_equal(ledger_elsewhere(l, &v.key, ids, 8, NULL), 4);
+	assert_int_equal(ids[0], failed); /* newest first */
+	assert_int_equal(ids[3], pending);
+	v.key.watch = "orders";
+	assert_int_equal(ledger_elsewhere(l, &v.key, ids, 8, NULL), 1);
+	ledger_close(l);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -874,6 +913,7 @@ int main(void)
 		cmocka_unit_test(test_tokens_are_unique),
 		cmocka_unit_test(test_newest_row_of_a_key),
 		cmocka_unit_test(test_renamed_watch),
+		cmocka_unit_test(test_waiting_of_a_file),
 		cmocka_unit_test(test_line_of_pending_rows),
 		cmocka_unit_test_setup_teardown(test_unchecked_and_postponed, set_up, tear_down),
 		cmocka_unit_test(test_each_line),

@@ -236,23 +236,23 @@ static int explain_ask_watcher(struct explain_watch *e, struct err *err)
 }
 
 /* The request with everything that is sent but the credential. */
-static void explain_request(struct explain_watch *e, const struct buf *body)
+static void explain_request(
+	struct explain_watch *e, const char *host, const char *api_version, const char *body)
 {
 	CLEANUP_BUF struct buf text = BUF_INIT(REQUEST_BODY_BYTES + 4096);
-	const struct conf_workspace *ws = e->watch->workspace;
 
 	if (e->json) {
 		json_begin_object(e->json, NULL);
 		json_add_string(e->json, "step", "request");
 		json_add_bool(e->json, "passes", true);
-		(void)buf_addf(&text, "%s/api/%s/jobs/run-now", ws->host, ws->api_version);
+		(void)buf_addf(&text, "%s/api/%s/jobs/run-now", host, api_version);
 		json_add_string(e->json, "url", buf_str(&text));
-		json_add_raw(e->json, "body", body->data, body->len);
+		json_add_raw(e->json, "body", body, strlen(body));
 		json_end_object(e->json);
 		return;
 	}
-	(void)buf_addf(&text, "POST %s/api/%s/jobs/run-now\nAuthorization: Bearer ****\n%s", ws->host,
-		ws->api_version, buf_str(body));
+	(void)buf_addf(&text, "POST %s/api/%s/jobs/run-now\nAuthorization: Bearer ****\n%s", host,
+		api_version, body);
 	explain_step(e, "request", 1, buf_str(&text));
 }
 
@@ -265,6 +265,37 @@ static void explain_history(struct explain_watch *e, const struct wire_file *f)
 	memcpy(now.ends, f->ends, strnlen(f->ends, sizeof(now.ends) - 1));
 	history_find(e->conf, e->watch, f->root, f->relpath, f->size >= 0 ? &now : NULL, &e->history, &text);
 	explain_step(e, "ledger", 2, buf_str(&text));
+}
+
+static const struct conf_workspace *explain_workspace(const struct conf *conf, const char *host_token)
+{
+	for (size_t i = 0; i < conf->workspaces_n; i++)
+		if (conf->workspaces[i]->host_token &&
+			strcmp(conf->workspaces[i]->host_token, host_token) == 0)
+			return conf->workspaces[i];
+	return NULL;
+}
+
+/* It waits: what goes out stands in the ledger, whatever the configuration says now. */
+static void explain_waiting(struct explain_watch *e)
+{
+	const struct history *h = &e->history;
+	const struct conf_workspace *ws = explain_workspace(e->conf, h->host);
+	CLEANUP_FREE char *host = ws ? mem_strdup(ws->host) : mem_printf("https://%s", h->host);
+	CLEANUP_FREE char *token = mem_printf("%s (generation %" PRId64 ")", h->token, h->generation);
+
+	explain_step(e, "path_map", 2, h->uri);
+	explain_step(e, "token", 2, token);
+	if (h->stranded) {
+		CLEANUP_FREE char *text = mem_printf("%s is not configured any more; it may have been sent "
+						     "there, and only that workspace can "
+						     "tell whether its run exists: bring it back, or "
+						     "brickwatch rerun or drop it, with --reason",
+			h->host);
+
+		explain_step(e, "workspace", 0, text);
+	}
+	explain_request(e, host, ws ? ws->api_version : e->watch->workspace->api_version, h->request);
 }
 
 static void explain_outcome(struct explain_watch *e, const struct wire_file *f)
@@ -301,7 +332,8 @@ static void explain_outcome(struct explain_watch *e, const struct wire_file *f)
 	explain_step(e, "token", 2, buf_str(&text));
 	buf_reset(&text);
 	if (rc == 0) {
-		explain_request(e, &s.body);
+		explain_request(
+			e, e->watch->workspace->host, e->watch->workspace->api_version, buf_str(&s.body));
 	} else {
 		(void)buf_addf(
 			&text, "cannot be made: %s (it would become a dead letter: %s)", err.text, reason);
@@ -340,8 +372,14 @@ static void explain_known(const struct explain_watch *e, struct buf *b)
 	if (e->history.state == LEDGER_STARTED)
 		(void)buf_addf(
 			b, "started already, as run %" PRId64 "; not started again", e->history.run_id);
+	else if (e->history.stranded)
+		(void)buf_addf(b, "accepted; may have been sent to %s, which is not configured any more",
+			e->history.host);
 	else if (e->history.state == LEDGER_PENDING)
-		(void)buf_addf(b, "accepted; waits for %s to be started", explain_job(e, job));
+		(void)buf_addf(b, "accepted; waits for %s to be started",
+			e->history.job_id > 0 && e->history.job_id != e->watch->job_id
+				? jobcheck_call(e->history.job_id, NULL, job)
+				: explain_job(e, job));
 	else
 		(void)buf_addf(b, "known as %s; no run by itself", ledger_state_name(e->history.state));
 }
@@ -401,7 +439,7 @@ static int explain_one(struct explain_watch *e, const char *root)
 	e->root = root;
 	explain_open(e, root);
 	e->never = false;
-	e->history = (struct history){.kind = HISTORY_NONE};
+	history_done(&e->history);
 	e->has_file = false;
 	rc = e->client ? explain_ask_service(e, &err) : 0;
 	if (rc == 0 && e->client)
@@ -420,8 +458,12 @@ static int explain_one(struct explain_watch *e, const char *root)
 		explain_history(e, &e->told.file);
 	explain_unknown_job(e);
 	if (!e->never && e->told.file.size != WIRE_SIZE_NOT_A_FILE && !e->told.file.rule[0] &&
-		e->watch->workspace && e->watch->job_id > 0)
-		explain_outcome(e, &e->told.file);
+		e->watch->workspace && e->watch->job_id > 0) {
+		if (e->history.kind == HISTORY_SAME && e->history.request)
+			explain_waiting(e);
+		else
+			explain_outcome(e, &e->told.file);
+	}
 	explain_close(e, &e->told.file, NULL);
 	return CLI_DONE;
 }
@@ -469,6 +511,7 @@ static int explain_all(const struct conf *conf, const char *path, bool json)
 		explain_text(&out, path);
 		(void)buf_adds(&out, "\n  NO  no watch: this path is not below any configured directory\n");
 	}
+	history_done(&e.history);
 	client_close(e.client);
 	(void)fputs(buf_str(&out), stdout);
 	return found ? status : CLI_FAILED;

@@ -4,10 +4,14 @@
 #include "cli/history.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 #include "base/clock.h"
+#include "base/mem.h"
 #include "base/text.h"
 #include "core/advice.h"
+#include "core/request.h"
+#include "dispatch/remake.h"
 
 #define HISTORY_WORDS_BYTES 1024
 
@@ -41,9 +45,36 @@ static void history_describe(
 		clock_format_us(row->completed_us, 0, when), way_out[0] ? "; " : "", way_out);
 }
 
+void history_done(struct history *h)
+{
+	free(h->host);
+	free(h->uri);
+	free(h->request);
+	*h = (struct history){.kind = HISTORY_NONE};
+}
+
+/* What goes out for it is fixed; the configuration may have been changed since. */
+static int history_keep_request(struct ledger *l, const struct conf *conf, const struct ledger_row *row,
+	struct history *ret, struct err *err)
+{
+	CLEANUP_BUF struct buf body = BUF_INIT(REQUEST_BODY_BYTES);
+	int rc = row->state == LEDGER_PENDING ? ledger_request(l, row->id, &body, err) : 0;
+
+	if (rc <= 0)
+		return rc;
+	ret->host = mem_strdup(row->host);
+	ret->uri = mem_strdup(row->uri);
+	ret->job_id = row->job_id;
+	ret->request = mem_strndup(buf_str(&body), body.len);
+	ret->request_len = body.len;
+	ret->stranded = remake_is_stranded(conf, row);
+	return 0;
+}
+
 /* 1: found, 0: nothing, -errno */
-static int history_look(struct ledger *l, const struct conf_watch *w, const char *root, const char *relpath,
-	const struct version *now, struct history *ret, struct buf *text, struct err *err)
+static int history_look(struct ledger *l, const struct conf *conf, const struct conf_watch *w,
+	const char *root, const char *relpath, const struct version *now, struct history *ret,
+	struct buf *text, struct err *err)
 {
 	struct ledger_key key = {.watch = w->name, .relpath = relpath};
 	struct ledger_known known = {.id = 0};
@@ -73,9 +104,10 @@ static int history_look(struct ledger *l, const struct conf_watch *w, const char
 	ret->run_id = row.run_id;
 	ret->generation = row.generation;
 	memcpy(ret->token, row.token, sizeof(ret->token));
+	rc = history_keep_request(l, conf, &row, ret, err);
 	history_describe(&row, words, ret->kind == HISTORY_SAME ? "this version" : "an older version", text);
 	ledger_row_done(&row);
-	return 1;
+	return rc < 0 ? rc : 1;
 }
 
 void history_find(const struct conf *conf, const struct conf_watch *w, const char *root, const char *relpath,
@@ -91,7 +123,7 @@ void history_find(const struct conf *conf, const struct conf_watch *w, const cha
 		return;
 	}
 	if (rc == 0)
-		rc = history_look(l, w, root, relpath, now, ret, text, &err);
+		rc = history_look(l, conf, w, root, relpath, now, ret, text, &err);
 	ledger_close(l);
 	if (rc == 0)
 		(void)buf_adds(text, "nothing is known of this file");

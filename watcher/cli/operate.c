@@ -60,7 +60,8 @@ static void operate_record(const struct wire_record *raw, const struct json *j, 
 	CLEANUP_BUF struct buf b = BUF_INIT(WIRE_MESSAGE_BYTES);
 	const bool *json = arg;
 	const char *path = json_get_text(j, "path"), *problem = json_get_text(j, "problem"),
-		   *state = json_get_text(j, "state"), *needed = json_get_text(j, "needed");
+		   *state = json_get_text(j, "state"), *needed = json_get_text(j, "needed"),
+		   *way_out = json_get_text(j, "way_out");
 
 	if (*json) {
 		(void)printf("%.*s\n", (int)raw->json_len, (const char *)raw->json);
@@ -69,7 +70,8 @@ static void operate_record(const struct wire_record *raw, const struct json *j, 
 	if (path)
 		(void)text_add_printable(&b, path, strlen(path));
 	if (needed && state)
-		(void)buf_addf(&b, ": it is %s, not %s", state, needed);
+		(void)buf_addf(&b, ": it is %s, not %s%s%s", state, needed, way_out ? "; " : "",
+			way_out ? way_out : "");
 	else
 		(void)buf_addf(&b, ": %s", problem ? problem : "?");
 	(void)fprintf(stderr, "%s\n", buf_str(&b));

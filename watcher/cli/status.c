@@ -226,6 +226,25 @@ static void status_place(struct status *s, const struct json *j, bool is_job)
 		status_sign_in(s, j);
 }
 
+/* Files that may have been sent to a workspace that is not configured any more. */
+static void status_stranded(struct status *s, const struct json *j)
+{
+	CLEANUP_BUF struct buf how = BUF_INIT(STATUS_WHY_BYTES);
+
+	(void)buf_addf(&how, "has %s files that may have been sent to ", status_text(j, "pending"));
+	(void)text_add_printable(&how, status_text(j, "host"), strlen(status_text(j, "host")));
+	(void)buf_adds(&how, ", which is not configured any more");
+	status_blame(s, "watch", status_text(j, "watch"), buf_str(&how));
+	(void)buf_addf(&s->out, "\n%s files of watch %s wait for ", status_text(j, "pending"),
+		status_text(j, "watch"));
+	status_add(s, status_text(j, "host"));
+	(void)buf_adds(&s->out,
+		", a workspace that is not configured any more. They may have been sent, and\n"
+		"only it can tell whether their runs exist: bring it back, or brickwatch rerun or drop "
+		"--reason "
+		"TEXT PATH\n");
+}
+
 static void status_counts(struct status *s, const struct json *j)
 {
 	const struct json *oldest = json_get(j, "oldest");
@@ -260,6 +279,8 @@ static void status_record(const struct wire_record *raw, const struct json *j, v
 		status_watch(s, j);
 	else if (strcmp(kind, "workspace") == 0 || strcmp(kind, "job") == 0)
 		status_place(s, j, kind[0] == 'j');
+	else if (strcmp(kind, "stranded") == 0)
+		status_stranded(s, j);
 	else if (strcmp(kind, "counts") == 0)
 		status_counts(s, j);
 }

@@ -58,7 +58,8 @@ static const struct wire_field fields_configure[] = {TEXT(wire_configure, sectio
 	TEXT(wire_configure, value), TEXT(wire_configure, file), I64(wire_configure, line), END};
 static const struct wire_field fields_configured[] = {I64(wire_configured, mode),
 	I64(wire_configured, dry_run), I64(wire_configured, watches), I64(wire_configured, wait_us),
-	TEXT(wire_configured, only_watch), TEXT(wire_configured, hash), END};
+	TEXT(wire_configured, only_watch), TEXT(wire_configured, hash), I64(wire_configured, started_us),
+	I64(wire_configured, runs_started), END};
 static const struct wire_field fields_empty[] = {I64(wire_empty, unused), END};
 static const struct wire_field fields_attach[] = {
 	TEXT(wire_attach, name), I64(wire_attach, pid), I64(wire_attach, start), END};

@@ -12,6 +12,7 @@
 #include "core/request.h"
 #include "core/template.h"
 #include "core/token.h"
+#include "dispatch/elsewhere.h"
 #include "dispatch/renew.h"
 #include "dispatch/supersede.h"
 
@@ -100,11 +101,16 @@ static void build_request(struct intake *in, const struct incoming *f, const cha
 		*ret_reason = "request_not_built";
 }
 
+static bool has_reason(const char *reason, const char *word)
+{
+	return reason && strcmp(reason, word) == 0;
+}
+
 /* Thousands are held for this reason at once, and that is said for all of them together. */
 static bool is_held_with_others(const char *reason)
 {
-	return strcmp(reason, INCOMING_EXISTING) == 0 || strcmp(reason, INCOMING_LOST) == 0 ||
-	       strcmp(reason, FLOOD_HELD) == 0;
+	return has_reason(reason, INCOMING_EXISTING) || has_reason(reason, INCOMING_LOST) ||
+	       has_reason(reason, INTAKE_KNOWN_BEFORE) || has_reason(reason, FLOOD_HELD);
 }
 
 static void say_accepted(const struct intake *in, const struct incoming *f, const struct ledger_new *row,
@@ -175,6 +181,27 @@ static int pull_brake(
 	return 0;
 }
 
+/* The watch does not know the file, or only that it was known before. Is it known under a watch that is not
+ * configured any more? Its token is another one, else its rows had gone over. */
+static int look_elsewhere(struct intake *in, const struct intake_peer *peer, struct incoming *f,
+	int64_t now_us, struct err *err)
+{
+	enum elsewhere elsewhere = ELSEWHERE_NO;
+	int rc = 0;
+
+	if (!f->has_known)
+		rc = elsewhere_find(in, peer, &f->key, f->wire->root, &f->version, f->wire->by_listing != 0,
+			&elsewhere, err);
+	if (rc == 0 && !f->hold && elsewhere != ELSEWHERE_NO) {
+		f->hold = INTAKE_KNOWN_BEFORE;
+		f->hold_detail = incoming_hold_words(f->hold);
+	}
+	if (rc == 0 && (has_reason(f->hold, INTAKE_KNOWN_BEFORE) ||
+			       (f->has_known && has_reason(f->known.reason, INTAKE_RELEASED))))
+		rc = elsewhere_supersede(in, &f->key, now_us, err);
+	return rc;
+}
+
 /* The version is not known: give it a token and a row. */
 static int accept_version(struct intake *in, const struct intake_peer *peer, struct incoming *f,
 	int64_t now_us, struct intake_result *ret, struct err *err)
@@ -199,12 +226,19 @@ static int accept_version(struct intake *in, const struct intake_peer *peer, str
 		return rc;
 	if (found == TOKEN_LEFT_OVER) {
 		rc = take_over(in, f, &owner, err);
-		return rc < 0 ? rc : accept_new(in, peer, f, now_us, ret, err);
+		if (rc == 0)
+			rc = accept_new(in, peer, f, now_us, ret, err);
+		if (rc == 0 && f->known.state == LEDGER_PENDING)
+			ret->accepted = ret->again = true;
+		return rc;
 	}
 	if (found == TOKEN_TAKEN)
 		return incoming_insert_failed(in, f, &row, "same_remote_file",
 			"another file is known under the same remote path, size and time", now_us, ret, err);
 	row.token = token;
+	rc = look_elsewhere(in, peer, f, now_us, err);
+	if (rc < 0)
+		return rc;
 	if (!f->hold && (f->relation == VERSION_HOLD || f->relation == VERSION_ENDS)) {
 		f->hold = "ends_unknown";
 		f->hold_detail = "only its time differs from a version whose contents are not known";
@@ -234,7 +268,7 @@ static int take_again(struct intake *in, const struct incoming *f, int64_t now_u
 
 	if (rc <= 0)
 		return rc;
-	ret->accepted = true;
+	ret->accepted = ret->again = true;
 	incoming_say(ret, LOG_LEVEL_INFO, mem_printf("found again: %s", incoming_show(f->path, path)));
 	return 1;
 }
@@ -263,7 +297,7 @@ static int take_same(struct intake *in, const struct intake_peer *peer, struct i
 	if (f->known.state == LEDGER_HELD && strcmp(f->known.reason, RENEW_REMOVED) == 0) {
 		/* its watch was renamed */
 		rc = renew_release(in->conf, in->ledger, f->known.id, now_us, err);
-		ret->accepted = rc > 0;
+		ret->accepted = ret->again = rc > 0;
 		return rc < 0 ? rc : 0;
 	}
 	if (incoming_is_placeholder(&f->known))

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/mem.h"
+#include "base/num.h"
 
 /* Says so once where a mount is missing. */
 static int tell_suspended(struct intake *in, struct intake_peer *peer, int64_t now_us,
@@ -89,6 +90,39 @@ static int tell_held(struct intake *in, const struct intake_peer *peer, int64_t 
 	return 0;
 }
 
+/* Files that were known before are found by any listing, and by events between two of them. Said when there
+ * are more than were told of, which the ledger remembers. */
+static int tell_known_before(struct intake *in, const struct intake_peer *peer, int64_t now_us,
+	struct intake_result *ret, struct err *err)
+{
+	const struct conf_watch *w = peer->watch;
+	CLEANUP_FREE char *fact = mem_printf("told:" INTAKE_KNOWN_BEFORE ":%s", w->name);
+	CLEANUP_FREE char *detail = NULL, *count = NULL, *before = NULL;
+	CLEANUP_BUF struct buf value = BUF_INIT(LEDGER_META_BYTES);
+	struct event_watch x = {.method = peer->method, .file_system = peer->file_system};
+	int64_t told = 0;
+	int rc = ledger_count_held(in->ledger, w->name, INTAKE_KNOWN_BEFORE, &x.count, err);
+
+	if (rc == 0)
+		rc = ledger_meta(in->ledger, fact, &value, err);
+	if (rc > 0 && num_parse_i64(buf_str(&value), &told) < 0)
+		told = 0;
+	if (rc < 0 || x.count == told)
+		return rc < 0 ? rc : 0;
+	count = mem_printf("%" PRId64, x.count);
+	rc = ledger_set_meta(in->ledger, fact, x.count > 0 ? count : NULL, err);
+	if (rc < 0 || x.count < told)
+		return rc;
+	detail = mem_printf("%" PRId64 " files are held (%s); brickwatch release --watch %s lets them go",
+		x.count, incoming_hold_words(INTAKE_KNOWN_BEFORE), w->name);
+	x.detail = detail;
+	before = ret->text;
+	ret->text = NULL;
+	incoming_say(ret, LOG_LEVEL_WARNING,
+		mem_printf("%s%swatch %s: %s", before ? before : "", before ? "; " : "", w->name, detail));
+	return scribe_watch(in->scribe, EVENT_WATCH_HELD, w->name, &x, now_us, err);
+}
+
 /* Closes the baselines of the directories that were listed to their end. *ret_suspended: one cannot be. */
 static int take_listings(struct intake *in, const struct intake_peer *peer, const struct wire_scanned *s,
 	int64_t now_us, bool *ret_suspended, struct intake_result *ret, struct err *err)
@@ -134,6 +168,8 @@ int bulletin_scanned(struct intake *in, struct intake_peer *peer, const struct w
 	bool suspended;
 	int rc = take_listings(in, peer, s, now_us, &suspended, ret, err);
 
+	if (rc == 0)
+		rc = tell_known_before(in, peer, now_us, ret, err);
 	if (rc == 0)
 		rc = census_end(
 			in->census, peer->watch, s->complete && !suspended, now_us, clock_mono_us(), err);

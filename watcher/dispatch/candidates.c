@@ -5,6 +5,7 @@
 #include "dispatch/candidates.h"
 
 #include <string.h>
+#include "dispatch/elsewhere.h"
 
 struct listing { /* one `candidates` */
 	struct ledger_key key;
@@ -20,14 +21,12 @@ static bool is_existing(const struct intake_peer *peer, const struct listing *l)
 						    peer->watch->existing != CONF_EXISTING_RUN);
 }
 
-/* A file that was there before the watch: recorded. 0: it is not looked at; 1: it is held, and looked at now,
- * so that it can be released; -errno */
-static int insert_existing(struct intake *in, const struct intake_peer *peer, const struct listing *l,
+/* A file that is not to be started by this listing: recorded. 0: it is not looked at; 1: it is held, and
+ * looked at now, so that it can be released; -errno */
+static int insert_placeholder(struct intake *in, const struct intake_peer *peer, const char *why, bool skip,
 	const struct ledger_key *key, const struct version *v, int64_t now_us, struct err *err)
 {
 	const struct conf_watch *w = peer->watch;
-	bool skip = w->existing == CONF_EXISTING_SKIP && l->stage == BASELINE_FIRST;
-	const char *why = l->stage == BASELINE_LOST ? INCOMING_LOST : INCOMING_EXISTING;
 	struct ledger_new row = {
 		.key = *key,
 		.version = *v,
@@ -51,6 +50,29 @@ static int insert_existing(struct intake *in, const struct intake_peer *peer, co
 	int rc = ledger_insert(in->ledger, &row, &id, err);
 
 	return rc < 0 ? rc : !skip;
+}
+
+/* A file that this watch does not know. 1: wanted, 0: not, -errno */
+static int judge_unknown(struct intake *in, const struct intake_peer *peer, const struct listing *l,
+	const struct ledger_key *key, const struct version *now, int64_t now_us, struct err *err)
+{
+	bool existing = is_existing(peer, l);
+	bool skip = existing && l->stage == BASELINE_FIRST && peer->watch->existing == CONF_EXISTING_SKIP;
+	enum elsewhere elsewhere;
+	int rc = elsewhere_find(in, peer, key, l->root, now, true, &elsewhere, err);
+
+	if (rc < 0)
+		return rc;
+	if (elsewhere == ELSEWHERE_SAME && in->dry)
+		return 0; /* its rows would go over */
+	if (elsewhere == ELSEWHERE_SAME)
+		return 1;
+	if (elsewhere == ELSEWHERE_OTHER && !skip)
+		return insert_placeholder(in, peer, INTAKE_KNOWN_BEFORE, false, key, now, now_us, err);
+	if (!existing)
+		return 1;
+	return insert_placeholder(in, peer, l->stage == BASELINE_LOST ? INCOMING_LOST : INCOMING_EXISTING,
+		skip, key, now, now_us, err);
 }
 
 /* Nearly all files of a listing are known and unchanged; that needs no more than a glance. 1: so it is, 0:
@@ -88,11 +110,11 @@ static int judge_candidate(struct intake *in, const struct intake_peer *peer, co
 	rc = incoming_find_newest(in, &key, l->root, &known, &is_here, err);
 	if (rc < 0)
 		return rc;
-	if (rc == 0 && is_existing(peer, l))
-		return insert_existing(in, peer, l, &key, &now, now_us, err);
-	if (rc == 0 || incoming_relate(peer, &known.version, &now, true) != VERSION_SAME)
+	if (rc == 0)
+		return judge_unknown(in, peer, l, &key, &now, now_us, err);
+	if (incoming_relate(peer, &known.version, &now, true) != VERSION_SAME)
 		return 1;
-	return incoming_is_gone(known.state) ||
+	return incoming_is_gone(known.state) || strcmp(known.reason, INTAKE_RELEASED) == 0 ||
 	       (known.state == LEDGER_HELD && incoming_is_placeholder(&known)) ||
 	       (known.state == LEDGER_REJECTED && strcmp(known.rules_hash, l->rules_hash) != 0);
 }

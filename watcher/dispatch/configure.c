@@ -18,6 +18,8 @@ static struct configured take_configured(const struct wire_configured *m)
 		.wait_us = m->wait_us,
 		.only_watch = mem_strdup(m->only_watch),
 		.hash = mem_strdup(m->hash),
+		.started_us = m->started_us,
+		.runs_started = m->runs_started,
 	};
 }
 

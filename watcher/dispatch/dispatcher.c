@@ -34,6 +34,7 @@
 #include "dispatch/intake.h"
 #include "dispatch/jobwatch.h"
 #include "dispatch/ledger.h"
+#include "dispatch/loglock.h"
 #include "dispatch/moved.h"
 #include "dispatch/outbox.h"
 #include "dispatch/rebuild.h"
@@ -64,10 +65,11 @@ struct dispatcher {
 	struct ledger *ledger, *behind; /* behind: the real one of a dry run */
 	struct scribe scribe;
 	struct intake *intake;
-	struct sender *sender;	   /* NULL in a dry run */
-	struct jobwatch *jobwatch; /* likewise */
-	struct outbox *outbox;	   /* likewise */
-	struct control *control;   /* NULL: a dry run, a scan, or it cannot be made */
+	struct sender *sender;	      /* NULL in a dry run */
+	struct sender_counts carried; /* of the senders before it */
+	struct jobwatch *jobwatch;    /* likewise */
+	struct outbox *outbox;	      /* likewise */
+	struct control *control;      /* NULL: a dry run, a scan, or it cannot be made */
 	struct desk desk;
 	struct reload reload;
 
@@ -118,8 +120,15 @@ static int open_state(struct dispatcher *d, struct err *err)
 {
 	const struct conf_service *s = &d->conf->service;
 	bool power = s->durability == CONF_DURABILITY_POWER;
+	struct loglock lock;
 	int rc = statedir_open(s->state_directory, d->keeper_fd, &d->lock_fd, err);
 
+	if (rc < 0)
+		return rc;
+	statedir_make_log(d->conf->events.file);
+	loglock_init(&lock); /* another service's log says nothing about a ledger of ours */
+	rc = loglock_wait(&lock, d->conf->events.file, d->keeper_fd, err);
+	loglock_done(&lock);
 	if (rc == 0)
 		rc = rebuild_if_lost(d->conf, power, err);
 	if (rc == 0)
@@ -128,10 +137,9 @@ static int open_state(struct dispatcher *d, struct err *err)
 		rc = jobwatch_recall(d->conf, d->ledger, err);
 	if (rc < 0)
 		return rc;
-	statedir_make_log(d->conf->events.file);
 	scribe_init(&d->scribe, d->ledger, false);
 	d->outbox = outbox_new(d->loop, d->ledger, &d->conf->events, power, d->page);
-	return 0;
+	return outbox_claim(d->outbox, d->keeper_fd, err);
 }
 
 static int open_dry_state(struct dispatcher *d, struct err *err)
@@ -184,9 +192,16 @@ static int try_configuration(struct dispatcher *d, struct err *err)
 		.scribe = &d->scribe,
 		.only_watch = d->as.only_watch,
 	};
+	const char *log = d->reload.conf->events.file;
+	struct loglock lock;
 	struct sender *trial;
-	int rc = jobwatch_recall(d->reload.conf, d->ledger, err);
+	int rc;
 
+	loglock_init(&lock);
+	rc = jobwatch_recall(d->reload.conf, d->ledger, err);
+	if (rc == 0 && strcmp(log, d->conf->events.file) != 0)
+		rc = loglock_hold(&lock, log, err);
+	loglock_done(&lock);
 	if (rc < 0)
 		return rc;
 	trial = sender_new(&o, err);
@@ -450,6 +465,8 @@ static void act(struct dispatcher *d)
 		control_committed(d->control);
 	if (d->sender)
 		sender_committed(d->sender);
+	if (d->sender && d->page)
+		__atomic_store_n(&d->page->runs, sender_counts(d->sender).started, __ATOMIC_RELEASE);
 	for (size_t i = 0; i < d->conf->watches_n; i++) {
 		moved_ask(d->watches.moved, &d->watches.items[i].peer, d->watches.items[i].confirm);
 		intake_ask(d->intake, d->conf->watches[i], d->watches.items[i].confirm);
@@ -519,9 +536,9 @@ static int scan_status(const struct dispatcher *d)
 	}
 	if (d->watches.failed + c.failed > 0)
 		status = EXIT_FAILED;
-	if (c.pending > 0) {
+	if (c.pending + c.stranded > 0) {
 		log_error("%" PRId64 " files could not be sent; they stay in the ledger for the next scan",
-			c.pending);
+			c.pending + c.stranded);
 		unreachable = true;
 	}
 	return unreachable ? EXIT_UNREACHABLE : status;
@@ -658,6 +675,8 @@ static int start_sender(struct dispatcher *d, struct err *err)
 		.scribe = &d->scribe,
 		.only_watch = d->as.only_watch,
 		.asker = {.may_ask = watches_may_ask, .ask = watches_ask, .arg = &d->watches},
+		.started = d->carried.started,
+		.failed = d->carried.failed,
 	};
 
 	d->sender = sender_new(&o, err);
@@ -724,6 +743,7 @@ static int take_over(struct dispatcher *d, struct err *err)
 		return rc;
 	reload_tell_keeper(&d->reload, 0);     /* before links end, so that it knows why */
 	watches_forget_questions(&d->watches); /* who has asked is no more */
+	d->carried = sender_counts(d->sender);
 	sender_free(d->sender);
 	jobwatch_free(d->jobwatch);
 	outbox_free(d->outbox);
@@ -826,7 +846,7 @@ static void start_control(struct dispatcher *d)
 	};
 	struct err err = ERR_INIT;
 
-	d->desk.started_us = clock_wall_us();
+	d->desk.started_us = d->as.started_us > 0 ? d->as.started_us : clock_wall_us();
 	d->control = control_new(&o, &err);
 	if (!d->control)
 		log_warning("%s; going on without: status and the other verbs that ask the service will not "
@@ -844,6 +864,7 @@ static int set_up(struct dispatcher *d, struct err *err)
 	d->wake = loop_timer_add(d->loop, on_wake, d);
 	watches_init(&d->watches, d->loop, d->conf, &d->desk, &d->in);
 	reload_init(&d->reload, d->keeper_fd, &d->desk);
+	d->carried.started = d->as.runs_started;
 	rc = d->as.dry ? open_dry_state(d, err) : open_state(d, err);
 	if (rc == 0 && !d->as.dry)
 		rc = renew(d, err);

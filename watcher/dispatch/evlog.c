@@ -6,8 +6,8 @@
  * crash left both, the plain one counts and the other is removed. A dot file left over is removed.
  *
  * An append that fails half-way is cut back to whole lines at once; only a crash can leave a torn line, and
- * the next start completes or cuts it. Nobody else writes to the file: the lock of the state directory sees
- * to that.
+ * the next start completes or cuts it. Nobody else writes to the file: the lock beside it (dispatch/loglock)
+ * sees to that.
  *
  * The file may be renamed or removed under us. Renamed (logrotate) we go on in it until we are told to
  * reopen, as everybody expects. Removed it would swallow lines, so that is looked at before each append.
@@ -31,6 +31,7 @@
 #include "base/num.h"
 #include "base/text.h"
 #include "core/event.h"
+#include "dispatch/loglock.h"
 
 #define TAIL_MAX_BYTES (4 * 1024 * 1024) /* where a line must begin, or it is no event log */
 #define TAIL_STEP_BYTES (64 * 1024)
@@ -52,6 +53,7 @@ struct evlog {
 	int64_t born_us;	 /* time of the first line; 0: there is none */
 	int64_t last_us, last_n; /* stamp and number of the youngest old file so far */
 	bool work;		 /* old files want looking after */
+	struct loglock lock;
 	struct gzip_job *job;
 	char *job_plain, *job_hidden, *job_done; /* paths */
 };
@@ -320,6 +322,7 @@ struct evlog *evlog_new(const struct conf_events *conf, bool sync)
 	e->directory = e->name - conf->file > 1 ? mem_strndup(conf->file, (size_t)(e->name - conf->file - 1))
 						: mem_strdup("/");
 	e->fd = -1;
+	loglock_init(&e->lock);
 	e->work = true; /* what a crash left */
 	return e;
 }
@@ -340,8 +343,14 @@ void evlog_free(struct evlog *e)
 		return;
 	end_job(e);
 	evlog_close(e);
+	loglock_done(&e->lock);
 	free(e->directory);
 	free(e);
+}
+
+int evlog_claim(struct evlog *e, int keeper_fd, struct err *err)
+{
+	return loglock_wait(&e->lock, e->conf->file, keeper_fd, err);
 }
 
 bool evlog_is_open(const struct evlog *e)
@@ -356,7 +365,8 @@ int evlog_open(struct evlog *e, int64_t now_us, struct err *err)
 	(void)now_us;
 	if (e->fd >= 0)
 		return 0;
-	fd = open_log(e, err);
+	rc = loglock_hold(&e->lock, e->conf->file, err);
+	fd = rc < 0 ? rc : open_log(e, err);
 	if (fd < 0)
 		return fd;
 	rc = look_at_log(e, fd, err);

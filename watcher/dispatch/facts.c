@@ -140,6 +140,8 @@ static void act_on_result(struct watches *ws, const struct intake_peer *peer, co
 	ws->rejected += r->rejected;
 	if (r->accepted && ws->desk->sender)
 		sender_accepted(ws->desk->sender, peer->watch->name);
+	if (r->again && ws->desk->sender)
+		sender_may_ask(ws->desk->sender, peer->watch->name);
 	if (r->gone > 0 && ws->desk->sender)
 		sender_gone(ws->desk->sender, peer->watch->name, r->gone);
 }

@@ -147,8 +147,12 @@ int incoming_open(struct intake *in, const struct intake_peer *peer, const struc
 
 const char *incoming_hold_words(const char *reason)
 {
-	return strcmp(reason, INCOMING_LOST) == 0 ? "the ledger that knew whether it was started is lost"
-						  : "it was there before the watch";
+	if (strcmp(reason, INCOMING_LOST) == 0)
+		return "the ledger that knew whether it was started is lost";
+	if (strcmp(reason, INTAKE_KNOWN_BEFORE) == 0)
+		return "known before, under a watch that is not configured any more, and with another "
+		       "request";
+	return "it was there before the watch";
 }
 
 int incoming_find_newest(struct intake *in, const struct ledger_key *key, const char *root,
@@ -195,16 +199,30 @@ bool incoming_is_gone(enum ledger_state state)
 
 bool incoming_is_placeholder(const struct ledger_known *k)
 {
-	return (k->state == LEDGER_SKIPPED || k->state == LEDGER_HELD) && !k->has_token &&
-	       (strcmp(k->reason, INCOMING_EXISTING) == 0 || strcmp(k->reason, INCOMING_LOST) == 0);
+	static const char *const reasons[] = {
+		INCOMING_EXISTING, INCOMING_LOST, INTAKE_KNOWN_BEFORE, INTAKE_RELEASED};
+
+	for (size_t i = 0; i < ARRAY_SIZE(reasons); i++)
+		if (strcmp(k->reason, reasons[i]) == 0)
+			return (k->state == LEDGER_SKIPPED || k->state == LEDGER_HELD) && !k->has_token;
+	return false;
 }
 
 int incoming_judge_placeholder(struct intake *in, struct incoming *f, bool *ret, struct err *err)
 {
-	bool announced = false;
+	static const char *const reasons[] = {INCOMING_LOST, INTAKE_KNOWN_BEFORE, INCOMING_EXISTING};
+	bool announced = false, released = strcmp(f->known.reason, INTAKE_RELEASED) == 0;
+	size_t why = 0;
 	int rc = 0;
 
-	if (!f->wire->by_listing)
+	if (released) {
+		*ret = true;
+		return 0;
+	}
+	while (why + 1 < ARRAY_SIZE(reasons) && strcmp(f->known.reason, reasons[why]) != 0)
+		why++;
+	/* that somebody has closed it says nothing about a version that is known, and was not changed */
+	if (!f->wire->by_listing && strcmp(reasons[why], INTAKE_KNOWN_BEFORE) != 0)
 		rc = baseline_was_open(
 			in->baseline, f->watch, f->root_index, f->wire->first_seen_us, &announced, err);
 	if (rc < 0)
@@ -212,7 +230,7 @@ int incoming_judge_placeholder(struct intake *in, struct incoming *f, bool *ret,
 	*ret = announced || f->known.state == LEDGER_HELD;
 	if (announced || f->known.state != LEDGER_HELD)
 		return 0;
-	f->hold = strcmp(f->known.reason, INCOMING_LOST) == 0 ? INCOMING_LOST : INCOMING_EXISTING;
+	f->hold = reasons[why];
 	f->hold_detail = incoming_hold_words(f->hold);
 	return 0;
 }

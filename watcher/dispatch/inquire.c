@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "dispatch/fetch.h"
+#include "dispatch/supersede.h"
 
 #define REPLACED_PAUSE_US (30 * US_PER_S)
 #define UNSURE_FIRST_US (2 * US_PER_S)
@@ -28,6 +29,12 @@ static int ask_about(struct sender *s, struct line *line, int64_t id, int64_t no
 	}
 	if (rc <= 0)
 		return rc < 0 ? rc : 1;
+	rc = supersede_if_newer(s->ledger, s->scribe, &row, clock_wall_us(), err);
+	if (rc != 0) { /* whatever is there now, it would be read for the newer row */
+		line->vanished += rc > 0;
+		ledger_row_done(&row);
+		return rc;
+	}
 	known = (struct wire_known){
 		.relpath = row.relpath,
 		.size = row.version.size,
@@ -108,6 +115,13 @@ static int refuse_row(struct sender *s, struct line *line, const struct ledger_r
 
 	if (row->state != LEDGER_PENDING || row->sent || row->unchecked)
 		return 0; /* somebody else was quicker */
+	if (verdict != WIRE_UNSURE) {
+		int rc = supersede_if_newer(s->ledger, s->scribe, row, clock_wall_us(), err);
+
+		line->vanished += rc > 0;
+		if (rc != 0)
+			return rc < 0 ? rc : 0;
+	}
 	if (verdict == WIRE_GONE) {
 		line->vanished++;
 		return apply_gone_file(s, row, err);
@@ -165,9 +179,10 @@ void inquire_committed(struct sender *s)
 	for (size_t i = 0; i < s->lines_n; i++) {
 		struct line *line = s->lines[i];
 
+		line->pending -= line->vanished;
+		line->vanished = 0;
 		if (!line->doubt || doubt_refused(line->doubt) == 0)
 			continue;
-		line->pending -= line->vanished;
 		line->look = line->look_old = true;
 		doubt_forget_refused(line->doubt);
 	}

@@ -188,6 +188,19 @@ static struct lane *lane_to(struct sender *s, const char *host)
 	return lane;
 }
 
+void lanes_strand(struct sender *s, const char *watch, const char *host, int64_t rows)
+{
+	for (size_t i = 0; i < s->stranded_n; i++) {
+		if (strcmp(s->stranded[i].watch, watch) != 0 || strcmp(s->stranded[i].host, host) != 0)
+			continue;
+		s->stranded[i].rows += rows;
+		return;
+	}
+	s->stranded = mem_resize(s->stranded, s->stranded_n + 1, sizeof(s->stranded[0]));
+	s->stranded[s->stranded_n++] =
+		(struct stranded){.watch = mem_strdup(watch), .host = mem_strdup(host), .rows = rows};
+}
+
 int lanes_line_up(const char *watch, const char *host, int64_t rows, void *arg)
 {
 	const struct lanes_lining *x = arg;
@@ -202,9 +215,12 @@ int lanes_line_up(const char *watch, const char *host, int64_t rows, void *arg)
 	else
 		lane = lane_to(x->s, host);
 	if (!lane) {
-		log_warning("watch %s: %" PRId64
-			    " files wait for the workspace %s, which is not configured any more",
+		log_warning(
+			"watch %s: %" PRId64
+			" files that may have been sent wait for the workspace %s, which is not configured "
+			"any more: bring it back, or brickwatch rerun or drop them",
 			watch, rows, host);
+		lanes_strand(x->s, watch, host, rows);
 		return 0;
 	}
 	line = lanes_find_line(x->s, watch, lane);
@@ -236,6 +252,11 @@ void lanes_done(struct sender *s)
 		free(s->lines[i]->watch);
 		free(s->lines[i]);
 	}
+	for (size_t i = 0; i < s->stranded_n; i++) {
+		free(s->stranded[i].watch);
+		free(s->stranded[i].host);
+	}
+	free(s->stranded);
 	free(s->lanes);
 	free(s->lines);
 }

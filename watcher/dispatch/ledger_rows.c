@@ -209,6 +209,24 @@ int ledger_unsent_of(struct ledger *l, const struct ledger_key *key, int64_t *id
 	return db_get_ids(&l->db, s, ids, n, err);
 }
 
+int ledger_has_newer(struct ledger *l, int64_t id, struct err *err)
+{
+	struct sqlite3_stmt *s = db_use(&l->db, Q_HAS_NEWER);
+	int64_t there;
+
+	db_bind_i64(&l->db, s, 1, id);
+	return db_get_one(&l->db, s, 1, &there, err);
+}
+
+int ledger_elsewhere(struct ledger *l, const struct ledger_key *key, int64_t *ids, int n, struct err *err)
+{
+	struct sqlite3_stmt *s = db_use(&l->db, Q_ELSEWHERE);
+
+	queries_bind_key(l, s, key);
+	db_bind_i64(&l->db, s, 4, n);
+	return db_get_ids(&l->db, s, ids, n, err);
+}
+
 int ledger_by_inode(struct ledger *l, const struct ledger_key *key, const struct version *v, int64_t *ids,
 	int n, struct err *err)
 {

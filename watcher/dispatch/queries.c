@@ -41,7 +41,11 @@ const char *const queries_sql[QUERIES] = {
 		"ORDER BY id DESC LIMIT ?6",
 	[Q_RENAME] = "UPDATE version SET relpath = ?2, moved = 1, missed = 0 WHERE id = ?1",
 	[Q_UNSENT_OF] = "SELECT id FROM version WHERE" KEY_IS
-			"AND state = 'pending' AND sent = 0 ORDER BY id LIMIT ?4",
+			"AND state IN ('pending', 'held') AND sent = 0 ORDER BY id LIMIT ?4",
+	[Q_HAS_NEWER] = "SELECT 1 FROM version v JOIN version n ON n.root = v.root AND n.relpath = v.relpath "
+			"AND n.watch = v.watch AND n.id > v.id WHERE v.id = ?1 LIMIT 1",
+	[Q_ELSEWHERE] = "SELECT id FROM version WHERE root = ?1 AND relpath = ?2 AND watch <> ?3 "
+			"ORDER BY id DESC LIMIT ?4",
 	[Q_REVIVE] = "UPDATE version SET state = 'pending', reason = '', detail = '', rules_hash = '', "
 		     "changed = ?2, next_attempt = 0, revived = revived + 1 WHERE id = ?1 AND state IN "
 		     "('superseded', 'vanished') AND token IS NOT NULL AND request IS NOT NULL",

@@ -3,6 +3,7 @@
  */
 #include "dispatch/remake.h"
 
+#include <string.h>
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/mem.h"
@@ -12,6 +13,19 @@ const struct conf_watch *remake_watch(const struct conf *conf, const struct ledg
 	const struct conf_watch *w = conf_watch_find(conf, row->watch);
 
 	return w && w->workspace && w->job_id > 0 ? w : NULL;
+}
+
+bool remake_has_host(const struct conf *conf, const char *host)
+{
+	for (size_t i = 0; i < conf->workspaces_n; i++)
+		if (conf->workspaces[i]->host_token && strcmp(conf->workspaces[i]->host_token, host) == 0)
+			return true;
+	return false;
+}
+
+bool remake_is_stranded(const struct conf *conf, const struct ledger_row *row)
+{
+	return row->state == LEDGER_PENDING && row->sent && !remake_has_host(conf, row->host);
 }
 
 static int remake_as(const struct conf_watch *w, const struct ledger_row *row, int64_t generation,

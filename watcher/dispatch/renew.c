@@ -73,14 +73,6 @@ int renew_unsent(const struct conf *conf, struct ledger *l, const struct ledger_
 	return rc;
 }
 
-static bool renew_has_host(const struct conf *conf, const char *host)
-{
-	for (size_t i = 0; i < conf->workspaces_n; i++)
-		if (conf->workspaces[i]->host_token && strcmp(conf->workspaces[i]->host_token, host) == 0)
-			return true;
-	return false;
-}
-
 static int renew_hold(struct ledger *l, const struct ledger_row *row, const char *what, struct err *err)
 {
 	return ledger_set_state(l, row->id, LEDGER_HELD, RENEW_REMOVED, what, "", clock_wall_us(), err);
@@ -97,7 +89,7 @@ static int renew_pending(const struct conf *conf, struct ledger *l, const struct
 		return renew_hold(l, row, "its watch is not configured any more", err);
 	}
 	rc = renew_row(conf, l, row, s, body, err);
-	if (rc == 0 && !renew_has_host(conf, row->host)) {
+	if (rc == 0 && !remake_has_host(conf, row->host)) {
 		counts->held++;
 		return renew_hold(l, row, "its workspace is not configured any more", err);
 	}
@@ -146,7 +138,7 @@ static int renew_release_row(const struct conf *conf, struct ledger *l, const st
 	if (rc != 0)
 		return rc;
 	rc = row->token[0] ? ledger_request(l, row->id, &body, err) : 0;
-	return rc < 0 ? rc : rc > 0 && renew_has_host(conf, row->host);
+	return rc < 0 ? rc : rc > 0 && remake_has_host(conf, row->host);
 }
 
 int renew_release(const struct conf *conf, struct ledger *l, int64_t id, int64_t now_us, struct err *err)

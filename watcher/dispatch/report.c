@@ -371,7 +371,7 @@ static void add_service(struct json_writer *w, struct desk *d)
 	json_add_bool(w, "event_log_failing", outbox_is_failing(d->outbox));
 	json_add_i64(w, "watches", (int64_t)d->conf->watches_n);
 	json_add_i64(w, "runs_started", c.started);
-	json_add_i64(w, "pending", c.pending);
+	json_add_i64(w, "pending", c.pending + c.stranded);
 	json_add_i64(w, "in_flight", c.in_flight);
 	json_end_object(w);
 }
@@ -478,6 +478,16 @@ static void add_place(struct json_writer *w, const struct desk *d, const struct 
 	json_end_object(w);
 }
 
+static void add_stranded(struct json_writer *w, const struct sender_place *p)
+{
+	json_begin_object(w, NULL);
+	json_add_string(w, "kind", "stranded");
+	json_add_string(w, "watch", p->watch);
+	json_add_string(w, "host", p->host);
+	json_add_i64(w, "pending", p->pending);
+	json_end_object(w);
+}
+
 static void add_counts(struct json_writer *w, const struct ledger_tally *t)
 {
 	json_begin_object(w, NULL);
@@ -533,9 +543,14 @@ static int status_next(struct control_job *j, struct buf *json, struct err *err)
 		s->part = STATUS_PLACES;
 		s->i = 0;
 	}
-	if (s->part == STATUS_PLACES && sender_place(d->sender, s->i, &place)) {
+	while (s->part == STATUS_PLACES && sender_place(d->sender, s->i, &place)) {
 		s->i++;
-		add_place(&w, d, &place);
+		if (place.stranded && place.pending <= 0)
+			continue;
+		if (place.stranded)
+			add_stranded(&w, &place);
+		else
+			add_place(&w, d, &place);
 		return 1;
 	}
 	if (s->part == STATUS_PLACES) /* counting reads the whole ledger: not for who only asks for health */

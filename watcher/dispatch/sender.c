@@ -187,6 +187,15 @@ static int begin_age(struct sender *s, struct err *err)
 	return rc;
 }
 
+int sender_doubt_all(struct sender *s, struct err *err)
+{
+	int rc = begin_age(s, err);
+
+	for (size_t i = 0; rc == 0 && i < s->lines_n; i++)
+		line_restart(s->lines[i]);
+	return rc;
+}
+
 struct sender *sender_new(const struct sender_options *o, struct err *err)
 {
 	struct sender *s = mem_alloc(sizeof(*s));
@@ -202,6 +211,8 @@ struct sender *sender_new(const struct sender_options *o, struct err *err)
 	s->by_id = map_new();
 	s->left_out = map_new();
 	s->asker = o->asker;
+	s->started = o->started;
+	s->failed = o->failed;
 	s->on_answer = on_answer;
 	s->timer = loop_timer_add(o->loop, on_timer, s);
 	buf_init(&s->body, REQUEST_BODY_BYTES);
@@ -352,6 +363,11 @@ void sender_released(struct sender *s, const char *watch, const char *host, int6
 	set_timer(s);
 }
 
+void sender_unstranded(struct sender *s, const char *watch, const char *host, int64_t rows)
+{
+	lanes_strand(s, watch, host, -rows);
+}
+
 /* ---- a round ---- */
 
 bool sender_has_work(struct sender *s)
@@ -485,6 +501,8 @@ struct sender_counts sender_counts(const struct sender *s)
 			(line->doubt && doubt_failures(line->doubt) >= GIVE_UP_AFTER))
 			c.given_up += line->pending;
 	}
+	for (size_t i = 0; i < s->stranded_n; i++)
+		c.stranded += s->stranded[i].rows;
 	return c;
 }
 
@@ -520,10 +538,17 @@ static void place_of_line(const struct line *line, struct sender_place *ret)
 
 bool sender_place(const struct sender *s, size_t i, struct sender_place *ret)
 {
+	size_t known = s->lanes_n + s->lines_n;
+
 	if (i < s->lanes_n)
 		place_of_lane(s->lanes[i], ret);
-	else if (i - s->lanes_n < s->lines_n)
+	else if (i < known)
 		place_of_line(s->lines[i - s->lanes_n], ret);
+	else if (i - known < s->stranded_n)
+		*ret = (struct sender_place){.watch = s->stranded[i - known].watch,
+			.host = s->stranded[i - known].host,
+			.pending = s->stranded[i - known].rows,
+			.stranded = true};
 	else
 		return false;
 	return true;

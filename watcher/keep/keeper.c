@@ -64,6 +64,7 @@ struct keeper {
 	const struct keeper_options *options;
 	struct loop *loop;
 	char hash[65];
+	int64_t started_us, runs_started; /* of the service, over all its dispatchers */
 	enum keeper_phase phase;
 	struct keeper_child dispatcher;
 	struct wire_page *page; /* the dispatcher's */
@@ -188,6 +189,8 @@ static struct wire_configured keeper_last_of(const struct keeper *k, size_t watc
 		.wait_us = k->options->wait_us,
 		.only_watch = k->options->only_watch ? k->options->only_watch : "",
 		.hash = hash,
+		.started_us = k->started_us,
+		.runs_started = k->runs_started,
 	};
 }
 
@@ -203,13 +206,18 @@ static size_t keeper_count_watches(const struct keeper *k)
 static int keeper_start_dispatcher(struct keeper *k, struct err *err)
 {
 	const char *const argv[] = {"bw-dispatch", k->options->journal ? "--journal" : "--plain", NULL};
-	const struct wire_configured last = keeper_last_of(k, keeper_count_watches(k), k->hash);
+	struct wire_configured last;
+	int64_t runs;
 	CLEANUP_FD int page_fd = wire_page_new(err);
 	int pair[2], rc;
 	pid_t pid;
 
 	if (page_fd < 0)
 		return page_fd;
+	runs = k->page ? __atomic_load_n(&k->page->runs, __ATOMIC_ACQUIRE) : 0; /* by the one before */
+	if (runs > k->runs_started)
+		k->runs_started = runs;
+	last = keeper_last_of(k, keeper_count_watches(k), k->hash);
 	wire_page_unmap(k->page);
 	k->page = wire_page_map(page_fd, false, err);
 	if (!k->page)
@@ -753,6 +761,7 @@ int keeper_run(const struct conf *conf, const struct keeper_options *options)
 
 	k->conf = conf;
 	k->options = options;
+	k->started_us = clock_wall_us();
 	(void)signal(SIGPIPE, SIG_IGN);
 	rc = keeper_begin(k, &err);
 	if (rc == 0) {
