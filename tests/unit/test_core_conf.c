@@ -886,10 +886,9 @@ static const struct {
 	{WS W "verify = yes\n", "f:8: verify = yes is not available in this version"},
 	/* noticing and completing */
 	{WS W "method = inotify\ncomplete = close\nrescan = 1s\nsettle = 0\n", ""},
-	{WS W "method = poll\n", "f:8: method = poll is not available in this version"},
-	{WS W "method = poll\ncomplete = close\n",
-		"f:8: method = poll is not\nf:9: complete = close cannot be told with method = poll"},
-	{WS W "complete = quiet\n", "f:8: complete = quiet is not available in this version"},
+	{WS W "method = poll\npoll_interval = 100ms\n", ""},
+	{WS W "method = poll\ncomplete = close\n", "f:9: complete = close cannot be told with method = poll"},
+	{WS W "complete = quiet\n", ""},
 	{WS W "complete = marker\n", "f:8: complete = marker is not available in this version\nf:8: complete "
 				     "= marker needs marker"},
 	{WS W "marker = ${name}.ok\n", "f:8: marker is not available in this version\nf:8: marker is of no "
@@ -898,8 +897,9 @@ static const struct {
 		"f:8: marker: column 1: unknown ${nam}\nf:8: marker is not\nf:8: marker is of no use"},
 	{WS W "poll_interval = 10s\n", ""},
 	{WS W "poll_interval = 10000ms\n", ""},
-	{WS W "poll_interval = 11s\nmethod = inotify\n", "f:8: poll_interval = 11s is not\nf:8: warning: "
-							 "poll_interval is of no use with method = inotify"},
+	{WS W "poll_interval = 99ms\n", "f:8: poll_interval: "},
+	{WS W "poll_interval = 11s\nmethod = inotify\n",
+		"f:8: warning: poll_interval is of no use with method = inotify"},
 	/* the rest */
 	{WS W "min_size = 10\nmax_size = 9\n", "f:9: max_size is smaller than min_size"},
 	{WS W "min_size = 10\nmax_size = 10\n", ""},

@@ -62,7 +62,7 @@ static void add_file(struct inventory *v, const struct unsettled_file *f)
 	if (f->unreadable)
 		(void)buf_adds(&v->text, "it cannot be read; it is tried again at each listing");
 	else
-		(void)settle_add_missing(&f->settle, &v->s->policy, clock_mono_us(), &v->text);
+		(void)settle_add_missing(&f->settle, sense_policy(v->s, f->dir), clock_mono_us(), &v->text);
 	json_add_string(&w, "waiting_for", buf_str(&v->text));
 	json_add_string(&w, "since", clock_format_us(f->first_seen_us, 6, since));
 	json_end_object(&w);

@@ -113,6 +113,12 @@ void judge_kick(struct judge *j)
 	judge_rearm(j);
 }
 
+/* How the file in hand becomes complete. */
+static const struct settle_policy *judge_policy(const struct judge *j)
+{
+	return sense_policy(j->s, j->current->dir);
+}
+
 /* The file is finished with, or waits again. */
 static void judge_end(struct judge *j)
 {
@@ -130,13 +136,22 @@ static void judge_wait_again(struct judge *j)
 		judge_schedule(j, f);
 }
 
-static void judge_drop(struct judge *j)
+/* It leaves the table. */
+static void judge_done(struct judge *j)
 {
 	struct unsettled_file *f = j->current;
 
 	judge_end(j);
 	if (f)
 		unsettled_drop(j->s->unsettled, f);
+}
+
+/* It is not judged, and what comes under its name is another file. */
+static void judge_drop(struct judge *j)
+{
+	if (j->current)
+		sense_overlook(j->current->dir, j->current->name, j->current->inode.ino);
+	judge_done(j);
 }
 
 static void judge_send(struct judge *j, const struct judge_report *r)
@@ -186,7 +201,7 @@ static bool judge_is_unchanged(struct judge *j)
 	if (probe_fd(j->fd, buf_str(&j->path), j->s->page, &now) < 0 || now.look.size != j->st.look.size ||
 		now.look.mtime_ns != j->st.look.mtime_ns)
 		return false;
-	return probe_name(root_fd, buf_str(&j->path), j->s->page, &named) == 0 &&
+	return probe_name_now(root_fd, buf_str(&j->path), j->s->page, &named) == 0 &&
 	       named.look.ino == j->st.look.ino;
 }
 
@@ -198,18 +213,18 @@ static void judge_finish(struct judge *j, struct judge_report *r)
 	if (j->s->watch->ends)
 		rc = probe_ends(j->fd, j->st.look.size, buf_str(&j->path), j->s->page, r->ends);
 	if (rc < 0 && rc != -ESTALE) {
-		settle_unlooked(settle, &j->s->policy, clock_mono_us());
+		settle_unlooked(settle, judge_policy(j), clock_mono_us());
 		judge_wait_again(j);
 		return;
 	}
 	if (rc < 0 || !judge_is_unchanged(j)) {
 		if (!settle->noted)
-			settle_changed(settle, &j->s->policy, clock_mono_us());
+			settle_changed(settle, judge_policy(j), clock_mono_us());
 		judge_wait_again(j);
 		return;
 	}
 	judge_send(j, r);
-	judge_drop(j);
+	judge_done(j);
 }
 
 static void judge_by_type(struct judge *j, const char *mime)
@@ -239,7 +254,7 @@ void judge_answer(struct judge *j, const struct ask_result *a)
 	} else if (a->reason == ASK_ERROR) {
 		log_warning("%s: its type could not be read (%s); it is looked at again", buf_str(&j->path),
 			a->text);
-		settle_unlooked(&j->current->settle, &j->s->policy, clock_mono_us());
+		settle_unlooked(&j->current->settle, judge_policy(j), clock_mono_us());
 		judge_wait_again(j);
 	} else {
 		if (a->reason != ASK_OK)
@@ -288,7 +303,7 @@ static void judge_complete(struct judge *j)
 	}
 	if (probe_bytes(j->fd, j->st.look.size, buf_str(&j->path), j->s->page, &j->bytes) < 0 ||
 		ask_start(j->s->ask, j->fd, buf_str(&j->path), ++j->tag, &err) < 0) {
-		settle_unlooked(&j->current->settle, &j->s->policy, clock_mono_us());
+		settle_unlooked(&j->current->settle, judge_policy(j), clock_mono_us());
 		judge_wait_again(j);
 	}
 }
@@ -342,7 +357,7 @@ static void judge_unopened(struct judge *j, struct unsettled_file *f, int code)
 		sense_trouble(j->s, "io", buf_str(&absolute), 0, "cannot open this file (%s); trying again",
 			strerror(code));
 	}
-	settle_unlooked(&f->settle, &j->s->policy, clock_mono_us());
+	settle_unlooked(&f->settle, judge_policy(j), clock_mono_us());
 	if (unsettled_is_full(j->s->unsettled))
 		judge_leave(j);
 	else
@@ -351,8 +366,8 @@ static void judge_unopened(struct judge *j, struct unsettled_file *f, int code)
 
 static void judge_look(struct judge *j, struct unsettled_file *f)
 {
-	const struct sense_root *root = &j->s->roots[f->dir->root];
 	int root_fd = sense_root_fd(j->s, f->dir->root);
+	struct settle_look look;
 
 	unsettled_unschedule(j->s->unsettled, f);
 	j->busy = true;
@@ -372,7 +387,7 @@ static void judge_look(struct judge *j, struct unsettled_file *f)
 		return;
 	}
 	if (probe_fd(j->fd, buf_str(&j->path), j->s->page, &j->st) < 0) {
-		settle_unlooked(&f->settle, &j->s->policy, clock_mono_us());
+		settle_unlooked(&f->settle, judge_policy(j), clock_mono_us());
 		judge_wait_again(j);
 		return;
 	}
@@ -381,10 +396,11 @@ static void judge_look(struct judge *j, struct unsettled_file *f)
 		return;
 	}
 	f->inode = j->st.inode;
-	j->st.look.lease = probe_lease(j->fd, root->lease_trusted);
-	if (settle_look(&f->settle, &j->s->policy, &j->st.look, clock_mono_us()) == SETTLE_COMPLETE)
+	j->st.look.lease = probe_lease(j->fd, f->dir->mount && f->dir->mount->kind.sees_writers);
+	look = sense_look(f->dir, &j->st.look);
+	if (settle_look(&f->settle, judge_policy(j), &look, clock_mono_us()) == SETTLE_COMPLETE)
 		judge_complete(j);
-	else if (unsettled_is_full(j->s->unsettled) && settle_is_stuck(&f->settle, &j->s->policy))
+	else if (unsettled_is_full(j->s->unsettled) && settle_is_stuck(&f->settle, judge_policy(j)))
 		judge_leave(j);
 	else
 		judge_wait_again(j);
