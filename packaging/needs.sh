@@ -19,7 +19,7 @@ needs_packages() { # SET: its packages, one a line
 			shellcheck valgrind binutils git mandoc python3 python3-flake8 \
 			python3-pytest python3-pytest-timeout python3-pytest-xdist
 		# What the scenarios upload and pack files with.
-		printf '%s\n' aria2 curl file lftp openssh-client openssh-sftp-server openssl rsync unzip wget zip zstd
+		printf '%s\n' aria2 bindfs curl file lftp openssh-client openssh-sftp-server openssl rsync unzip wget zip zstd
 		;;
 	demo)
 		printf '%s\n' python3 file

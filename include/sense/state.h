@@ -28,6 +28,7 @@ struct explain;
 struct judge;
 struct poll;
 struct roots;
+struct waiting;
 struct walk;
 
 struct sense_root {
@@ -60,6 +61,7 @@ struct sense {
 	struct walk *walk;
 	struct poll *poll;
 	struct roots *finder;
+	struct waiting *waiting;
 	struct explain *explain; /* the question in hand */
 	bool explain_turn;	 /* nothing is judged until it is answered: both need the sniffer */
 	char rules_hash[17];

@@ -26,6 +26,7 @@ struct tree_dir {
 	char *name;		   /* "" for a root */
 	int wd;			   /* TREE_NO_WD: not watched: only listings see it */
 	const struct mount *mount; /* what it is on, since it was opened first; NULL before */
+	int64_t listed_us;	   /* monotonic: when its last whole listing began */
 	struct roster *roster;	   /* of a polled one; owned; NULL: not polled */
 	bool quick;		   /* its next listing is of a poll round: only names */
 	struct tree_dir *same;	   /* next with the same wd */

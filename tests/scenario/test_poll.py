@@ -3,6 +3,7 @@
 On a local folder, so that the writers can be anything; a mount that keeps its writers to itself is in test_mounts.py.
 """
 
+import json
 import os
 import threading
 import time
@@ -132,3 +133,48 @@ def test_quiet(service):
         assert s.wait_run(s.drop / "closed.csv")[0].at - at > 0.9
     s.stop()
     s.check_runs({s.drop / "held.csv": [text("held")], s.drop / "closed.csv": [text("closed")]})
+
+
+def waiting_for(s, path):
+    """What `files` says that it waits for; "" when it does not wait."""
+    done = s.verb("files", "--json", "--state", "waiting")
+    assert done.status == 0, done
+    rows = [json.loads(line) for line in done.out.splitlines()]
+    return next((r["waiting_for"] for r in rows if r.get("path") == str(path)), "")
+
+
+def test_a_companion_holds_back_the_final_name(service):
+    """WinSCP over an existing name, aria2: the data file has its final name while it is being filled."""
+    watches = {"polled": {**POLL, "settle": "0"}, "told": {"settle": "0"}}
+    s = service(watches=watches).start()
+    for name in watches:
+        for suffix in (".filepart", ".aria2"):
+            put(s.folder / name / f"a{suffix}.csv{suffix}", b"x")
+            put(s.folder / name / f"a{suffix}.csv", text("first"))
+    held = [s.folder / name / f"a{suffix}.csv" for name in watches for suffix in (".filepart", ".aria2")]
+    for path in held:
+        wait_for(lambda path=path: "companion" in waiting_for(s, path), f"{path} waits for its companion")
+        put(path, text("last"))
+        os.unlink(f"{path}{os.path.splitext(os.path.splitext(path)[0])[1]}")
+    for path in held:
+        s.wait_run(path)
+    s.stop()
+    s.check_runs({path: [text("last")] for path in held})
+
+
+def test_overdue(service):
+    """A file that is not complete in time is said once, and so is that it has gone."""
+    watches = {"polled": {**POLL, "settle": "60s", "overdue": "1s"}, "told": {"settle": "60s", "overdue": "1s"}}
+    s = service(watches=watches).start()
+    paths = [str(s.folder / name / "a.csv") for name in watches]
+    for path in paths:
+        put(path, text("a"))
+    for path in paths:
+        event = s.wait_event("file.waiting", path=path)[0]
+        assert "of 1 min" in event["waiting_for"] or "of 60 s" in event["waiting_for"], event
+        assert event["since"] < event["time"]
+        os.unlink(path)
+    s.wait_event("file.vanished", path=paths[1])
+    s.stop()
+    assert len(s.events("file.waiting")) == 2
+    s.check_runs({})

@@ -907,7 +907,7 @@ static const struct {
 	{WS W "existing = hold\n", ""},
 	{WS W "brake = off\noverdue = off\n", ""},
 	{WS W "brake = 10000/h\noverdue = 120m\n", ""},
-	{WS W "brake = 9/h\noverdue = 3h\n", "f:9: overdue = 3h is not available"},
+	{WS W "brake = 9/h\noverdue = 3h\n", ""},
 	{WS W "on_failure = dead_letter\npaused = no\n", ""},
 	{WS W "on_failure = discard\npaused = yes\n", ""},
 	{WS W "on_failure = pause\n", ""},

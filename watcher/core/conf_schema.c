@@ -231,7 +231,7 @@ static const struct conf_key KEYS[] = {
 		.help = "what makes a known path new"},
 	{WATCH, "ends", BOOL, AT(watch, ends), "yes",
 		.help = "first and last 64 KiB decide when a listing shows only another mtime"},
-	{WATCH, "overdue", DURATION, AT(watch, overdue_us), "2h", "1s", "365d", .flags = CONF_OFF, .now = "off",
+	{WATCH, "overdue", DURATION, AT(watch, overdue_us), "2h", "1s", "365d", .flags = CONF_OFF,
 		.help = "a file not finished by then makes an event"},
 	{WATCH, "on_failure", WORD, AT(watch, on_failure), "dead_letter", .words = FAILURES,
 		.help = "what happens to a file that can never succeed"},

@@ -15,6 +15,7 @@
 #include "core/filetype.h"
 #include "core/rules.h"
 #include "sense/probe.h"
+#include "sense/waiting.h"
 
 struct explain {
 	struct sense *s;
@@ -145,11 +146,10 @@ static void explain_evidence(struct explain *x)
 			"(yet)");
 		return;
 	}
-	(void)settle_add_missing(&f->settle, &x->mount->policy, now_us, &missing);
+	waiting_add_reason(x->s, f, &missing);
 	(void)settle_add_evidence(&f->settle, now_us, &evidence);
 	explain_step(x, "complete", 0, "not yet, noticed %s: %s; so far: %s",
-		clock_format_us(f->first_seen_us, 0, since),
-		f->unreadable ? "it cannot be read" : buf_str(&missing), buf_str(&evidence));
+		clock_format_us(f->first_seen_us, 0, since), buf_str(&missing), buf_str(&evidence));
 }
 
 static void explain_back_end(struct explain *x)

@@ -9,6 +9,8 @@
  */
 #include "sense/judge.h"
 
+#include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 #include "base/clock.h"
@@ -19,6 +21,8 @@
 #include "core/filetype.h"
 #include "core/rules.h"
 #include "sense/probe.h"
+#include "sense/roster.h"
+#include "sense/waiting.h"
 #include "sense/walk.h"
 
 #define JUDGE_FILES_A_ROUND 32
@@ -264,50 +268,6 @@ void judge_answer(struct judge *j, const struct ask_result *a)
 	judge_rearm(j);
 }
 
-/* Downloaders that write under the final name, closing it now and then, have a file beside it until they are
- * through. */
-static bool judge_has_companion(struct judge *j)
-{
-	int root_fd = sense_root_fd(j->s, j->current->dir->root);
-	size_t len = j->path.len;
-	bool found = false;
-
-	for (const char *const *suffix = rules_companion_suffixes(); *suffix && !found && root_fd >= 0;
-		suffix++) {
-		struct probe_stat st;
-
-		(void)buf_adds(&j->path, *suffix);
-		found = probe_name(root_fd, buf_str(&j->path), j->s->page, &st) == 0;
-		buf_truncate(&j->path, len);
-	}
-	return found;
-}
-
-/* The file is complete: what do the rules say? */
-static void judge_complete(struct judge *j)
-{
-	const struct conf_watch *watch = j->s->watch;
-	struct judge_report r = {.verdict = RULES_ACCEPT};
-	struct err err = ERR_INIT;
-
-	if (judge_has_companion(j)) {
-		j->current->settle.due_us = clock_mono_us() + JUDGE_COMPANION_US;
-		judge_wait_again(j);
-		return;
-	}
-
-	r.verdict = rules_judge_file(watch, buf_str(&j->path), j->st.look.size, r.why);
-	if (r.verdict != RULES_ACCEPT || !j->s->ask) {
-		judge_finish(j, &r);
-		return;
-	}
-	if (probe_bytes(j->fd, j->st.look.size, buf_str(&j->path), j->s->page, &j->bytes) < 0 ||
-		ask_start(j->s->ask, j->fd, buf_str(&j->path), ++j->tag, &err) < 0) {
-		settle_unlooked(&j->current->settle, judge_policy(j), clock_mono_us());
-		judge_wait_again(j);
-	}
-}
-
 /* Where the table is crowded with files that time alone does not complete, it has no room for those that it
  * would, and with no events read and nothing listed it would stay so. A writer's close announces itself
  * again, and every file is found by the next listing. */
@@ -321,6 +281,107 @@ static void judge_leave(struct judge *j)
 	judge_drop(j);
 }
 
+/* When a listing that was asked for may have come. */
+static int64_t judge_soon_us(const struct judge *j)
+{
+	int64_t interval_us = j->s->watch->poll_interval_us;
+
+	return interval_us < JUDGE_COMPANION_US ? interval_us : JUDGE_COMPANION_US;
+}
+
+/* It is settled, but something else is missing: looked at again at that time (0: when it is scheduled by who
+ * brings what is missing). */
+static void judge_lacks(struct judge *j, int64_t again_us, const char *fmt, ...) PRINTF_LIKE(3, 4);
+static void judge_lacks(struct judge *j, int64_t again_us, const char *fmt, ...)
+{
+	struct unsettled_file *f = j->current;
+	char words[2 * WIRE_PATH_BYTES];
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)vsnprintf(words, sizeof(words), fmt, ap);
+	va_end(ap);
+	unsettled_set_lacks(f, words, clock_mono_us());
+	f->settle.due_us = again_us;
+	if (again_us > 0)
+		judge_wait_again(j);
+	else if (unsettled_is_full(j->s->unsettled))
+		judge_leave(j);
+	else
+		judge_end(j);
+}
+
+/* Is what its directory's last listing showed as young as this state of the file? Else a companion that came
+ * with it may have been overlooked. A scan lists only once. */
+static bool judge_is_listed(const struct judge *j)
+{
+	const struct unsettled_file *f = j->current;
+
+	return roster_is_filled(f->dir->roster) &&
+	       (j->s->mode == WIRE_MODE_SCAN || f->dir->listed_us >= f->settle.equal_us);
+}
+
+/* Names are found in listings on a polled mount: asked for by name, the kernel may answer from what it
+ * remembers. */
+static bool judge_is_there(struct judge *j, const char *suffix)
+{
+	const struct unsettled_file *f = j->current;
+	CLEANUP_FREE char *name = mem_printf("%s%s", f->name, suffix);
+	int root_fd = sense_root_fd(j->s, f->dir->root);
+	size_t len = j->path.len;
+	struct probe_stat st;
+	bool found;
+
+	if (f->dir->roster)
+		return roster_has_mark(f->dir->roster, roster_id(name, 0));
+	(void)buf_adds(&j->path, suffix);
+	found = root_fd >= 0 && probe_name(root_fd, buf_str(&j->path), j->s->page, &st) == 0;
+	buf_truncate(&j->path, len);
+	return found;
+}
+
+/* Downloaders that write under the final name, closing it now and then, have a file beside it until they are
+ * through. True: it waits. */
+static bool judge_has_companion(struct judge *j)
+{
+	int64_t now_us = clock_mono_us();
+
+	if (j->current->dir->roster && !judge_is_listed(j)) {
+		judge_lacks(j, now_us + judge_soon_us(j), "the next listing of its directory");
+		return true;
+	}
+	for (const char *const *suffix = rules_companion_suffixes(); *suffix; suffix++) {
+		if (!judge_is_there(j, *suffix))
+			continue;
+		judge_lacks(j, now_us + JUDGE_COMPANION_US, "the end of its companion %s%s", j->current->name,
+			*suffix);
+		return true;
+	}
+	return false;
+}
+
+/* The file is complete: what do the rules say? */
+static void judge_complete(struct judge *j)
+{
+	const struct conf_watch *watch = j->s->watch;
+	struct judge_report r = {.verdict = RULES_ACCEPT};
+	struct err err = ERR_INIT;
+
+	if (judge_has_companion(j))
+		return;
+	unsettled_set_lacks(j->current, NULL, 0);
+	r.verdict = rules_judge_file(watch, buf_str(&j->path), j->st.look.size, r.why);
+	if (r.verdict != RULES_ACCEPT || !j->s->ask) {
+		judge_finish(j, &r);
+		return;
+	}
+	if (probe_bytes(j->fd, j->st.look.size, buf_str(&j->path), j->s->page, &j->bytes) < 0 ||
+		ask_start(j->s->ask, j->fd, buf_str(&j->path), ++j->tag, &err) < 0) {
+		settle_unlooked(&j->current->settle, judge_policy(j), clock_mono_us());
+		judge_wait_again(j);
+	}
+}
+
 /* Opening was refused. */
 static void judge_unopened(struct judge *j, struct unsettled_file *f, int code)
 {
@@ -329,6 +390,9 @@ static void judge_unopened(struct judge *j, struct unsettled_file *f, int code)
 	switch (code) {
 	case ENOENT:
 	case ENOTDIR:
+		waiting_gone(j->s, f);
+		judge_drop(j);
+		return;
 	case ELOOP: /* a symbolic link: not followed */
 	case EXDEV:
 	case ENXIO: /* a socket */
@@ -359,6 +423,16 @@ static void judge_unopened(struct judge *j, struct unsettled_file *f, int code)
 	}
 	settle_unlooked(&f->settle, judge_policy(j), clock_mono_us());
 	if (unsettled_is_full(j->s->unsettled))
+		judge_leave(j);
+	else
+		judge_wait_again(j);
+}
+
+/* It is not settled yet, or not any more. */
+static void judge_wait_more(struct judge *j)
+{
+	unsettled_set_lacks(j->current, NULL, 0);
+	if (unsettled_is_full(j->s->unsettled) && settle_is_stuck(&j->current->settle, judge_policy(j)))
 		judge_leave(j);
 	else
 		judge_wait_again(j);
@@ -400,10 +474,8 @@ static void judge_look(struct judge *j, struct unsettled_file *f)
 	look = sense_look(f->dir, &j->st.look);
 	if (settle_look(&f->settle, judge_policy(j), &look, clock_mono_us()) == SETTLE_COMPLETE)
 		judge_complete(j);
-	else if (unsettled_is_full(j->s->unsettled) && settle_is_stuck(&f->settle, judge_policy(j)))
-		judge_leave(j);
 	else
-		judge_wait_again(j);
+		judge_wait_more(j);
 }
 
 static void judge_due(struct judge *j)

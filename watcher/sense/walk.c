@@ -50,10 +50,11 @@ struct walk {
 	int64_t seq;
 	bool outstanding;
 	bool limit_said, too_long_said;
-	bool denied;   /* something in current may not be looked at */
-	bool stepping; /* a step is deferred */
-	bool stopped;  /* for lack of room in the table or the socket */
-	bool quick;    /* of current only the names are wanted that are not on its roster */
+	bool denied;	    /* something in current may not be looked at */
+	bool stepping;	    /* a step is deferred */
+	bool stopped;	    /* for lack of room in the table or the socket */
+	int64_t listing_us; /* when that of current began */
+	bool quick;	    /* of current only the names are wanted that are not on its roster */
 	struct buf path, absolute;
 	struct buf place; /* the path of current, for the state page */
 };
@@ -393,6 +394,7 @@ static void walk_open_next(struct walk *w)
 	w->current = d;
 	w->quick = d->quick && d->roster && roster_is_filled(d->roster);
 	d->quick = false;
+	w->listing_us = clock_mono_us();
 	if (d->roster)
 		roster_begin(d->roster);
 	buf_reset(&w->place);
@@ -423,6 +425,7 @@ static void walk_close_done(struct walk *w)
 
 	walk_close_current(w);
 	d->unreadable = w->denied;
+	d->listed_us = w->listing_us;
 	if (d->roster)
 		roster_end(d->roster);
 	walk_drop_unmet(w, d, d->met);
@@ -505,6 +508,13 @@ static void walk_remember(const struct walk *w, uint64_t id)
 		roster_add(w->current->roster, id);
 }
 
+/* A name that is not data; others may look for it. */
+static void walk_mark(const struct walk *w, const char *name)
+{
+	if (w->current->roster && rules_is_companion(name))
+		roster_add_mark(w->current->roster, roster_id(name, 0));
+}
+
 static void walk_file(struct walk *w, const char *name, uint64_t id)
 {
 	struct unsettled_file *f;
@@ -512,8 +522,12 @@ static void walk_file(struct walk *w, const char *name, uint64_t id)
 	struct probe_stat st;
 
 	tree_path_of(w->current, name, &w->path);
-	if (walk_is_too_long(w) || rules_judge_name(w->s->watch, buf_str(&w->path), NULL) != RULES_LOOK)
+	if (walk_is_too_long(w))
 		return;
+	if (rules_judge_name(w->s->watch, buf_str(&w->path), NULL) != RULES_LOOK) {
+		walk_mark(w, name);
+		return;
+	}
 	w->files++;
 	f = unsettled_find(w->s->unsettled, w->current, name);
 	if (f) {

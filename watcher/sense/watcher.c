@@ -32,6 +32,7 @@
 #include "sense/recheck.h"
 #include "sense/roots.h"
 #include "sense/roster.h"
+#include "sense/waiting.h"
 #include "sense/walk.h"
 
 #define WATCHER_CONFIGURE_MS 30000
@@ -201,6 +202,7 @@ static struct unsettled_file *watcher_hint(struct watcher_event *e, enum settle_
 		f->first_seen_us = clock_wall_us();
 		settle_begin(&f->settle, sense_policy(s, f->dir), hint, now_us);
 	}
+	unsettled_set_lacks(f, NULL, 0);
 	if (e->exists)
 		f->inode = e->st.inode;
 	f->began = hint == SETTLE_CREATED || hint == SETTLE_MOVED_OPEN;
@@ -292,6 +294,7 @@ static void watcher_moved_from(struct watcher_event *e)
 		m.inode = f->inode;
 		m.closed = f->settle.closed;
 		m.open = f->began;
+		waiting_gone(&e->w->s, f);
 		unsettled_drop(e->w->s.unsettled, f);
 	} else if (n) {
 		m.inode = n->inode;
@@ -335,6 +338,8 @@ static void watcher_deleted(struct watcher_event *e)
 	uint64_t note = f ? f->note : n ? n->note : 0;
 
 	sense_overlook(e->dir, e->note->name, 0);
+	if (f)
+		waiting_gone(&e->w->s, f);
 	if (f)
 		unsettled_drop(e->w->s.unsettled, f);
 	if (n)
@@ -609,6 +614,7 @@ static void watcher_prepare(void *arg)
 	watcher_throttle(w);
 	watcher_explain_in_turn(w);
 	walk_resume(w->s.walk);
+	waiting_look(w->s.waiting);
 	if (w->s.mode == WIRE_MODE_SCAN)
 		watcher_say_done(w);
 	sense_roots_close(&w->s);
@@ -738,6 +744,7 @@ static int watcher_make_parts(struct watcher *w, int dispatch_fd, struct err *er
 	s->walk = walk_new(s);
 	s->poll = poll_new(s);
 	s->finder = roots_new(s);
+	s->waiting = waiting_new(s);
 	w->rescan_timer = loop_timer_add(s->loop, watcher_on_rescan, w);
 	w->keeper_io = loop_io_add(s->loop, w->keeper_fd, LOOP_IN, watcher_on_keeper, w, err);
 	if (!w->keeper_io)
@@ -770,6 +777,7 @@ static void watcher_free_parts(struct watcher *w)
 	closes_free(w->s.closes);
 	poll_free(w->s.poll);
 	roots_free(w->s.finder);
+	waiting_free(w->s.waiting);
 	if (w->s.tree)
 		tree_free(w->s.tree);
 	mounts_free(w->s.mounts);
