@@ -26,6 +26,7 @@
 
 struct explain;
 struct judge;
+struct markers;
 struct poll;
 struct roots;
 struct waiting;
@@ -58,6 +59,7 @@ struct sense {
 	struct ask *ask;		  /* NULL: this watch asks for no type */
 	char ask_trouble[ERR_TEXT_BYTES]; /* why no sniffer can be started; "": none, or not known yet */
 	struct judge *judge;
+	struct markers *markers; /* NULL: complete is not marker */
 	struct walk *walk;
 	struct poll *poll;
 	struct roots *finder;

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include "core/marker.h"
 #include "core/settle.h"
 #include "sense/closes.h"
 #include "sense/tree.h"
@@ -27,7 +28,14 @@ struct unsettled_file {
 	bool overdue;		   /* that it waits for long was said */
 	char *lacks;		   /* settled, but: what it waits for, in words; NULL: nothing more; owned */
 	int64_t lacks_since_us;
-	size_t heap_at; /* place among the due ones + 1; 0: not waiting for a time */
+	char *marker; /* absolute path of the one it waits for, or NULL; kept by markers, as is the next line
+		       */
+	struct unsettled_file *marker_next; /* who waits for the same one */
+	bool marker_met;		    /* it was seen since it was asked for last */
+	bool marker_idle;		    /* it waits for nothing else: scheduled when the marker is seen */
+	bool has_used;
+	struct marker used; /* what the marker was that counted for the version before */
+	size_t heap_at;	    /* place among the due ones + 1; 0: not waiting for a time */
 };
 
 struct unsettled;

@@ -1,5 +1,5 @@
-"""A mount that keeps its writers to itself: bindfs (FUSE) over a folder. Who writes into the folder is seen on the mount
-like another host's writing on a network mount: without any event, and late where the kernel caches.
+"""A mount that keeps its writers to itself: bindfs (FUSE) over a folder. Who writes into the folder is seen on the
+mount like another host's writing on a network mount: without any event, and late where the kernel caches.
 """
 
 import contextlib

@@ -43,7 +43,7 @@ def mounted(service):
         mount.close()
 
 
-# --- writers behind the mount: each gets a folder of its own there and gives {name: content}, when it has finished -------
+# --- writers behind the mount: each gets a folder of its own there and gives {name: content} when it has finished ----
 
 def steps(path, pauses, mode="ab"):
     content, never = b"", threading.Event()  # a clock that the writer goes by

@@ -178,3 +178,87 @@ def test_overdue(service):
     s.stop()
     assert len(s.events("file.waiting")) == 2
     s.check_runs({})
+
+
+# --- markers -----------------------------------------------------------------------------------------------------------
+
+MARKED = {"complete": "marker", "settle": "0", "rescan": "7d"}
+POLLED = {"method": "poll", "poll_interval": "200ms"}
+
+
+def marker_watches(outside):
+    """Beside the data, in a directory of their own, in another tree; announced and polled."""
+    kinds = {"beside": "${name}.done", "apart": ".done/${name}", "away": f"{outside}/${{relpath}}.ok"}
+    return {f"{kind}-{how}": {**MARKED, "marker": marker, **keys} for kind, marker in kinds.items()
+            for how, keys in (("told", {"poll_interval": "200ms"}), ("polled", POLLED))}
+
+
+def marker_of(s, watch, name):
+    return {"beside": s.folder / watch / f"{name}.done", "apart": s.folder / watch / ".done" / name,
+            "away": s.outside / f"{name}.ok"}[watch.split("-")[0]]
+
+
+def test_markers(service, folder):
+    """No run before the marker, one run after it; the marker is never data; and it counts for one version: when the
+    file is rewritten it must come again, also when the service was started anew meanwhile."""
+    watches = marker_watches(folder / "outside")
+    s = service(watches=watches).start()
+    expected = {}
+    for watch in watches:
+        (s.folder / watch / ".done").mkdir(exist_ok=True)
+        path = s.folder / watch / f"{watch}.csv"
+        put(path, text("one"))
+        wait_for(lambda path=path: "its marker" in waiting_for(s, path), f"{path} waits for its marker")
+        put(marker_of(s, watch, path.name), b"")
+        s.wait_run(path)
+        expected[path] = [text("one"), text("two, and more")]
+    s.stop()
+    for path in expected:  # while the service is down; yesterday's marker lies there
+        put(path, text("two, and more"))
+    s.start()
+    for path in expected:
+        wait_for(lambda path=path: "a new marker" in waiting_for(s, path), f"{path} waits for a new marker")
+    done = s.verb("explain", s.folder / "away-polled" / "away-polled.csv")
+    assert "counted for an earlier version" in done.out and str(folder / "outside" / "away-polled.csv.ok") in done.out
+    for watch in watches:
+        put(marker_of(s, watch, f"{watch}.csv"), b"again")
+    for path in expected:
+        s.wait_run(path, 2)
+    s.stop()
+    s.check_runs(expected)
+    s.check_started()
+
+
+def test_a_marker_before_its_file(service):
+    """In any order; one for a whole directory; and rewritten while the service runs, with the old marker there."""
+    s = service(**{**MARKED, **POLLED, "rescan": "1s", "marker": "${dir}/_DONE"}).start()
+    (s.drop / "d").mkdir()
+    put(s.drop / "d" / "_DONE", b"")
+    for name in ("a.csv", "b.csv"):
+        put(s.drop / "d" / name, text(name))
+    for name in ("a.csv", "b.csv"):
+        s.wait_run(s.drop / "d" / name)
+    put(s.drop / "d" / "a.csv", text("a rewritten"))
+    wait_for(lambda: "a new marker" in waiting_for(s, s.drop / "d" / "a.csv"), "it waits for a new marker")
+    os.unlink(s.drop / "d" / "_DONE")
+    put(s.drop / "d" / "_DONE", b"")
+    s.wait_run(s.drop / "d" / "a.csv", 2)
+    s.stop()
+    s.check_runs({s.drop / "d" / "a.csv": [text("a.csv"), text("a rewritten")], s.drop / "d" / "b.csv": [text("b.csv")]})
+
+
+def test_yesterdays_marker_of_a_skipped_file(service):
+    """Nothing is known of the marker of a file that was there before the watch: one that is older than the rewritten
+    file says nothing."""
+    s = service(**MARKED, marker="${name}.done", existing="skip")
+    put(s.drop / "a.csv", text("old"))
+    put(s.drop / "a.csv.done", b"")
+    for name in ("a.csv", "a.csv.done"):
+        os.utime(s.drop / name, (1e9, 1e9))
+    s.start()
+    put(s.drop / "a.csv", text("rewritten"))
+    wait_for(lambda: "a new marker" in waiting_for(s, s.drop / "a.csv"), "it waits for a new marker")
+    put(s.drop / "a.csv.done", b"")
+    s.wait_run(s.drop / "a.csv")
+    s.stop()
+    s.check_runs({s.drop / "a.csv": [text("rewritten")]})

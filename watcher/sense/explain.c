@@ -4,6 +4,7 @@
  */
 #include "sense/explain.h"
 
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -14,6 +15,7 @@
 #include "base/num.h"
 #include "core/filetype.h"
 #include "core/rules.h"
+#include "sense/markers.h"
 #include "sense/probe.h"
 #include "sense/waiting.h"
 
@@ -152,6 +154,23 @@ static void explain_evidence(struct explain *x)
 		clock_format_us(f->first_seen_us, 0, since), buf_str(&missing), buf_str(&evidence));
 }
 
+static void explain_marker(struct explain *x)
+{
+	CLEANUP_BUF struct buf path = BUF_INIT(2 * WIRE_PATH_BYTES);
+	struct probe_stat st;
+	bool there;
+
+	if (x->s->watch->complete != CONF_COMPLETE_MARKER)
+		return;
+	if (markers_add_path(x->s, x->root, x->relpath, &x->st, &path) < 0) {
+		explain_step(x, "marker", 0, "the path of its marker cannot be");
+		return;
+	}
+	there = probe_name_now(AT_FDCWD, buf_str(&path), x->s->page, &st) == 0 && st.is_regular;
+	explain_step(x, "marker", there ? 2 : 0, "%s %s", buf_str(&path),
+		there ? "is there; it counts for one version only" : "is not there (yet)");
+}
+
 static void explain_back_end(struct explain *x)
 {
 	const struct mount *m = x->mount;
@@ -258,6 +277,7 @@ void explain_path(struct sense *s, int fd, const char *path, void (*done)(void *
 		(unsigned long long)x->st.look.ino, (long long)x->st.owner);
 	x->mount = mounts_of_fd(s->mounts, x->file_fd, x->relpath, s->page);
 	explain_back_end(x);
+	explain_marker(x);
 	if (fd < 0)
 		explain_evidence(x);
 	explain_completeness(x, probe_lease(x->file_fd, x->mount->kind.sees_writers));

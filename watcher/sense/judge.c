@@ -20,6 +20,7 @@
 #include "base/mem.h"
 #include "core/filetype.h"
 #include "core/rules.h"
+#include "sense/markers.h"
 #include "sense/probe.h"
 #include "sense/roster.h"
 #include "sense/waiting.h"
@@ -37,6 +38,7 @@ struct judge {
 	struct probe_stat st;
 	struct probe_bytes bytes;
 	struct buf path, evidence;
+	struct marker marker; /* that says it is complete */
 	uint64_t tag;
 	bool io_said, crowd_said;
 };
@@ -179,10 +181,14 @@ static void judge_send(struct judge *j, const struct judge_report *r)
 		.rule = "",
 		.detail = "",
 		.rules_hash = j->s->rules_hash,
+		.marker_mtime_ns = j->marker.mtime_ns,
+		.marker_ino = j->marker.ino,
 	};
 
 	buf_reset(&j->evidence);
 	(void)settle_add_evidence(&f->settle, now_us, &j->evidence);
+	if (marker_is_known(&j->marker))
+		(void)buf_adds(&j->evidence, ", marker seen");
 	m.evidence = buf_str(&j->evidence);
 	if (r->verdict != RULES_ACCEPT) {
 		m.rule = rules_verdict_word(r->verdict);
@@ -360,6 +366,21 @@ static bool judge_has_companion(struct judge *j)
 	return false;
 }
 
+/* True: it waits for its marker, which brings it back. */
+static bool judge_lacks_marker(struct judge *j)
+{
+	CLEANUP_BUF struct buf lacks = BUF_INIT(3 * WIRE_PATH_BYTES);
+
+	if (!j->s->markers)
+		return false;
+	j->marker = (struct marker){0};
+	if (markers_allow(j->s->markers, j->current, buf_str(&j->path), &j->st, &j->marker, &lacks))
+		return false;
+	j->current->marker_idle = true;
+	judge_lacks(j, 0, "%s", buf_str(&lacks));
+	return true;
+}
+
 /* The file is complete: what do the rules say? */
 static void judge_complete(struct judge *j)
 {
@@ -367,7 +388,7 @@ static void judge_complete(struct judge *j)
 	struct judge_report r = {.verdict = RULES_ACCEPT};
 	struct err err = ERR_INIT;
 
-	if (judge_has_companion(j))
+	if (judge_has_companion(j) || judge_lacks_marker(j))
 		return;
 	unsettled_set_lacks(j->current, NULL, 0);
 	r.verdict = rules_judge_file(watch, buf_str(&j->path), j->st.look.size, r.why);
@@ -444,6 +465,7 @@ static void judge_look(struct judge *j, struct unsettled_file *f)
 	struct settle_look look;
 
 	unsettled_unschedule(j->s->unsettled, f);
+	f->marker_idle = false;
 	j->busy = true;
 	j->current = f;
 	if (root_fd < 0) {

@@ -27,6 +27,7 @@ static struct settle_policy mounts_make_policy(const struct conf_watch *w, bool 
 	return (struct settle_policy){
 		.closed_us = w->settle_closed_us,
 		.quiet_us = w->settle_quiet_us,
+		.marked = w->complete == CONF_COMPLETE_MARKER,
 		.need_close = w->complete == CONF_COMPLETE_CLOSE,
 		.quiet_only = w->complete == CONF_COMPLETE_QUIET,
 		.apart_us = polled ? w->poll_interval_us : 0,

@@ -23,6 +23,7 @@
 #include "base/num.h"
 #include "core/rules.h"
 #include "sense/judge.h"
+#include "sense/markers.h"
 #include "sense/poll.h"
 #include "sense/probe.h"
 #include "sense/roster.h"
@@ -509,10 +510,12 @@ static void walk_remember(const struct walk *w, uint64_t id)
 }
 
 /* A name that is not data; others may look for it. */
-static void walk_mark(const struct walk *w, const char *name)
+static void walk_mark(const struct walk *w, const char *name, bool marker)
 {
-	if (w->current->roster && rules_is_companion(name))
+	if (w->current->roster && (marker || rules_is_companion(name)))
 		roster_add_mark(w->current->roster, roster_id(name, 0));
+	if (marker)
+		markers_seen(w->s->markers, w->current, name);
 }
 
 static void walk_file(struct walk *w, const char *name, uint64_t id)
@@ -520,12 +523,14 @@ static void walk_file(struct walk *w, const char *name, uint64_t id)
 	struct unsettled_file *f;
 	struct wire_candidate c;
 	struct probe_stat st;
+	enum rules_name verdict;
 
 	tree_path_of(w->current, name, &w->path);
 	if (walk_is_too_long(w))
 		return;
-	if (rules_judge_name(w->s->watch, buf_str(&w->path), NULL) != RULES_LOOK) {
-		walk_mark(w, name);
+	verdict = rules_judge_name(w->s->watch, buf_str(&w->path), NULL);
+	if (verdict != RULES_LOOK) {
+		walk_mark(w, name, verdict == RULES_MARKER);
 		return;
 	}
 	w->files++;

@@ -27,6 +27,7 @@
 #include "sense/explain.h"
 #include "sense/inventory.h"
 #include "sense/judge.h"
+#include "sense/markers.h"
 #include "sense/poll.h"
 #include "sense/probe.h"
 #include "sense/recheck.h"
@@ -203,6 +204,7 @@ static struct unsettled_file *watcher_hint(struct watcher_event *e, enum settle_
 		settle_begin(&f->settle, sense_policy(s, f->dir), hint, now_us);
 	}
 	unsettled_set_lacks(f, NULL, 0);
+	f->marker_idle = false;
 	if (e->exists)
 		f->inode = e->st.inode;
 	f->began = hint == SETTLE_CREATED || hint == SETTLE_MOVED_OPEN;
@@ -378,6 +380,8 @@ static void watcher_on_file(struct watcher *w, struct tree_dir *dir, const struc
 	case INOTIFY_OVERFLOW:
 		break;
 	}
+	if (!e.looked_at && w->s.markers)
+		markers_seen(w->s.markers, dir, note->name);
 }
 
 /* After a directory was moved away: does its name (w->path) mean one again already? With RENAME_EXCHANGE no
@@ -489,6 +493,8 @@ static void watcher_on_drop(struct unsettled_file *f, void *arg)
 			w->recent_links[i].file = NULL;
 	watcher_remember_closed(f, &w->s);
 	judge_forget(w->s.judge, f);
+	if (w->s.markers)
+		markers_forget(w->s.markers, f);
 }
 
 static void watcher_on_room(void *arg)
@@ -547,6 +553,8 @@ static void watcher_on_message(void *arg, struct wire_message *m)
 		recheck_answer(&w->s, &m->as.confirm);
 	} else if (m->type == WIRE_EXPLAIN) {
 		watcher_take_explain(w, m->as.explain.path);
+	} else if (m->type == WIRE_STALE && w->s.markers) {
+		markers_used(w->s.markers, &m->as.stale);
 	} else if (m->type == WIRE_COUNT) {
 		inventory_count(&w->s);
 	} else if (m->type == WIRE_LIST) {
@@ -558,7 +566,7 @@ static void watcher_on_message(void *arg, struct wire_message *m)
 
 struct watcher_left {
 	const struct sense *s;
-	int64_t open, unreadable, waiting;
+	int64_t open, unreadable, unmarked, waiting;
 };
 
 static void watcher_count_one(struct unsettled_file *f, void *arg)
@@ -567,6 +575,8 @@ static void watcher_count_one(struct unsettled_file *f, void *arg)
 
 	if (f->unreadable)
 		left->unreadable++;
+	else if (f->marker_idle)
+		left->unmarked++;
 	else if (settle_is_stuck(&f->settle, sense_policy(left->s, f->dir)))
 		left->open++;
 	else
@@ -596,11 +606,13 @@ static void watcher_say_done(struct watcher *w)
 	w->waiting_said = true;
 	if (left.waiting > 0)
 		return;
-	m.unsettled = left.open + left.unreadable;
+	m.unsettled = left.open + left.unreadable + left.unmarked;
 	if (left.open > 0)
 		log_warning("%" PRId64 " files are open for writing, or nobody saw them closed, and are left "
 			    "alone",
 			left.open);
+	if (left.unmarked > 0)
+		log_warning("%" PRId64 " files wait for their markers and are left alone", left.unmarked);
 	if (left.unreadable > 0)
 		log_warning("%" PRId64 " files cannot be read and are left alone", left.unreadable);
 	outlet_send(w->s.outlet, WIRE_COUNTS, &m);
@@ -744,6 +756,7 @@ static int watcher_make_parts(struct watcher *w, int dispatch_fd, struct err *er
 	s->walk = walk_new(s);
 	s->poll = poll_new(s);
 	s->finder = roots_new(s);
+	s->markers = s->watch->complete == CONF_COMPLETE_MARKER ? markers_new(s) : NULL;
 	s->waiting = waiting_new(s);
 	w->rescan_timer = loop_timer_add(s->loop, watcher_on_rescan, w);
 	w->keeper_io = loop_io_add(s->loop, w->keeper_fd, LOOP_IN, watcher_on_keeper, w, err);
@@ -777,6 +790,7 @@ static void watcher_free_parts(struct watcher *w)
 	closes_free(w->s.closes);
 	poll_free(w->s.poll);
 	roots_free(w->s.finder);
+	markers_free(w->s.markers);
 	waiting_free(w->s.waiting);
 	if (w->s.tree)
 		tree_free(w->s.tree);
