@@ -180,7 +180,7 @@ def test_overdue(service):
     s.check_runs({})
 
 
-# --- markers -----------------------------------------------------------------------------------------------------------
+# --- markers ---------------------------------------------------------------------------------------------------------
 
 MARKED = {"complete": "marker", "settle": "0", "rescan": "7d"}
 POLLED = {"method": "poll", "poll_interval": "200ms"}
@@ -244,7 +244,8 @@ def test_a_marker_before_its_file(service):
     put(s.drop / "d" / "_DONE", b"")
     s.wait_run(s.drop / "d" / "a.csv", 2)
     s.stop()
-    s.check_runs({s.drop / "d" / "a.csv": [text("a.csv"), text("a rewritten")], s.drop / "d" / "b.csv": [text("b.csv")]})
+    s.check_runs({s.drop / "d" / "a.csv": [text("a.csv"), text("a rewritten")],
+                  s.drop / "d" / "b.csv": [text("b.csv")]})
 
 
 def test_yesterdays_marker_of_a_skipped_file(service):

@@ -143,7 +143,8 @@ static const char *const shipped_patterns[] = {
 		NULL,
 };
 
-static const char *const companions[] = {".aria2", ".filepart", ".lftp-pget-status", NULL};
+static const char *const companions[] = {
+	".aria2", ".filepart", ".lftp-pget-status", ".part", ".partial", NULL};
 
 static const char *shipped_match(const char *name, bool is_directory)
 {
