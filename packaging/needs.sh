@@ -21,7 +21,7 @@ needs_packages() { # SET: its packages, one a line
 		# TLS and a proxy in front of the stand-in.
 		printf '%s\n' nginx squid-openssl
 		# What the scenarios upload and pack files with.
-		printf '%s\n' aria2 curl file lftp openssh-client openssh-sftp-server openssl rsync unzip wget zip zstd
+		printf '%s\n' aria2 bindfs curl file lftp openssh-client openssh-sftp-server openssl rsync unzip wget zip zstd
 		;;
 	demo)
 		printf '%s\n' python3 file

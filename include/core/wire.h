@@ -57,6 +57,7 @@ enum wire_type {
 	WIRE_CONFIRM, /* are these files still what they were? */
 	WIRE_COUNT,
 	WIRE_LIST,
+	WIRE_STALE, /* the marker of that file had counted for the version before: it goes on waiting */
 	/* command line -> dispatcher, over the control socket, and back */
 	WIRE_COMMAND,
 	WIRE_OPERAND, /* one path (or, for adopt, one line of an event log) of the command before it */
@@ -152,7 +153,8 @@ struct wire_file {
 	const char *detail;		     /* REJECTED: in words; else "" */
 	int64_t dead_letter; /* REJECTED: 1: it cannot be sent or judged (start.failed), 0: file.rejected */
 	const char *rules_hash;
-	int64_t birth_ns; /* of the inode; 0 unknown */
+	int64_t birth_ns;		     /* of the inode; 0 unknown */
+	int64_t marker_mtime_ns, marker_ino; /* struct marker: what says that it is complete; 0 none */
 };
 
 struct wire_waiting {
@@ -230,6 +232,12 @@ struct wire_confirmed {
 	int64_t serial;
 	const void *verdicts;
 	size_t verdicts_len;
+};
+
+struct wire_stale {
+	const char *root, *relpath;
+	int64_t marker_mtime_ns, marker_ino; /* as it was reported with the file */
+	int64_t by_listing, first_seen_us;
 };
 
 struct wire_list {
@@ -321,6 +329,7 @@ struct wire_message {
 		struct wire_confirm confirm;
 		struct wire_confirmed confirmed;
 		struct wire_list list;
+		struct wire_stale stale;
 		struct wire_unsettled unsettled;
 		struct wire_command command;
 		struct wire_operand operand;

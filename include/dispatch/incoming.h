@@ -94,6 +94,9 @@ int incoming_judge_placeholder(struct intake *in, struct incoming *f, bool *ret,
 /* The words for INCOMING_EXISTING or _LOST. */
 const char *incoming_hold_words(const char *reason);
 
+/* Is it another version than the known one, and what says that it is complete left over from that? */
+bool incoming_is_marker_stale(const struct incoming *f);
+
 /* ---- checks ---- */
 
 /* The place of a directory among those of the watch. */

@@ -53,6 +53,7 @@ struct intake_result {
 	int64_t moved_row;
 	char *moved_root, *moved_from;
 	struct version moved_version;
+	bool stale;   /* WIRE_STALE is the answer to this READY or REJECTED: nothing was written */
 	bool counted; /* WIRE_COUNTS */
 	bool is_done;
 };

@@ -21,6 +21,7 @@
 #include <stdint.h>
 #include "base/buf.h"
 #include "base/err.h"
+#include "core/marker.h"
 #include "core/token.h"
 #include "core/version.h"
 
@@ -101,6 +102,7 @@ struct ledger_known {
 	char rules_hash[LEDGER_RULES_HASH_BYTES]; /* as in struct ledger_glance */
 	char reason[LEDGER_WORD_BYTES];
 	bool has_token;
+	struct marker marker; /* that said it was complete */
 };
 
 /* 1, 0 (no such key), -errno */
@@ -141,6 +143,7 @@ struct ledger_new {
 	int64_t previous_run_id; /* 0 none */
 	int64_t failures;	 /* start.failed events that were written for it so far */
 	int64_t revived;	 /* as in struct ledger_row */
+	struct marker marker;	 /* that says it is complete; all 0: none */
 	int64_t now_us;
 };
 

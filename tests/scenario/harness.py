@@ -342,6 +342,7 @@ class Service:
         self.api = api if api is not None else JobsApi({JOB: ["path"]})
         self.api.on_run = self._note_run
         self.seen = []
+        self.backing = {}  # {mount point: folder}: what is read there instead, past all caches
         self.sections = {"service": {"state_directory": self.state, "runtime_directory": self.folder / "run",
                                      "durability": "process", **(service or {})},
                          "events": {"file": self.log, **(events or {})},
@@ -403,12 +404,18 @@ class Service:
             return uri
         return str(self.folder) + uri[len(REMOTE):]
 
+    def true_path(self, path):
+        for point, folder in self.backing.items():
+            if path.startswith(f"{point}/"):
+                return str(folder) + path[len(str(point)):]
+        return path
+
     def _note_run(self, run):
         """Called by the stand-in, under its lock."""
         parameters = run.parameters
         uri = parameters.get("path", "") if isinstance(parameters, dict) else (parameters or [""])[0]
         path = self.path_of(uri)
-        content = read_regular(path)
+        content = read_regular(self.true_path(path))
         self.seen.append(Seen(run, path, content, time.monotonic()))
 
     # --- processes

@@ -327,6 +327,40 @@ static void test_new_version(void **state)
 	assert_int_equal(count(b, LEDGER_SUPERSEDED), 2);
 }
 
+/* A marker that counted for a version does not count for the next one, be it accepted or turned away. */
+static void test_stale_marker(void **state)
+{
+	struct bench *b = *state;
+	struct wire_file f = file_of("a");
+	struct ledger_known known;
+
+	f.marker_mtime_ns = 500;
+	f.marker_ino = 3;
+	ready(b, &f);
+	assert_true(b->result.accepted);
+	assert_false(b->result.stale);
+	newest(b, "a", &known);
+	assert_int_equal(known.marker.mtime_ns, 500);
+	assert_int_equal(known.marker.ino, 3);
+	ready(b, &f); /* told again: the same version */
+	assert_false(b->result.stale);
+	f.mtime_ns += 5000000;
+	ready(b, &f);
+	assert_true(b->result.stale);
+	assert_false(b->result.accepted);
+	f.rule = "types";
+	rejected(b, &f);
+	assert_true(b->result.stale);
+	assert_false(b->result.rejected);
+	assert_int_equal(count(b, LEDGER_PENDING), 1);
+	f.marker_ino = 4;
+	rejected(b, &f);
+	assert_false(b->result.stale);
+	assert_true(b->result.rejected);
+	newest(b, "a", &known);
+	assert_int_equal(known.marker.ino, 4);
+}
+
 static void newest_sent(struct bench *b, const char *relpath)
 {
 	struct ledger_known known;
@@ -1434,6 +1468,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_new_file, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_new_version, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_stale_marker, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_brake, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_moved_started, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_moved_needs_the_same_contents, set_up, tear_down),

@@ -528,9 +528,9 @@ static void test_refuses_newer_schema(void **state)
 	struct ledger *l = open_ledger(p, true);
 
 	ledger_close(l);
-	run_sql(p, "PRAGMA user_version = 3");
+	run_sql(p, "PRAGMA user_version = 4");
 	expect_refusal(p, "newer brickwatch");
-	run_sql(p, "PRAGMA user_version = 2");
+	run_sql(p, "PRAGMA user_version = 3");
 	l = open_ledger(p, true);
 	ledger_close(l);
 }
@@ -598,13 +598,15 @@ static void test_migrates_older_schema(void **state)
 
 	commit(l);
 	ledger_close(l);
-	run_sql(p, "DROP INDEX version_ino; DROP INDEX version_verify; DROP INDEX version_state;"
-		   "DROP INDEX version_certain;"
-		   "ALTER TABLE version DROP COLUMN verify_at; ALTER TABLE version DROP COLUMN unchecked;"
-		   "ALTER TABLE version DROP COLUMN skips; ALTER TABLE version DROP COLUMN missed;"
-		   "ALTER TABLE version DROP COLUMN birth_ns;"
-		   "ALTER TABLE version DROP COLUMN revived; ALTER TABLE version DROP COLUMN moved;"
-		   "PRAGMA user_version = 1");
+	run_sql(p,
+		"DROP INDEX version_ino; DROP INDEX version_verify; DROP INDEX version_state;"
+		"DROP INDEX version_certain;"
+		"ALTER TABLE version DROP COLUMN verify_at; ALTER TABLE version DROP COLUMN unchecked;"
+		"ALTER TABLE version DROP COLUMN skips; ALTER TABLE version DROP COLUMN missed;"
+		"ALTER TABLE version DROP COLUMN birth_ns;"
+		"ALTER TABLE version DROP COLUMN marker_mtime_ns; ALTER TABLE version DROP COLUMN marker_ino;"
+		"ALTER TABLE version DROP COLUMN revived; ALTER TABLE version DROP COLUMN moved;"
+		"PRAGMA user_version = 1");
 	l = NULL;
 	assert_true(ledger_open_read_only(p->directory, &l, &err) < 0);
 	assert_non_null(strstr(err.text, "older brickwatch"));

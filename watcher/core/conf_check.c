@@ -496,6 +496,27 @@ static void check_watch_job(struct site *s, const struct conf_watch *w)
 	conf_job_check(w, tell_of_job, s);
 }
 
+/* What is known of a file before it is complete. */
+static void check_marker(const struct site *s, const struct conf_watch *w)
+{
+	static const char *const unknown[] = {"uri", "dir_uri", "type", "host", "job_id", "token", "now"};
+	static const char *const per_file[] = {"path", "relpath", "name", "stem", "dir", "element"};
+	bool differs = false;
+
+	for (size_t i = 0; i < ARRAY_SIZE(unknown); i++)
+		if (template_uses(w->marker, unknown[i]))
+			TELL(s, false, "marker",
+				"marker cannot hold ${%s}, which is not known before a file is complete",
+				unknown[i]);
+	for (size_t i = 0; i < ARRAY_SIZE(per_file); i++)
+		differs |= template_uses(w->marker, per_file[i]);
+	if (strcmp(w->marker, "${name}") == 0 || strcmp(w->marker, "${path}") == 0 ||
+		strcmp(w->marker, "${relpath}") == 0)
+		TELL(s, false, "marker", "marker = %s is the file itself", w->marker);
+	else if (!differs && w->marker[0] == '/')
+		TELL(s, true, "marker", "marker is the same for all files of this watch");
+}
+
 static void check_watch_values(const struct site *s, const struct conf_watch *w)
 {
 	if (w->max_size_bytes > 0 && w->max_size_bytes < w->min_size_bytes)
@@ -504,6 +525,8 @@ static void check_watch_values(const struct site *s, const struct conf_watch *w)
 		TELL(s, false, "complete", "complete = marker needs marker");
 	if (w->marker && w->complete != CONF_COMPLETE_MARKER)
 		TELL(s, false, "marker", "marker is of no use without complete = marker");
+	else if (w->marker)
+		check_marker(s, w);
 	if (w->complete == CONF_COMPLETE_CLOSE && w->method == CONF_METHOD_POLL)
 		TELL(s, false, "complete",
 			"complete = close cannot be told with method = poll; take auto or quiet");

@@ -376,5 +376,6 @@ int accept_new(struct intake *in, const struct intake_peer *peer, struct incomin
 		return rc;
 	if (f->relation == VERSION_SAME)
 		return take_same(in, peer, f, now_us, ret, err);
-	return accept_version(in, peer, f, now_us, ret, err);
+	ret->stale = incoming_is_marker_stale(f);
+	return ret->stale ? 0 : accept_version(in, peer, f, now_us, ret, err);
 }

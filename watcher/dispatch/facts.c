@@ -98,6 +98,30 @@ static void tell_result(const struct intake_result *r)
 		log_info("%s", r->text);
 }
 
+/* Its file goes on waiting. When very many come at once some are left to the next listing. */
+static void answer_stale(const struct fact *f)
+{
+	struct wire_message *m = mem_alloc(sizeof(*m));
+	struct err err = ERR_INIT;
+
+	memcpy(m->bytes, f->bytes, f->len);
+	if (wire_decode(m, f->len, &err) == 0) {
+		const struct wire_file *file = &m->as.file;
+		const struct wire_stale stale = {
+			.root = file->root,
+			.relpath = file->relpath,
+			.marker_mtime_ns = file->marker_mtime_ns,
+			.marker_ino = file->marker_ino,
+			.by_listing = file->by_listing,
+			.first_seen_us = file->first_seen_us,
+		};
+
+		if (link_send(f->watch->link, WIRE_STALE, &stale) < 0)
+			log_debug("%s waits for a new marker, and for the next listing", file->relpath);
+	}
+	free(m);
+}
+
 /* What concerns the watcher itself; it may have been started anew meanwhile. */
 static void act_on_watcher(struct fact *f)
 {
@@ -124,6 +148,8 @@ static void act_on_watcher(struct fact *f)
 		rc = link_send(w->link, WIRE_WANTED, &m);
 		CRASH_POINT("dispatcher-after-wanted");
 	}
+	if (r->stale && w->link)
+		answer_stale(f);
 	if (rc == -EBUSY && !f->fault)
 		f->fault = mem_printf("watch %s asked again before it was answered", w->peer.watch->name);
 	if (!f->fault || !w->link)

@@ -253,6 +253,19 @@ struct event_file incoming_event_file(const struct incoming *f)
 	};
 }
 
+static struct marker incoming_marker(const struct incoming *f)
+{
+	return (struct marker){.mtime_ns = f->wire->marker_mtime_ns, .ino = f->wire->marker_ino};
+}
+
+bool incoming_is_marker_stale(const struct incoming *f)
+{
+	struct marker now = incoming_marker(f);
+
+	return f->has_known && f->relation != VERSION_SAME && marker_is_known(&now) &&
+	       !marker_counts(&now, &f->known.marker, f->version.mtime_ns);
+}
+
 struct ledger_new incoming_row(const struct incoming *f, int64_t now_us)
 {
 	const struct conf_workspace *ws = f->watch->workspace;
@@ -275,6 +288,7 @@ struct ledger_new incoming_row(const struct incoming *f, int64_t now_us)
 		.host = ws->host_token,
 		.job_id = f->watch->job_id,
 		.uri = buf_str(&f->uri),
+		.marker = incoming_marker(f),
 		.now_us = now_us,
 	};
 }

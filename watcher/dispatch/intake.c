@@ -106,6 +106,9 @@ static int reject_file(struct intake *in, const struct intake_peer *peer, struct
 		rc = accept_find_moved(in, peer, f, ret, err);
 	if (rc < 0 || ret->moved_row > 0)
 		return rc;
+	ret->stale = incoming_is_marker_stale(f);
+	if (ret->stale)
+		return 0;
 	if (f->relation == VERSION_SAME && f->known_is_here && incoming_is_placeholder(&f->known)) {
 		bool take;
 

@@ -61,6 +61,8 @@ int ledger_newest(struct ledger *l, const struct ledger_key *key, struct ledger_
 	db_get_text(&c, 8, k.reason, sizeof(k.reason));
 	k.has_token = db_get_i64(&c, 9, 0) != 0;
 	k.version.birth_ns = db_get_i64(&c, 10, INT64_MIN);
+	k.marker.mtime_ns = db_get_i64(&c, 11, INT64_MIN);
+	k.marker.ino = db_get_i64(&c, 12, INT64_MIN);
 	rc = db_finish(&l->db, &c, err);
 	if (rc > 0)
 		*ret = k;
@@ -133,6 +135,8 @@ static void bind_new(struct ledger *l, struct sqlite3_stmt *s, const struct ledg
 	db_bind_i64(&l->db, s, 27, v->revived);
 	db_bind_i64(&l->db, s, 28, l->removed + 1);
 	db_bind_i64(&l->db, s, 29, v->version.birth_ns);
+	db_bind_i64(&l->db, s, 30, v->marker.mtime_ns);
+	db_bind_i64(&l->db, s, 31, v->marker.ino);
 }
 
 int ledger_insert(struct ledger *l, const struct ledger_new *v, int64_t *ret_id, struct err *err)

@@ -28,7 +28,7 @@ const char *const queries_sql[QUERIES] = {
 	[Q_GLANCE] = "SELECT id, size, seen_mtime_ns, rules_hash FROM version WHERE" KEY_IS,
 	[Q_NEWEST] =
 		"SELECT id, state, size, seen_mtime_ns, ino, ends, generation, rules_hash, reason, token IS "
-		"NOT NULL, birth_ns FROM version "
+		"NOT NULL, birth_ns, marker_mtime_ns, marker_ino FROM version "
 		"WHERE" KEY_IS "ORDER BY id DESC LIMIT 1",
 	[Q_LAST_RUN] =
 		"SELECT run_id FROM version WHERE" KEY_IS "AND run_id IS NOT NULL ORDER BY id DESC LIMIT 1",
@@ -55,11 +55,12 @@ const char *const queries_sql[QUERIES] = {
 		"owner, mime,"
 		" evidence, first_seen, completed, state, reason, detail, rules_hash, changed, token, "
 		"generation,"
-		" workspace, host, job_id, uri, request, previous_run_id, failures, revived, birth_ns)"
+		" workspace, host, job_id, uri, request, previous_run_id, failures, revived, birth_ns, "
+		"marker_mtime_ns, marker_ino)"
 		" VALUES (max(?28, (SELECT ifnull(max(id), 0) + 1 FROM version)), ?1, ?2, ?3, ?4, ?5, ?5, "
 		"?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, "
 		"?17, ?18,"
-		" ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?29)",
+		" ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?29, ?30, ?31)",
 	[Q_SEEN] = "UPDATE version SET seen_mtime_ns = ?2, ino = ?3, birth_ns = ?4 WHERE id = ?1",
 	[Q_STATE] = "UPDATE version SET state = ?2, reason = ?3, detail = ?4, rules_hash = ?5, changed = ?6 "
 		    "WHERE id = ?1",

@@ -14,6 +14,7 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "core/fskind.h"
 
 #define LOCK_FILE "lock"
 #define LOCK_WAIT_US (5 * US_PER_S)
@@ -21,8 +22,8 @@
 
 static int make_state_directory(const char *path, struct err *err)
 {
-	char text[24];
 	struct statfs fs;
+	struct fskind kind;
 
 	if (mkdir(path, 0700) == 0) {
 		int rc = fs_sync_parent(path, err);
@@ -34,11 +35,12 @@ static int make_state_directory(const char *path, struct err *err)
 	}
 	if (statfs(path, &fs) < 0)
 		return err_errno(err, errno, "cannot look at the state directory %s", path);
-	if (fs_type_is_remote(fs.f_type))
+	fskind_decide((int64_t)fs.f_type, "", &kind);
+	if (kind.remote)
 		return err_set(err, ERR_CONF, EINVAL,
 			"the state directory %s is on a network file system (%s); the ledger needs a local "
 			"disk",
-			path, fs_type_name(fs.f_type, text));
+			path, kind.name);
 	return 0;
 }
 

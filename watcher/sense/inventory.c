@@ -9,6 +9,7 @@
 #include "base/json.h"
 #include "base/text.h"
 #include "sense/judge.h"
+#include "sense/waiting.h"
 
 #define PAGE_BYTES (WIRE_MESSAGE_BYTES - 1024)
 #define LINE_BYTES (60u * 1024) /* a path is at most 4 KiB, and six times that when escaped */
@@ -59,10 +60,7 @@ static void add_file(struct inventory *v, const struct unsettled_file *f)
 	add_path(v, &w, f);
 	json_add_string(&w, "state", "waiting");
 	buf_reset(&v->text);
-	if (f->unreadable)
-		(void)buf_adds(&v->text, "it cannot be read; it is tried again at each listing");
-	else
-		(void)settle_add_missing(&f->settle, &v->s->policy, clock_mono_us(), &v->text);
+	waiting_add_reason(v->s, f, &v->text);
 	json_add_string(&w, "waiting_for", buf_str(&v->text));
 	json_add_string(&w, "since", clock_format_us(f->first_seen_us, 6, since));
 	json_end_object(&w);
