@@ -18,11 +18,17 @@ static const struct {
 	{"private_link", "the workspace takes requests from its private network only"},
 	{"redirected", "is this the host of the workspace?"},
 	{"proxy_refused", "look at proxy_username and proxy_password_file"},
+	{"client_certificate_refused", "look at client_certificate and client_key; who runs the server says "
+				       "which certificates it takes"},
 	{"no_jobs_api", "is this the host of a workspace, and api_version one it has?"},
 	{"address_blocked", "the IP access list of the workspace must have this machine's address"},
 	{"credential_refused",
 		"renew the credential; a file is read again by itself, what systemd hands over at a "
 		"restart"},
+	{"credential_unreadable",
+		"mend the file of the credential as the message says; it is read again by itself"},
+	{"no_sign_in", "is the host right, and does it sign in by this kind of credential?"},
+	{"sign_in_unavailable", "can this machine reach who hands out access tokens?"},
 
 	/* the job */
 	{"job_missing", "is the job there, in this workspace, under this number or name?"},
