@@ -106,8 +106,8 @@ struct sender_place {
 	bool suspended; /* nothing gets through; it is probed */
 	bool slow;	/* asked to wait by the service */
 	bool paused;
-	const char *why;	   /* suspended: what was told, or NULL */
-	int64_t until_us;	   /* monotonic: the next try, when suspended or slow */
+	const char *why;  /* suspended: the words of the last answer (maybe to a former process), or NULL */
+	int64_t until_us; /* monotonic: the next try, when suspended or slow */
 	struct auth_state sign_in; /* of a workspace */
 };
 

@@ -24,6 +24,7 @@ struct unsettled_file {
 	uint64_t note;		   /* number of the last event about it; 0: only listed */
 	bool began;		   /* CREATE was seen, and no close yet */
 	bool unreadable;	   /* open(2) was refused: tried again at each listing */
+	bool denied;		   /* the last open(2) was; said once */
 	size_t heap_at;		   /* place among the due ones + 1; 0: not waiting for a time */
 };
 
