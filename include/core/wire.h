@@ -148,7 +148,8 @@ struct wire_file {
 	int64_t groups;			     /* FILETYPE_… */
 	int64_t by_listing;		     /* 1: found by a listing only, 0: announced by an event */
 	int64_t first_seen_us, completed_us; /* wall clock */
-	const char *evidence;		     /* in words: "closed by its writer, 1 s quiet, lease granted" */
+	const char *evidence;		     /* in words: "closed by its writer, 1 s quiet, lease granted";
+						EXPLAINED_FILE: the file system of its directory, "" unknown */
 	const char *rule;		     /* REJECTED: rules_verdict_word; else "" */
 	const char *detail;		     /* REJECTED: in words; else "" */
 	int64_t dead_letter; /* REJECTED: 1: it cannot be sent or judged (start.failed), 0: file.rejected */
@@ -174,8 +175,8 @@ struct wire_scanned {
 };
 
 struct wire_trouble {
-	const char *kind; /* "overflow", "watch_limit", "lost", "back", "unreadable", "io", "sniffer",
-			     "degraded" */
+	const char *kind; /* "overflow", "watch_limit", "lost", "back", "denied" (may not be read, the
+			     first of such), "unreadable" (a further one), "io", "sniffer", "degraded" */
 	const char *path;
 	const char *detail; /* a sentence, with what happens next */
 	int64_t count;
@@ -183,6 +184,7 @@ struct wire_trouble {
 
 struct wire_counts {
 	int64_t unsettled, judging, directories, done; /* done: nothing is left to wait for (scan) */
+	int64_t unreadable, closed; /* of them: files, and directories that may not be read */
 };
 
 /* Items are put with wire_candidates_add and read with wire_candidates_next. */

@@ -34,9 +34,9 @@ int credential_load(const struct conf_workspace *conf, const char *credentials_d
 	struct credential *ret, struct err *err) MUST_CHECK;
 void credential_done(struct credential *c);
 
-/* For `check`: is the file of the credential there, with a good mode? Nothing is read; the owner is not
- * judged, since another user may be asking than the one who will run the service. 0 or -errno with *err. A
- * credential of systemd is taken as good. */
+/* For `check`: is the file of the credential there, with a good mode, and with a good content if this user
+ * may read it? The owner is not judged, since another user may be asking than the one who will run the
+ * service. 0 or -errno with *err. A credential of systemd is taken as good. */
 int credential_look(const struct conf_workspace *conf, struct err *err) MUST_CHECK;
 
 /* The header line that needs no token endpoint: "Authorization: Bearer …" or "Basic …" of token and basic.

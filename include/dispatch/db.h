@@ -46,6 +46,8 @@ int db_copy(struct db *db, const char *to, struct err *err) MUST_CHECK;
 int db_begin(struct db *db, struct err *err) MUST_CHECK;
 /* Nothing if none was begun. After an error it is rolled back. */
 int db_commit(struct db *db, struct err *err) MUST_CHECK;
+/* Was the file renamed or deleted since it was opened? One stat(2). */
+bool db_has_moved(struct db *db);
 void db_rollback(struct db *db);
 
 /* ---- statements: use, bind, then step or change ---- */

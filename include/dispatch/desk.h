@@ -48,6 +48,7 @@ struct desk_watch { /* the dispatcher's, one a watch */
 	const struct intake_peer *peer;
 	struct link *link; /* NULL: its watcher does not run */
 	bool scanned, lost;
+	const char *lost_why; /* in words; constant */
 };
 
 struct desk {
@@ -64,6 +65,8 @@ struct desk {
 	/* the i-th watch of conf, up to date */
 	struct desk_watch *(*watch)(struct desk *d, size_t i);
 	bool (*ledger_is_failing)(struct desk *d);
+	/* why it cannot be written, in words (borrowed); NULL: it can */
+	const char *(*ledger_trouble)(struct desk *d);
 	/* Has the configuration read anew; when that is over reloads counts on, and control_wake comes.
 	 * -EBUSY: it is being done already. */
 	int (*reload)(struct desk *d, const struct control_request *request);

@@ -47,7 +47,8 @@ struct intake_result {
 	bool again;	/* accepted: it had its row before, and its watcher is asked before it is sent */
 	int64_t gone;	/* pending rows that left the line of this watch: superseded */
 	bool announced; /* the watch's first complete listing */
-	bool lost;	/* its folder is gone */
+	bool lost;	/* its folder is gone … */
+	bool no_mount;	/* … or rather the mount is that should be there */
 	/* It looks like the file of another row that was moved: nothing was written, ask whether the old name
 	 * is gone, and take the message again with intake_take_moved(). 0: it does not. Texts are owned. */
 	int64_t moved_row;

@@ -15,7 +15,11 @@ struct pause {
 	int64_t until_us;  /* monotonic */
 	bool told;
 	enum outcome_kind told_kind;
-	char *words; /* what was told */
+	char *words;	 /* the last ones that were heard; for status */
+	char *said;	 /* what was told */
+	bool again;	 /* that was told anew, and the ledger does not know yet */
+	int64_t hush_us; /* monotonic: other words are told anew from then on … */
+	int64_t gap_us;	 /* … and after that again so much later */
 	/* what the ledger has been told, by an event */
 	bool recorded;
 	enum outcome_kind recorded_kind;
@@ -33,9 +37,18 @@ void pause_as_asked(struct pause *p, int64_t answered_us, int64_t wait_us);
 void pause_at_least(struct pause *p, int64_t answered_us, int64_t wait_us);
 /* It does not wait any more. Returns whether somebody was told that it does. */
 bool pause_end(struct pause *p);
-/* Somebody is told why. advice: what a person can do, or "". */
+/* An answer says that (and why) it waits. advice: what a person can do, or "". Returns whether that is to be
+ * told: it is news, or other words than were told, but those ever more rarely, since some servers never say
+ * the same twice. */
+bool pause_hear(struct pause *p, enum outcome_kind kind, const char *reason, const char *message,
+	const char *advice, int64_t answered_us);
+/* Somebody is told why. */
 void pause_tell(
 	struct pause *p, enum outcome_kind kind, const char *reason, const char *message, const char *advice);
+/* What a former process has told. */
+void pause_recall(struct pause *p, enum outcome_kind kind, const char *words);
+/* Does it wait, as far as is known, and why? NULL: it does not, or nobody was told. Borrowed. */
+const char *pause_why(const struct pause *p);
 /* Is there something that the ledger has not been told? */
 bool pause_has_news(const struct pause *p);
 /* It has. */

@@ -43,5 +43,9 @@ int secretfile_find(const char *value, const char *credentials_directory, bool i
  * since another user may be asking than the one who will run the service. NULL and a credential of systemd
  * are taken as good. 0 or -errno with *err. */
 int secretfile_look(const char *value, struct err *err) MUST_CHECK;
+/* The same, and is its content of that form? It is added to s. 1: so it is; 0: this user may not read it, or
+ * it is none that could be looked into; -errno with *err. */
+int secretfile_look_into(
+	const char *value, enum secretfile_form form, struct secret *s, struct err *err) MUST_CHECK;
 
 #endif

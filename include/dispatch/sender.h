@@ -115,7 +115,7 @@ struct sender_place {
 	bool slow;	/* asked to wait by the service */
 	bool paused;
 	bool stranded;	  /* a watch's rows for a host that is not configured any more; workspace is NULL */
-	const char *why;  /* suspended: what was told, or NULL */
+	const char *why;  /* suspended: the words of the last answer (maybe to a former process), or NULL */
 	int64_t until_us; /* monotonic: the next try, when suspended or slow */
 	struct auth_state sign_in; /* of a workspace */
 };

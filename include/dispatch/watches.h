@@ -28,9 +28,10 @@ struct watch_state {
 	struct confirm *confirm;
 	uint64_t epoch; /* which of its watchers; facts of an earlier one get no answer */
 	bool ever_attached;
-	bool scanned; /* listed completely since it was attached */
-	bool lost;    /* its folder is gone */
-	bool is_done; /* scan: has nothing left to wait for */
+	bool scanned;	      /* listed completely since it was attached */
+	bool lost;	      /* its folder is gone */
+	const char *lost_why; /* in words; constant */
+	bool is_done;	      /* scan: has nothing left to wait for */
 	struct desk_watch desk;
 };
 

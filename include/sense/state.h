@@ -66,6 +66,7 @@ struct sense {
 	struct waiting *waiting;
 	struct explain *explain; /* the question in hand */
 	bool explain_turn;	 /* nothing is judged until it is answered: both need the sniffer */
+	bool denied_said;	 /* by an event: something may not be read; until everything may be */
 	char rules_hash[17];
 };
 
@@ -87,6 +88,8 @@ void sense_say_hello(struct sense *s);
 /* Reports a trouble to the dispatcher. */
 void sense_trouble(struct sense *s, const char *kind, const char *path, int64_t count, const char *fmt, ...)
 	PRINTF_LIKE(5, 6);
+/* Something may not be read: an event the first time, a message each time. */
+void sense_denied(struct sense *s, const char *path, const char *fmt, ...) PRINTF_LIKE(3, 4);
 /* The absolute path of relpath below a root into b (replaced). */
 void sense_absolute(const struct sense *s, size_t root, const char *relpath, struct buf *b);
 /* The root directory is not there any more (or not yet): everything below it is forgotten here (the ledger

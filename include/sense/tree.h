@@ -34,8 +34,9 @@ struct tree_dir {
 	struct list sibling;
 	struct list queued; /* in the walk's queue when linked */
 	uint64_t met;	 /* serial of the listing that last met it (or of the latest when an event made it) */
-	bool unreadable; /* said once */
-	size_t unsettled; /* how many files of it are in that table; kept there */
+	bool unreadable; /* it, or something in it, could not be looked at; said once */
+	int64_t unreadable_us; /* since then, wall clock */
+	size_t unsettled;      /* how many files of it are in that table; kept there */
 };
 
 struct tree;

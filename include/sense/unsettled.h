@@ -25,6 +25,7 @@ struct unsettled_file {
 	uint64_t note;		   /* number of the last event about it; 0: only listed */
 	bool began;		   /* CREATE was seen, and no close yet */
 	bool unreadable;	   /* open(2) was refused: tried again at each listing */
+	bool denied;		   /* the last open(2) was; said once */
 	bool overdue;		   /* that it waits for long was said */
 	char *lacks;		   /* settled, but: what it waits for, in words; NULL: nothing more; owned */
 	int64_t lacks_since_us;

@@ -268,7 +268,7 @@ def test_release_of_rules_changed(service):
     wait_for(lambda: files_of(s)[1] == {"held": 1}, "held")
     assert s.verb("retry", path).status == 1
     done = s.verb("release", path)
-    assert done.status == 0 and "looked at again" in done.out, done
+    assert done.status == 0 and "judged now, by a listing" in done.out, done
     s.wait_run(path)
     s.check_runs({path: 1})
     [event] = s.wait_event("operator.action", verb="release")
@@ -651,7 +651,7 @@ def test_reload_of_watches(service):
     wait_for(lambda: not s.pids("bw-watch", "gone"), "the watch that is gone has ended")
     wait_for(lambda: s.pids("bw-watch", "other") not in ([], [other]), "the changed watch was restarted")
     assert s.pid("bw-watch", "same") == same and gone
-    wait_for(lambda: s.verb("status", "--check").status == 0, "all ready")
+    wait_for(lambda: "3 of 3 watches ready" in s.verb("status", "--check").out, "all ready")
     wait_for(lambda: "held" in files_of(s)[1], "known under other rules: held")
     put(s.folder / "other" / "next.csv", text("next"))
     s.wait_run(s.folder / "other" / "next.csv")

@@ -301,7 +301,7 @@ def test_a_line_torn_by_a_crash_is_completed(service):
     s.start(wait=False)
     wait_for(lambda: s.log.read_bytes().count(b"run.started") == 6, "the next start")
     assert s.log.read_bytes().startswith(whole + line)
-    assert "completed" in s.err()
+    wait_for(lambda: "completed" in s.err(), s.err)
     s.stop()
     check_log(s, paths)
 

@@ -478,12 +478,51 @@ static void test_foreign_rotation_meets_ours(void **state)
 	e = open_log(p);
 	append(e, "one\n", NOW);
 	assert_int_equal(rename(p->file, moved), 0);
-	put_file(p, NAME, "x\n"); /* logrotate's create */
-	append(e, "two\nthree\n", NOW);
+	append(e, "two\nthree\n", NOW); /* "two" still fits into the renamed one */
 	expect_names(p, NAME " " NAME ".1");
+	expect_bytes(p, NAME ".1", "one\ntwo\n");
+	expect_bytes(p, NAME, "three\n");
+	evlog_free(e);
+}
+
+/* Another file has the name: logrotate's create, or a copy of the folder in its place. */
+static void test_another_file_has_the_name(void **state)
+{
+	struct place *p = *state;
+	CLEANUP_FREE char *moved = mem_printf("%s.1", p->file);
+	struct evlog *e = open_log(p);
+
+	append(e, "one\n", NOW);
+	assert_int_equal(rename(p->file, moved), 0);
+	append(e, "two\n", NOW);
+	put_file(p, NAME, "x\n");
+	append(e, "three\n", NOW);
 	expect_bytes(p, NAME ".1", "one\ntwo\n");
 	expect_bytes(p, NAME, "x\nthree\n");
 	evlog_free(e);
+}
+
+static void test_folder_is_renamed(void **state)
+{
+	struct place *p = *state;
+	CLEANUP_FREE char *moved = mem_printf("%s.old", p->directory);
+	CLEANUP_FREE char *old = mem_printf("%s/" NAME, moved);
+	struct evlog *e = open_log(p);
+	struct err err = ERR_INIT;
+	size_t written = 1;
+
+	append(e, "one\n", NOW);
+	assert_int_equal(rename(p->directory, moved), 0);
+	assert_int_equal(evlog_append(e, "two\n", 4, NOW, &written, &err), -ENOENT);
+	assert_int_equal(written, 0);
+	assert_false(evlog_is_open(e));
+	assert_int_equal(mkdir(p->directory, 0700), 0);
+	assert_int_equal(evlog_open(e, NOW, &err), 0);
+	append(e, "two\n", NOW);
+	expect_bytes(p, NAME, "two\n");
+	evlog_free(e);
+	assert_int_equal(unlink(old), 0);
+	assert_int_equal(rmdir(moved), 0);
 }
 
 static void expect_gzip(const struct place *p, const char *name, const char *expected)
@@ -738,6 +777,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_names_never_go_back, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_rotates_at_midnight, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_foreign_rotation_meets_ours, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_another_file_has_the_name, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_folder_is_renamed, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_compresses, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_stops_in_the_middle_of_compressing, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_cleans_up, set_up, tear_down),

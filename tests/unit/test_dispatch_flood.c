@@ -221,6 +221,35 @@ static void test_end_of_window(void **state)
 	}
 }
 
+/* Files that are held because the rules were changed: told soon, all of them in one event; the next ones not
+ * within a minute. */
+static void test_changed_rules(void **state)
+{
+	struct bench *b = *state;
+	const struct conf_watch *w = b->conf->watches[0];
+	int64_t now_us = clock_mono_us();
+
+	flood_note_rules(b->flood, w);
+	assert_in_range(flood_due_us(b->flood), now_us, now_us + 5 * US_PER_S);
+	flood_undo(b->flood);
+	assert_int_equal(flood_due_us(b->flood), INT64_MAX);
+	flood_note_rules(b->flood, w);
+	flood_committed(b->flood);
+	assert_int_equal(ledger_set_state(b->ledger, insert(b, LEDGER_HELD, "t1", b->now_us), LEDGER_HELD,
+				 FLOOD_RULES, "", "", b->now_us, NULL),
+		0);
+	assert_int_equal(flood_apply(b->flood, b->now_us, NULL), 0);
+	assert_false(next_event(b, ""));
+	while (flood_due_us(b->flood) > clock_mono_us())
+		flood_note_rules(b->flood, w); /* changes nothing any more */
+	assert_int_equal(flood_apply(b->flood, b->now_us, NULL), 0);
+	assert_true(next_event(b, "1 file is held; brickwatch release --watch in lets it go\",\"count\":1"));
+	assert_int_equal(flood_due_us(b->flood), INT64_MAX);
+	flood_note_rules(b->flood, w);
+	assert_in_range(flood_due_us(b->flood), clock_mono_us() + 50 * US_PER_S, INT64_MAX - 1);
+	assert_false(next_event(b, ""));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -229,6 +258,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_restart, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_carry, set_up, tear_down),
 		cmocka_unit_test(test_end_of_window),
+		cmocka_unit_test_setup_teardown(test_changed_rules, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

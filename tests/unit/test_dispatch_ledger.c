@@ -320,7 +320,7 @@ static void test_line_of_pending_rows(void **state)
 		r.attempts = 1;
 		r.sent = true;
 		r.next_attempt_us = NOW + 100 - i;
-		assert_int_equal(ledger_set_retry(l, &r, NULL), 0);
+		assert_int_equal(ledger_set_retry(l, &r, "", NULL), 0);
 		ledger_row_done(&r);
 	}
 	assert_int_equal(ledger_fresh(l, &line, LEDGER_YOUNG, 0, got, 8, NULL), 4);
@@ -559,7 +559,7 @@ static void test_unchecked_and_postponed(void **state)
 	r.attempts = 1;
 	r.last_failed_us = NOW;
 	r.next_attempt_us = NOW + 7;
-	assert_int_equal(ledger_set_retry(l, &r, NULL), 0);
+	assert_int_equal(ledger_set_retry(l, &r, "", NULL), 0);
 	ledger_row_done(&r);
 	assert_int_equal(ledger_postpone(l, first, NOW + 100, NULL), 0);
 	assert_int_equal(ledger_postpone(l, second, NOW + 100, NULL), 0);
@@ -907,6 +907,50 @@ static void test_waiting_of_a_file(void **state)
 	ledger_close(l);
 }
 
+/* Deleted, renamed or replaced: what is committed to it would be gone with us. */
+static void test_file_is_moved(void **state)
+{
+	const struct place *p = *state;
+	CLEANUP_FREE char *path = fs_join(p->directory, "ledger.db");
+	CLEANUP_FREE char *away = fs_join(p->directory, "away");
+	struct ledger *l = open_ledger(p, false), *other = NULL;
+	struct err err = ERR_INIT;
+	CLEANUP_BUF struct buf value = BUF_INIT(64);
+
+	assert_int_equal(ledger_check_place(l, &err), 0);
+	assert_int_equal(ledger_set_meta(l, "a", "1", &err), 0);
+	assert_int_equal(rename(path, away), 0);
+	assert_int_equal(ledger_check_place(l, &err), -ESTALE);
+	assert_non_null(strstr(err.text, path));
+	assert_int_equal(ledger_commit(l, &err), -ESTALE);
+	assert_false(ledger_is_open(l));
+	assert_int_equal(ledger_meta(l, "a", &value, &err), 0); /* it was given up */
+	assert_int_equal(rename(away, path), 0);
+	assert_int_equal(ledger_set_meta(l, "a", "2", &err), 0);
+	assert_int_equal(ledger_commit(l, &err), 0);
+	ledger_close(l);
+	assert_int_equal(ledger_open_memory(&other, &err), 0);
+	assert_int_equal(ledger_check_place(other, &err), 0);
+	ledger_close(other);
+}
+
+static void test_read_only_without_permission(void **state)
+{
+	const struct place *p = *state;
+	struct ledger *l = NULL;
+	struct err err = ERR_INIT;
+
+	if (geteuid() != 0)
+		skip();
+	assert_int_equal(ledger_open_read_only(p->directory, &l, &err), -ENOENT);
+	ledger_close(open_ledger(p, false));
+	assert_int_equal(chmod(p->directory, 0755), 0);
+	assert_int_equal(seteuid(65534), 0);
+	assert_int_equal(ledger_open_read_only(p->directory, &l, &err), -EACCES);
+	assert_int_equal(seteuid(0), 0);
+	assert_non_null(strstr(err.text, "not permitted to read the ledger"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -929,6 +973,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_read_only, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_is_private, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_killed_at_each_step, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_file_is_moved, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_read_only_without_permission, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

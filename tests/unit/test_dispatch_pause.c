@@ -120,6 +120,52 @@ static void test_of_a_former_process(void **state)
 	pause_done(&p);
 }
 
+/* Other words are told again, ever more rarely; the last ones are always known. */
+static void test_other_words(void **state)
+{
+	struct pause p = {.failures = 0};
+
+	(void)state;
+	assert_null(pause_why(&p));
+	assert_true(pause_hear(&p, OUTCOME_CREDENTIAL, "refused", "a", "", 10 * S));
+	pause_recorded(&p);
+	assert_false(pause_hear(&p, OUTCOME_CREDENTIAL, "refused", "a", "", 20 * S));
+	assert_false(pause_has_news(&p));
+	assert_true(pause_hear(&p, OUTCOME_CREDENTIAL, "refused", "b", "", 21 * S));
+	assert_true(pause_has_news(&p));
+	pause_recorded(&p);
+	assert_false(pause_has_news(&p));
+	assert_false(pause_hear(&p, OUTCOME_CREDENTIAL, "refused", "c", "", 80 * S));
+	assert_string_equal(pause_why(&p), "refused: c");
+	assert_true(pause_hear(&p, OUTCOME_CREDENTIAL, "refused", "c", "", 81 * S));
+	assert_false(pause_hear(&p, OUTCOME_CREDENTIAL, "refused", "d", "", 200 * S));
+	assert_true(pause_hear(&p, OUTCOME_CREDENTIAL, "refused", "d", "", 201 * S));
+	assert_true(pause_hear(&p, OUTCOME_UNREACHABLE, "unreachable", "no route", "", 202 * S));
+	for (int64_t at_us = 203 * S, told = 0, i = 0; i < 1000; i++, at_us += 60 * S) {
+		told += pause_hear(&p, OUTCOME_UNREACHABLE, "unreachable", i % 2 ? "x" : "y", "", at_us);
+		assert_true(told <= 8 + i / 60);
+	}
+	assert_true(pause_end(&p));
+	assert_null(pause_why(&p));
+	pause_done(&p);
+}
+
+static void test_recalled(void **state)
+{
+	struct pause p = {.failures = 0};
+
+	(void)state;
+	pause_recall(&p, OUTCOME_JOB, "job_missing: none");
+	assert_string_equal(pause_why(&p), "job_missing: none");
+	assert_false(pause_has_news(&p));
+	assert_true(
+		pause_hear(&p, OUTCOME_JOB, "job_missing", "none", "", S)); /* said by this process, too */
+	assert_false(pause_has_news(&p));
+	assert_true(pause_end(&p));
+	assert_true(pause_has_news(&p));
+	pause_done(&p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -129,6 +175,8 @@ int main(void)
 		cmocka_unit_test(test_at_least),
 		cmocka_unit_test(test_told),
 		cmocka_unit_test(test_of_a_former_process),
+		cmocka_unit_test(test_other_words),
+		cmocka_unit_test(test_recalled),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -13,6 +13,8 @@
 struct bench {
 	struct conf *conf;
 	struct ledger *ledger;
+	struct scribe scribe;
+	int64_t seq; /* of the last event that was looked at */
 	char hash[8];
 };
 
@@ -47,6 +49,7 @@ static int set_up(void **state)
 	b->hash[0] = 'a';
 	configure(b, "42");
 	assert_int_equal(ledger_open_memory(&b->ledger, NULL), 0);
+	scribe_init(&b->scribe, b->ledger, false);
 	*state = b;
 	return 0;
 }
@@ -55,6 +58,7 @@ static int tear_down(void **state)
 {
 	struct bench *b = *state;
 
+	scribe_done(&b->scribe);
 	ledger_close(b->ledger);
 	conf_free(b->conf);
 	free(b);
@@ -118,11 +122,22 @@ static void renew(struct bench *b, int64_t renewed, int64_t held, int64_t back)
 	struct renew_counts n;
 	struct err err = ERR_INIT;
 
-	if (renew_waiting(b->conf, b->ledger, b->hash, &n, &err) < 0)
+	if (renew_waiting(b->conf, b->ledger, &b->scribe, b->hash, &n, &err) < 0)
 		fail_msg("%s", err.text);
 	assert_int_equal(n.renewed, renewed);
 	assert_int_equal(n.held, held);
 	assert_int_equal(n.back, back);
+}
+
+/* The next event is a watch.held with this text; NULL: there is none. */
+static void expect_told(struct bench *b, const char *text)
+{
+	CLEANUP_BUF struct buf line = BUF_INIT(1u << 16);
+	int rc = ledger_outbox_next(b->ledger, b->seq, &b->seq, &line, NULL);
+
+	assert_int_equal(rc, text != NULL);
+	if (text && (!strstr(buf_str(&line), "\"watch.held\"") || !strstr(buf_str(&line), text)))
+		fail_msg("%s is not in %s", text, buf_str(&line));
 }
 
 /* Only what waits and cannot have been sent; once for each configuration. */
@@ -160,10 +175,12 @@ static void test_watch_removed(void **state)
 	assert_int_equal(ledger_mark_sent(b->ledger, sent, NULL), 0);
 	configure(b, NULL);
 	renew(b, 0, 1, 0);
+	expect_told(b, "\"watch\":\"in\",\"detail\":\"1 held: the watch or its workspace is not configured");
 	expect(b, waits, LEDGER_HELD, RENEW_REMOVED, 1);
 	expect(b, sent, LEDGER_PENDING, "", 1);
 	configure(b, "44");
 	renew(b, 0, 0, 1);
+	expect_told(b, NULL);
 	expect(b, waits, LEDGER_PENDING, "", 44);
 	expect(b, held, LEDGER_HELD, "", 1); /* for another reason */
 }

@@ -347,6 +347,38 @@ static void a_look_reads_nothing(void **state)
 	assert_int_equal(secretfile_look(path, &err), 0);
 }
 
+/* By any user, whoever owns the file; the owner is not judged. */
+static void a_look_into_it(void **state)
+{
+	static const struct {
+		const char *bytes, *complaint;
+	} rows[] = {
+		{"dapi123\n", NULL},
+		{"not one word", "byte 4 cannot be part of it"},
+		{"\n", "is empty"},
+	};
+	struct err err = ERR_INIT;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		CLEANUP_SECRET struct secret *s = secret_new(SECRETFILE_ROOM_BYTES);
+
+		write_file(rows[i].bytes, strlen(rows[i].bytes), 0600);
+		if (geteuid() == 0)
+			assert_int_equal(chown(path, 12345, 12345), 0);
+		assert_int_equal(secretfile_look_into(path, SECRETFILE_WORD, s, &err),
+			rows[i].complaint ? -EINVAL : 1);
+		if (rows[i].complaint)
+			assert_non_null(strstr(err.text, rows[i].complaint));
+		if (geteuid() != 0)
+			continue;
+		assert_int_equal(seteuid(65534), 0);
+		assert_int_equal(secretfile_look_into(path, SECRETFILE_WORD, s, &err), 0);
+		assert_int_equal(seteuid(0), 0);
+	}
+	assert_int_equal(secretfile_look_into("credential:token", SECRETFILE_WORD, NULL, &err), 0);
+}
+
 static void a_whole_file_as_it_stands(void **state)
 {
 	static char text[SECRETFILE_WHOLE_BYTES + 1];
@@ -436,6 +468,7 @@ int main(void)
 		TEST(credential_names_stay_in_their_folder),
 		TEST(a_look_reads_nothing),
 		TEST(where_a_file_is),
+		TEST(a_look_into_it),
 		TEST(a_whole_file_as_it_stands),
 		TEST(it_says_when_it_was_changed),
 	};

@@ -556,7 +556,7 @@ static void test_retry_for(void **state)
 	r = row(b, id);
 	assert_int_equal(r.tried_us, 0);
 	r.tried_us = 3 * US_PER_S;
-	assert_int_equal(ledger_set_retry(b->ledger, &r, NULL), 0);
+	assert_int_equal(ledger_set_retry(b->ledger, &r, "", NULL), 0);
 	assert_int_equal(ledger_commit(b->ledger, NULL), 0);
 	ledger_row_done(&r);
 	wait_for_calls(b, 1);
@@ -786,7 +786,7 @@ static void test_restart(void **state)
 	waiting = add_row(b, "a");
 	r = row(b, waiting);
 	r.next_attempt_us = clock_wall_us() + INT64_C(86400) * US_PER_S;
-	assert_int_equal(ledger_set_retry(b->ledger, &r, NULL), 0);
+	assert_int_equal(ledger_set_retry(b->ledger, &r, "", NULL), 0);
 	assert_int_equal(ledger_commit(b->ledger, NULL), 0);
 	ledger_row_done(&r);
 	start(b, "");
@@ -1018,8 +1018,7 @@ static void test_failure_pauses(void **state)
 	round_of(b);
 	assert_int_equal(state_of(b, id), LEDGER_FAILED);
 	expect_event(b, "start.failed", "");
-	expect_event(b, "watch.paused",
-		"\"watch\":\"a\",\"method\":\"\",\"file_system\":\"\",\"detail\":\"bad_request\"");
+	expect_event(b, "watch.paused", "\"watch\":\"a\",\"detail\":\"bad_request\"");
 	expect_at_most("a-2"); /* a-3 waits */
 	sender_free(b->sender);
 	start(b, "");
@@ -1158,7 +1157,7 @@ static void test_unconfirmed_rows_wait(void **state)
 	assert_in_range(r.next_attempt_us, clock_wall_us(), clock_wall_us() + 2 * US_PER_S);
 	/* its time comes: it is asked about again */
 	r.next_attempt_us = 1;
-	assert_int_equal(ledger_set_retry(b->ledger, &r, NULL), 0);
+	assert_int_equal(ledger_set_retry(b->ledger, &r, "", NULL), 0);
 	assert_int_equal(ledger_commit(b->ledger, NULL), 0);
 	ledger_row_done(&r);
 	sender_may_ask(b->sender, "a");

@@ -20,8 +20,10 @@
 #include "base/mem.h"
 #include "base/sock.h"
 #include "base/text.h"
+#include "core/filetype.h"
 #include "core/jobcheck.h"
 #include "core/request.h"
+#include "core/rules.h"
 #include "core/start.h"
 #include "cli/client.h"
 #include "cli/history.h"
@@ -49,7 +51,8 @@ struct explain_watch {
 	bool has_file;
 	struct explain_told { /* what the watcher says of the file itself */
 		struct wire_file file;
-		char ends[64], mime[128], rule[64], detail[1024];
+		char ends[VERSION_ENDS_HEX], mime[FILETYPE_MIME_BYTES], rule[LEDGER_WORD_BYTES],
+			detail[RULES_WHY_BYTES], file_system[LEDGER_WORD_BYTES];
 	} told;
 };
 
@@ -152,6 +155,7 @@ static void explain_take_file(struct explain_watch *e, const struct json *j)
 	explain_copy(t->mime, sizeof(t->mime), j, "mime");
 	explain_copy(t->rule, sizeof(t->rule), j, "rule");
 	explain_copy(t->detail, sizeof(t->detail), j, "detail");
+	explain_copy(t->file_system, sizeof(t->file_system), j, "file_system");
 	t->file = (struct wire_file){
 		.root = e->root,
 		.relpath = relpath + (*relpath == '/'),
@@ -162,6 +166,7 @@ static void explain_take_file(struct explain_watch *e, const struct json *j)
 		.mime = t->mime,
 		.rule = t->rule,
 		.detail = t->detail,
+		.evidence = t->file_system,
 		.dead_letter = json_is_true(json_get(j, "dead_letter")),
 	};
 	e->has_file = true;
@@ -262,9 +267,27 @@ static void explain_history(struct explain_watch *e, const struct wire_file *f)
 	CLEANUP_BUF struct buf text = BUF_INIT(4096);
 	struct version now = {.size = f->size, .mtime_ns = f->mtime_ns, .ino = (uint64_t)f->ino};
 
+	const struct history_question q = {
+		.conf = e->conf,
+		.watch = e->watch,
+		.root = f->root,
+		.relpath = f->relpath,
+		.file_system = f->evidence,
+		.now = f->size >= 0 ? &now : NULL,
+	};
+
 	memcpy(now.ends, f->ends, strnlen(f->ends, sizeof(now.ends) - 1));
-	history_find(e->conf, e->watch, f->root, f->relpath, f->size >= 0 ? &now : NULL, &e->history, &text);
-	explain_step(e, "ledger", 2, buf_str(&text));
+	history_find(&q, &e->history, &text);
+	explain_step(e, "ledger", e->history.kind == HISTORY_UNREADABLE ? 0 : 2, buf_str(&text));
+	if (!e->history.mount_had[0])
+		return;
+	buf_reset(&text);
+	(void)buf_addf(&text,
+		"the directory is on %s, and was on %s: its mount is missing; nothing in it is judged until "
+		"it is back, or until brickwatch resume %s says that this is meant",
+		f->evidence, e->history.mount_had, e->watch->name);
+	explain_step(e, "mount", 0, buf_str(&text));
+	e->starts = false;
 }
 
 static const struct conf_workspace *explain_workspace(const struct conf *conf, const char *host_token)
@@ -376,10 +399,11 @@ static void explain_known(const struct explain_watch *e, struct buf *b)
 		(void)buf_addf(b, "accepted; may have been sent to %s, which is not configured any more",
 			e->history.host);
 	else if (e->history.state == LEDGER_PENDING)
-		(void)buf_addf(b, "accepted; waits for %s to be started",
+		(void)buf_addf(b, "accepted; waits for %s to be started%s",
 			e->history.job_id > 0 && e->history.job_id != e->watch->job_id
 				? jobcheck_call(e->history.job_id, NULL, job)
-				: explain_job(e, job));
+				: explain_job(e, job),
+			buf_str(&e->history.waits));
 	else
 		(void)buf_addf(b, "known as %s; no run by itself", ledger_state_name(e->history.state));
 }
@@ -402,10 +426,11 @@ static void explain_close(struct explain_watch *e, const struct wire_file *f, co
 		(void)buf_adds(&b, "no run; see the NO above");
 	else if (f->size < 0)
 		(void)buf_adds(&b, "no run now; see the first NO above");
+	else if (e->history.kind == HISTORY_UNREADABLE)
+		(void)buf_adds(&b, "cannot tell: whether this version was started already is known to the "
+				   "ledger only");
 	else if (e->starts)
-		(void)buf_addf(&b, "starts %s when complete%s", explain_job(e, job),
-			e->history.kind == HISTORY_UNREADABLE ? ", unless the ledger knows this version"
-							      : "");
+		(void)buf_addf(&b, "starts %s when complete", explain_job(e, job));
 	else
 		(void)buf_adds(&b, "no run; see the first NO above");
 	explain_fact(e, "verdict", buf_str(&b));
@@ -440,6 +465,7 @@ static int explain_one(struct explain_watch *e, const char *root)
 	explain_open(e, root);
 	e->never = false;
 	history_done(&e->history);
+	e->history = (struct history){.kind = HISTORY_NONE};
 	e->has_file = false;
 	rc = e->client ? explain_ask_service(e, &err) : 0;
 	if (rc == 0 && e->client)
@@ -465,7 +491,41 @@ static int explain_one(struct explain_watch *e, const char *root)
 			explain_outcome(e, &e->told.file);
 	}
 	explain_close(e, &e->told.file, NULL);
-	return CLI_DONE;
+	return e->history.kind == HISTORY_UNREADABLE ? CLI_FAILED : CLI_DONE;
+}
+
+/* What a watch had of it that is not configured any more. */
+static void explain_removed(const char *watch, const char *text, void *arg)
+{
+	struct explain_watch *e = arg;
+
+	if (e->json) {
+		json_begin_object(e->json, NULL);
+		json_add_string(e->json, "watch", watch);
+		json_add_bool(e->json, "configured", false);
+		json_begin_array(e->json, "steps");
+		explain_step(e, "ledger", 2, text);
+		json_end_array(e->json);
+		json_add_string(e->json, "verdict", text);
+		json_end_object(e->json);
+		return;
+	}
+	(void)buf_adds(e->out, "watch ");
+	explain_text(e->out, watch);
+	(void)buf_adds(e->out, ", which is not configured any more\n");
+	explain_step(e, "ledger", 2, text);
+	(void)buf_addc(e->out, '\n');
+}
+
+static int explain_nobody(struct explain_watch *e, const struct err *err)
+{
+	if (e->json)
+		return CLI_FAILED;
+	explain_text(e->out, e->path);
+	(void)buf_adds(e->out, "\n  NO  no watch: this path is not below any configured directory\n");
+	if (err->text[0])
+		(void)buf_addf(e->out, "  NO  ledger: %s\n", err->text);
+	return CLI_FAILED;
 }
 
 /* The numbers of job names are in the ledger; without it they are not known. */
@@ -490,7 +550,7 @@ static int explain_all(const struct conf *conf, const char *path, bool json)
 	struct err none = ERR_INIT;
 	const char *root;
 	size_t from = 0;
-	int status = CLI_DONE, rc;
+	int status = CLI_DONE, rc, removed;
 	bool found = false;
 
 	if (client_open(conf, &e.client, &none) < 0)
@@ -503,28 +563,18 @@ static int explain_all(const struct conf *conf, const char *path, bool json)
 		if (rc != CLI_DONE)
 			status = rc;
 	}
+	none = ERR_INIT;
+	removed = history_of_removed(conf, path, explain_removed, &e, &none);
+	if (!found && removed <= 0)
+		status = explain_nobody(&e, &none);
 	if (json) {
 		json_end_array(&w);
 		(void)buf_addc(&out, '\n');
 	}
-	if (!found && !json) {
-		explain_text(&out, path);
-		(void)buf_adds(&out, "\n  NO  no watch: this path is not below any configured directory\n");
-	}
-	history_done(&e.history);
 	client_close(e.client);
+	history_done(&e.history);
 	(void)fputs(buf_str(&out), stdout);
-	return found ? status : CLI_FAILED;
-}
-
-/* The path as the watches know it: absolute, without doubled slashes. Links in it are not resolved: nobody
- * but a watcher looks at drop folders. */
-static int explain_normalise(const char *operand, char **ret, struct err *err)
-{
-	CLEANUP_FREE char *here = operand[0] == '/' ? NULL : getcwd(NULL, 0);
-	CLEANUP_FREE char *joined = here ? fs_join(here, operand) : mem_strdup(operand);
-
-	return fs_normalise(joined, ret, err);
+	return status;
 }
 
 static int explain_run(const struct cli_verb *verb, int argc, char **argv)
@@ -540,7 +590,8 @@ static int explain_run(const struct cli_verb *verb, int argc, char **argv)
 		return rc;
 	if (argc - rest != 1)
 		return cli_usage(verb, "exactly one PATH is expected");
-	if (explain_normalise(argv[rest], &path, &err) < 0)
+	path = client_path(argv[rest], &err);
+	if (!path)
 		return cli_usage(verb, "%s", err.text);
 	rc = cli_load(common.config, false, &conf);
 	if (rc != 0)
@@ -556,7 +607,7 @@ static int explain_run(const struct cli_verb *verb, int argc, char **argv)
 const struct cli_verb cli_explain = {
 	.name = "explain",
 	.usage = "[-c FILE] [--json] PATH",
-	.summary = "Why this file would start a run, or not, step by step, with the exact request.\n"
+	.summary = "Why this file would start a run, or not, step by step, with the request.\n"
 		   "The watch, each rule, completeness, type with each voice, version and token. The path "
 		   "need not\n"
 		   "exist yet. Nothing is sent or written.",

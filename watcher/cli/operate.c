@@ -67,6 +67,8 @@ static void operate_record(const struct wire_record *raw, const struct json *j, 
 		(void)printf("%.*s\n", (int)raw->json_len, (const char *)raw->json);
 		return;
 	}
+	if (json_get(j, "totals"))
+		return; /* the sentence says it */
 	if (path)
 		(void)text_add_printable(&b, path, strlen(path));
 	if (needed && state)
@@ -156,7 +158,8 @@ static int operate_run(const struct cli_verb *verb, int argc, char **argv)
 const struct cli_verb cli_release = {
 	.name = "release",
 	.usage = "[-c FILE] " OPERATE_USAGE " [--reason TEXT] [PATH…]",
-	.summary = "Held files go: their runs are started. Those that had never been judged are judged now.",
+	.summary = "Held files go: their runs are started.\n"
+		   "Those that had never been judged are judged now.",
 	.help = OPERATE_HELP,
 	.run = operate_run,
 };
@@ -164,9 +167,8 @@ const struct cli_verb cli_release = {
 const struct cli_verb cli_retry = {
 	.name = "retry",
 	.usage = "[-c FILE] " OPERATE_USAGE " [--reason TEXT] [PATH…]",
-	.summary = "Failed files (dead letters) are tried again, with the same request and token: a run that "
-		   "may\n"
-		   "exist already is not started twice.",
+	.summary = "Failed files (dead letters) are tried again.\n"
+		   "With the same request and token: a run that may exist already is not started twice.",
 	.help = OPERATE_HELP,
 	.run = operate_run,
 };
@@ -182,10 +184,9 @@ const struct cli_verb cli_drop = {
 const struct cli_verb cli_rerun = {
 	.name = "rerun",
 	.usage = "[-c FILE] " OPERATE_USAGE " --reason TEXT [--yes] [PATH…]",
-	.summary = "Another run for files that had one, and for failed files whose request cannot succeed: "
-		   "it is\n"
-		   "made anew. Without --yes it only says how many, and names those that may have a run "
-		   "already.",
+	.summary = "Another run for files that had one, or whose request cannot succeed.\n"
+		   "The request is made anew. Without --yes it only says how many, and names those that may\n"
+		   "have a run already.",
 	.help = OPERATE_HELP "  --yes              do it\n",
 	.run = operate_run,
 };

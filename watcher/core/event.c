@@ -263,8 +263,10 @@ int event_watch(struct buf *b, enum event_type type, const struct event_head *h,
 
 	buf_reset(b);
 	add_head(&w, type, h);
-	json_add_string(&w, "method", x->method);
-	json_add_string(&w, "file_system", x->file_system);
+	if (x->method[0])
+		json_add_string(&w, "method", x->method);
+	if (x->file_system[0])
+		json_add_string(&w, "file_system", x->file_system);
 	json_add_string(&w, "detail", x->detail);
 	if (x->count >= 0)
 		json_add_i64(&w, "count", x->count);

@@ -86,7 +86,8 @@ static const struct wire_field fields_scanned[] = {I64(wire_scanned, pass), I64(
 static const struct wire_field fields_trouble[] = {TEXT(wire_trouble, kind), TEXT(wire_trouble, path),
 	TEXT(wire_trouble, detail), I64(wire_trouble, count), END};
 static const struct wire_field fields_counts[] = {I64(wire_counts, unsettled), I64(wire_counts, judging),
-	I64(wire_counts, directories), I64(wire_counts, done), END};
+	I64(wire_counts, directories), I64(wire_counts, done), I64(wire_counts, unreadable),
+	I64(wire_counts, closed), END};
 static const struct wire_field fields_explain[] = {TEXT(wire_explain, path), END};
 static const struct wire_field fields_explained[] = {
 	TEXT(wire_explained, step), I64(wire_explained, ok), TEXT(wire_explained, text), END};

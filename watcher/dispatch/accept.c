@@ -316,9 +316,11 @@ static int take_same(struct intake *in, const struct intake_peer *peer, struct i
 		strcmp(f->known.rules_hash, f->wire->rules_hash) == 0)
 		return rc;
 	/* turned away by other rules: never started by surprise */
-	rc = ledger_set_state(in->ledger, f->known.id, LEDGER_HELD, "rules_changed",
+	rc = ledger_set_state(in->ledger, f->known.id, LEDGER_HELD, FLOOD_RULES,
 		"it was rejected before and passes now, after the rules were changed", f->wire->rules_hash,
 		now_us, err);
+	if (rc == 0)
+		flood_note_rules(in->flood, f->watch);
 	if (rc == 0)
 		incoming_say(ret, LOG_LEVEL_WARNING,
 			mem_printf("held: %s: it was rejected before and passes now",

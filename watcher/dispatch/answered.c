@@ -189,6 +189,7 @@ static int tell_retrying(struct slot *slot, struct ledger_row *row, int64_t now_
 static int apply_retry(struct slot *slot, struct ledger_row *row, int64_t now_us, struct err *err)
 {
 	struct sender *s = slot->sender;
+	CLEANUP_FREE char *detail = mem_printf("%s: %s", slot->outcome.reason, slot->message);
 	int rc;
 
 	count_tried(slot, row);
@@ -206,7 +207,7 @@ static int apply_retry(struct slot *slot, struct ledger_row *row, int64_t now_us
 	rc = tell_retrying(slot, row, now_us, err);
 	if (!counts_as_tried(slot))
 		row->last_failed_us = row->next_attempt_us; /* so that this pause is not counted */
-	return rc < 0 ? rc : ledger_set_retry(s->ledger, row, err);
+	return rc < 0 ? rc : ledger_set_retry(s->ledger, row, detail, err);
 }
 
 static int apply_dead(struct slot *slot, struct ledger_row *row, int64_t now_us, struct err *err)

@@ -39,7 +39,7 @@ static int tell_suspended(struct intake *in, struct intake_peer *peer, int64_t n
 		rc = scribe_watch(in->scribe, EVENT_WATCH_LOST, w->name, &x, now_us, err);
 		if (rc < 0)
 			return rc;
-		ret->lost = true;
+		ret->lost = ret->no_mount = true;
 		peer->announced = false;
 		incoming_say(ret, LOG_LEVEL_ERROR, mem_printf("watch %s: %s", w->name, detail));
 	}
@@ -78,9 +78,9 @@ static int tell_held(struct intake *in, const struct intake_peer *peer, int64_t 
 			return rc;
 		if (x.count == 0)
 			continue;
-		detail = mem_printf("%" PRId64
-				    " files are held (%s); brickwatch release --watch %s lets them go",
-			x.count, incoming_hold_words(words[i]), w->name);
+		detail = mem_printf("%" PRId64 " file%s held (%s); brickwatch release --watch %s lets %s go",
+			x.count, x.count == 1 ? " is" : "s are", incoming_hold_words(words[i]), w->name,
+			x.count == 1 ? "it" : "them");
 		x.detail = detail;
 		rc = scribe_watch(in->scribe, EVENT_WATCH_HELD, w->name, &x, now_us, err);
 		if (rc < 0)
@@ -203,6 +203,7 @@ static const struct trouble troubles[] = {
 	{"overflow", true, EVENT_WATCH_OVERFLOW, LOG_LEVEL_WARNING},
 	{"watch_limit", true, EVENT_WATCH_DEGRADED, LOG_LEVEL_WARNING},
 	{"degraded", true, EVENT_WATCH_DEGRADED, LOG_LEVEL_WARNING},
+	{"denied", true, EVENT_WATCH_DEGRADED, LOG_LEVEL_WARNING},
 	{"lost", true, EVENT_WATCH_LOST, LOG_LEVEL_ERROR},
 	{"back", false, EVENT_WATCH_READY, LOG_LEVEL_INFO}, /* watch.ready comes after its listing */
 };
@@ -222,6 +223,7 @@ int bulletin_trouble(struct intake *in, struct intake_peer *peer, const struct w
 {
 	const struct trouble *what = find_trouble(t->kind);
 	char detail[INCOMING_WORDS_BYTES], path[INCOMING_SHOWN_BYTES];
+	CLEANUP_FREE char *named = NULL;
 	struct event_watch x = {
 		.method = peer->method,
 		.file_system = peer->file_system,
@@ -231,6 +233,8 @@ int bulletin_trouble(struct intake *in, struct intake_peer *peer, const struct w
 	int rc = 0;
 
 	incoming_copy_words(detail, sizeof(detail), t->detail);
+	if (strcmp(t->kind, "denied") == 0)
+		x.detail = named = mem_printf("%s: %s", incoming_show(t->path, path), detail);
 	/* what comes with the next listings may have come while nobody saw it */
 	for (size_t i = 0; i < peer->watch->directory.n; i++)
 		if (what->event == EVENT_WATCH_OVERFLOW ||

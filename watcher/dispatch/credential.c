@@ -51,17 +51,23 @@ static char *copy(const char *text)
 	return text != NULL ? mem_strdup(text) : NULL;
 }
 
-/* The file of the kind into c->secret. */
+/* The file of the kind into c->secret. look: for `check`, by any user. 1; 0: it may not be looked into;
+ * -errno */
 static int read_file(const struct conf_workspace *conf, const struct source *s,
-	const char *credentials_directory, struct credential *c, struct err *err)
+	const char *credentials_directory, bool look, struct credential *c, struct err *err)
 {
+	int r;
+
 	c->file = text_at(conf, s->file);
 	if (s->file == NOWHERE)
-		return 0;
+		return 1;
 	if (c->file == NULL)
 		return err_set(err, ERR_CONF, EINVAL, "auth = %s lacks its file", conf_auth_name(s->kind));
 	c->secret = secret_new(s->form == SECRETFILE_WHOLE ? SECRETFILE_WHOLE_BYTES : SECRETFILE_ROOM_BYTES);
-	return secretfile_add_dated(c->file, credentials_directory, s->form, c->secret, &c->changed_us, err);
+	if (look)
+		return secretfile_look_into(c->file, s->form, c->secret, err);
+	r = secretfile_add_dated(c->file, credentials_directory, s->form, c->secret, &c->changed_us, err);
+	return r < 0 ? r : 1;
 }
 
 /* ---- from a profile ---- */
@@ -198,8 +204,8 @@ static bool is_short(const char *text)
 	return text == NULL || strlen(text) <= CREDENTIAL_USER_BYTES;
 }
 
-static int load(const struct conf_workspace *conf, const char *credentials_directory, struct credential *c,
-	struct err *err)
+static int load(const struct conf_workspace *conf, const char *credentials_directory, bool look,
+	struct credential *c, struct err *err)
 {
 	const struct source *s = find_source(conf->auth);
 	int r;
@@ -209,8 +215,10 @@ static int load(const struct conf_workspace *conf, const char *credentials_direc
 	c->kind = s->kind;
 	c->user = copy(text_at(conf, s->user));
 	c->tenant = copy(conf->azure_tenant_id);
-	r = read_file(conf, s, credentials_directory, c, err);
-	if (r == 0 && s->kind == CONF_AUTH_PROFILE) {
+	r = read_file(conf, s, credentials_directory, look, c, err);
+	if (r == 0)
+		return 0;
+	if (r > 0 && s->kind == CONF_AUTH_PROFILE) {
 		free(c->tenant);
 		c->tenant = NULL;
 		r = open_profile(conf, c, err);
@@ -234,7 +242,7 @@ int credential_load(const struct conf_workspace *conf, const char *credentials_d
 	struct credential *ret, struct err *err)
 {
 	struct credential c = {.kind = CONF_AUTH_NONE};
-	int r = load(conf, credentials_directory, &c, err);
+	int r = load(conf, credentials_directory, false, &c, err);
 
 	if (r < 0)
 		credential_done(&c);
@@ -253,9 +261,11 @@ void credential_done(struct credential *c)
 
 int credential_look(const struct conf_workspace *conf, struct err *err)
 {
-	const struct source *s = find_source(conf->auth);
+	struct credential c = {.kind = CONF_AUTH_NONE};
+	int r = find_source(conf->auth) != NULL ? load(conf, NULL, true, &c, err) : 0;
 
-	return secretfile_look(s != NULL ? text_at(conf, s->file) : NULL, err);
+	credential_done(&c);
+	return r;
 }
 
 /* ---- what is made of it ---- */

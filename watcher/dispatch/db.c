@@ -170,6 +170,14 @@ int db_commit(struct db *db, struct err *err)
 	return 0;
 }
 
+bool db_has_moved(struct db *db)
+{
+	int moved = 0;
+
+	/* what is in memory has no place and says SQLITE_NOTFOUND */
+	return sqlite3_file_control(db->handle, NULL, SQLITE_FCNTL_HAS_MOVED, &moved) == SQLITE_OK && moved;
+}
+
 void db_rollback(struct db *db)
 {
 	struct sqlite3_stmt *s;

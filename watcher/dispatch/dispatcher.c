@@ -75,7 +75,8 @@ struct dispatcher {
 
 	struct watches watches;
 
-	bool broken; /* the last commit failed */
+	bool broken;			 /* the last commit failed … */
+	char broken_why[ERR_TEXT_BYTES]; /* … for this */
 	int64_t retry_us, retry_at_us;
 	bool service_started; /* still to be written */
 	bool stopping;	      /* told to stop, or a scan is through: finish what is on its way */
@@ -430,6 +431,7 @@ static void fail_round(struct dispatcher *d, const struct err *err)
 		log_error("%s; nothing more is accepted or sent until the ledger can be written again",
 			err->text);
 	d->broken = true;
+	(void)snprintf(d->broken_why, sizeof(d->broken_why), "%s", err->text);
 	watches_set_reading(&d->watches, false);
 	d->retry_at_us = clock_mono_us() + d->retry_us;
 	d->retry_us = 2 * d->retry_us < LEDGER_RETRY_LAST_US ? 2 * d->retry_us : LEDGER_RETRY_LAST_US;
@@ -633,7 +635,7 @@ static void work(struct dispatcher *d)
 static int renew(struct dispatcher *d, struct err *err)
 {
 	struct renew_counts n;
-	int rc = renew_waiting(d->conf, d->ledger, d->as.hash, &n, err);
+	int rc = renew_waiting(d->conf, d->ledger, &d->scribe, d->as.hash, &n, err);
 
 	if (rc == 0 && n.renewed > 0)
 		log_info("the configuration was changed: %" PRId64 " waiting requests were made anew",
@@ -698,6 +700,19 @@ static bool is_ledger_failing(struct desk *desk)
 	return LIST_OF(desk, struct dispatcher, desk)->broken;
 }
 
+/* An idle service commits nothing, so this looks by itself whether the file is still there. */
+static const char *tell_ledger_trouble(struct desk *desk)
+{
+	struct dispatcher *d = LIST_OF(desk, struct dispatcher, desk);
+	struct err err = ERR_INIT;
+
+	if (!d->broken && ledger_check_place(d->ledger, &err) == 0)
+		return NULL;
+	if (!d->broken)
+		(void)snprintf(d->broken_why, sizeof(d->broken_why), "%s", err.text);
+	return d->broken_why;
+}
+
 static void fill_desk(struct dispatcher *d)
 {
 	d->desk.conf = d->conf;
@@ -711,6 +726,7 @@ static void fill_desk(struct dispatcher *d)
 	d->desk.hash = d->as.hash;
 	d->desk.watch = lend_watch;
 	d->desk.ledger_is_failing = is_ledger_failing;
+	d->desk.ledger_trouble = tell_ledger_trouble;
 	d->desk.reload = ask_reload;
 }
 

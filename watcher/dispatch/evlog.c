@@ -9,8 +9,10 @@
  * the next start completes or cuts it. Nobody else writes to the file: the lock beside it (dispatch/loglock)
  * sees to that.
  *
- * The file may be renamed or removed under us. Renamed (logrotate) we go on in it until we are told to
- * reopen, as everybody expects. Removed it would swallow lines, so that is looked at before each append.
+ * The file may be renamed or removed under us, which is looked at before each append. Renamed in its folder
+ * (logrotate) we go on in it until we are told to reopen, as everybody expects, or until another one has its
+ * name. Removed it would swallow lines, and in a folder that is not where it was nobody would look for them:
+ * then a new one is made at once.
  */
 #include "dispatch/evlog.h"
 
@@ -48,6 +50,8 @@ struct evlog {
 	char *directory;
 	const char *name; /* in conf->file */
 	int fd;		  /* -1: closed */
+	dev_t folder_dev; /* where it was opened */
+	ino_t folder_ino;
 	int64_t size;
 	int64_t torn;		 /* bytes behind the last line feed */
 	int64_t born_us;	 /* time of the first line; 0: there is none */
@@ -312,6 +316,19 @@ static int look_at_log(struct evlog *e, int fd, struct err *err)
 	return 0;
 }
 
+/* Where it is, so that a folder that takes its place is known. One that does so in this moment is looked at
+ * again at the next append, like any. */
+static int look_at_folder(struct evlog *e, struct err *err)
+{
+	struct stat st;
+
+	if (stat(e->directory, &st) < 0)
+		return err_errno(err, errno, "cannot look at %s", e->directory);
+	e->folder_dev = st.st_dev;
+	e->folder_ino = st.st_ino;
+	return 0;
+}
+
 struct evlog *evlog_new(const struct conf_events *conf, bool sync)
 {
 	struct evlog *e = mem_alloc(sizeof(*e));
@@ -369,7 +386,9 @@ int evlog_open(struct evlog *e, int64_t now_us, struct err *err)
 	fd = rc < 0 ? rc : open_log(e, err);
 	if (fd < 0)
 		return fd;
-	rc = look_at_log(e, fd, err);
+	rc = look_at_folder(e, err);
+	if (rc == 0)
+		rc = look_at_log(e, fd, err);
 	if (rc < 0) {
 		fs_close(&fd);
 		return rc;
@@ -600,6 +619,18 @@ static int rotate(struct evlog *e, int64_t now_us, struct err *err)
 	return open_new(e, now_us, err);
 }
 
+/* Would nobody find in its place what is written to this descriptor? */
+static bool is_misplaced(const struct evlog *e, const struct stat *own)
+{
+	struct stat st;
+
+	if (own->st_nlink == 0)
+		return true;
+	if (lstat(e->conf->file, &st) == 0)
+		return st.st_dev != own->st_dev || st.st_ino != own->st_ino;
+	return stat(e->directory, &st) < 0 || st.st_dev != e->folder_dev || st.st_ino != e->folder_ino;
+}
+
 /* What happened to the file since the last append. */
 static int look_again(struct evlog *e, int64_t now_us, struct err *err)
 {
@@ -607,7 +638,7 @@ static int look_again(struct evlog *e, int64_t now_us, struct err *err)
 
 	if (fstat(e->fd, &st) < 0)
 		return err_errno(err, errno, "cannot look at the event log %s", e->conf->file);
-	if (st.st_nlink == 0) {
+	if (is_misplaced(e, &st)) {
 		evlog_close(e);
 		return open_new(e, now_us, err);
 	}

@@ -135,6 +135,7 @@ static void act_on_watcher(struct fact *f)
 	if (r->lost) {
 		w->scanned = false;
 		w->lost = true;
+		w->lost_why = r->no_mount ? "its mount is missing" : "its folder is missing";
 	}
 	if (r->announced)
 		w->lost = false;

@@ -114,6 +114,17 @@ int ledger_open(const char *directory, bool power, struct ledger **ret, struct e
 	return open_database(path, path, DB_WRITE, pragmas, true, ret, err);
 }
 
+/* SQLite says the same of a file that is not there and of one that it may not open. */
+static int look_at_file(const char *path, struct err *err)
+{
+	CLEANUP_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+
+	if (fd < 0 && (errno == EACCES || errno == EPERM))
+		return err_set(err, ERR_SYSTEM, EACCES,
+			"not permitted to read the ledger %s: be root or the service's user", path);
+	return fd < 0 ? err_errno(err, errno, "cannot look at the ledger %s", path) : 0;
+}
+
 int ledger_open_read_only(const char *directory, struct ledger **ret, struct err *err)
 {
 	CLEANUP_FREE char *path = fs_join(directory, LEDGER_FILE);
@@ -121,9 +132,10 @@ int ledger_open_read_only(const char *directory, struct ledger **ret, struct err
 	struct stat st;
 	/* without a log beside it nobody has it open; SQLite would make one only to read */
 	CLEANUP_FREE char *uri = make_uri(path, stat(wal, &st) == 0 ? "?mode=ro" : "?mode=ro&immutable=1");
+	int rc = look_at_file(path, err);
 
-	if (stat(path, &st) < 0)
-		return err_errno(err, errno, "cannot look at the ledger %s", path);
+	if (rc < 0)
+		return rc;
 	return open_database(path, uri, DB_READ, "PRAGMA query_only = 1", false, ret, err);
 }
 
@@ -169,8 +181,25 @@ int ledger_begin(struct ledger *l, struct err *err)
 	return db_begin(&l->db, err);
 }
 
+int ledger_check_place(struct ledger *l, struct err *err)
+{
+	if (!db_has_moved(&l->db))
+		return 0;
+	return err_set(err, ERR_SYSTEM, ESTALE,
+		"the ledger's file %s was deleted or replaced under the running service: put it back, or "
+		"stop the service; the next start makes a new ledger from the event log, and holds what that "
+		"does not tell",
+		l->db.path);
+}
+
 int ledger_commit(struct ledger *l, struct err *err)
 {
+	int rc = l->db.open ? ledger_check_place(l, err) : 0;
+
+	if (rc < 0) {
+		db_rollback(&l->db);
+		return rc;
+	}
 	return db_commit(&l->db, err);
 }
 

@@ -50,6 +50,14 @@ int ledger_add_tally(
 
 		if (c.bad)
 			return db_finish(&l->db, &c, err);
+		if (t->of_watch) {
+			char watch[LEDGER_WORD_BYTES];
+
+			db_get_text(&c, 3, watch, sizeof(watch));
+			if (c.bad)
+				return db_finish(&l->db, &c, err);
+			t->of_watch(watch, state, rows, t->arg);
+		}
 		t->rows[state] += rows;
 		if (t->oldest_us[state] == 0 || oldest_us < t->oldest_us[state])
 			t->oldest_us[state] = oldest_us;
@@ -110,6 +118,70 @@ int ledger_count_held(struct ledger *l, const char *watch, const char *reason, i
 	db_bind_text(&l->db, s, 2, reason);
 	rc = db_get_one(&l->db, s, 0, ret, err);
 	return rc < 0 ? rc : 0;
+}
+
+int ledger_held_watch(struct ledger *l, char *watch, size_t watch_bytes, struct err *err)
+{
+	struct sqlite3_stmt *s = db_use(&l->db, Q_HELD_WATCH);
+	struct db_columns c = {.s = s};
+	int rc;
+
+	db_bind_text(&l->db, s, 1, watch);
+	rc = db_step(&l->db, s, err);
+	if (rc <= 0)
+		return rc;
+	db_get_text(&c, 0, watch, watch_bytes);
+	return db_finish(&l->db, &c, err);
+}
+
+int ledger_held_reason(struct ledger *l, const char *watch, int64_t most, char *reason, size_t reason_bytes,
+	int64_t *ret, struct err *err)
+{
+	struct sqlite3_stmt *s = db_use(&l->db, Q_HELD_REASON);
+	struct db_columns c = {.s = s};
+	int64_t n;
+	int rc;
+
+	db_bind_text(&l->db, s, 1, watch);
+	db_bind_i64(&l->db, s, 2, most);
+	db_bind_text(&l->db, s, 3, reason);
+	rc = db_step(&l->db, s, err);
+	if (rc <= 0)
+		return rc;
+	db_get_text(&c, 0, reason, reason_bytes);
+	n = db_get_i64(&c, 1, 1);
+	rc = db_finish(&l->db, &c, err);
+	if (rc > 0)
+		*ret = n;
+	return rc;
+}
+
+int ledger_pending_line(
+	struct ledger *l, char *watch, size_t watch_bytes, char *host, size_t host_bytes, struct err *err)
+{
+	struct sqlite3_stmt *s = db_use(&l->db, Q_PENDING_LINE);
+	struct db_columns c = {.s = s};
+	int rc;
+
+	db_bind_text(&l->db, s, 1, watch);
+	db_bind_text(&l->db, s, 2, host);
+	rc = db_step(&l->db, s, err);
+	if (rc <= 0)
+		return rc;
+	db_get_text(&c, 0, watch, watch_bytes);
+	db_get_text(&c, 1, host, host_bytes);
+	return db_finish(&l->db, &c, err);
+}
+
+int ledger_count_line(
+	struct ledger *l, const char *watch, const char *host, int64_t most, int64_t *ret, struct err *err)
+{
+	struct sqlite3_stmt *s = db_use(&l->db, Q_COUNT_LINE);
+
+	db_bind_text(&l->db, s, 1, watch);
+	db_bind_text(&l->db, s, 2, host);
+	db_bind_i64(&l->db, s, 3, most);
+	return db_get_one(&l->db, s, 0, ret, err);
 }
 
 int ledger_accepted_since(struct ledger *l, const char *watch, int64_t since_us, int64_t rows, int64_t *ret,

@@ -143,7 +143,7 @@ int ledger_set_started(struct ledger *l, int64_t id, int64_t run_id, int64_t att
 	return db_change_one(&l->db, s, err);
 }
 
-int ledger_set_retry(struct ledger *l, const struct ledger_row *r, struct err *err)
+int ledger_set_retry(struct ledger *l, const struct ledger_row *r, const char *detail, struct err *err)
 {
 	struct sqlite3_stmt *s;
 	int rc = db_begin(&l->db, err);
@@ -159,6 +159,7 @@ int ledger_set_retry(struct ledger *l, const struct ledger_row *r, struct err *e
 	db_bind_i64(&l->db, s, 6, r->next_attempt_us);
 	db_bind_i64(&l->db, s, 7, r->tried_us);
 	db_bind_i64(&l->db, s, 8, r->retryings);
+	db_bind_text(&l->db, s, 9, detail);
 	return db_change_one(&l->db, s, err);
 }
 

@@ -28,6 +28,7 @@
 #include "dispatch/selection.h"
 #include "dispatch/supersede.h"
 
+#define EXIT_USAGE 2
 #define ARGUMENTS_BYTES (128u * 1024)
 
 enum kind { RELEASE, RETRY, DROP, RERUN };
@@ -56,7 +57,7 @@ struct operate {
 	size_t freed_n;
 	bool rescan[CONF_WATCHES_MAX];
 	uint8_t *missed; /* a bit for each operand that has met no row */
-	bool over;
+	bool over, totalled;
 	size_t told;		 /* operands looked through for records */
 	struct report_rows rows; /* rerun without --yes … */
 	bool operand_over;	 /* … and its page was the last one of an operand */
@@ -473,6 +474,20 @@ static int64_t add_left(struct buf *b, const struct progress *p)
 	return all;
 }
 
+static bool has_left(const struct progress *p)
+{
+	for (int i = 0; i < LEFT_KINDS; i++)
+		if (p->left[i] > 0)
+			return true;
+	return false;
+}
+
+/* A typing error? Files of a watch that is configured no more are there as long as the ledger has some. */
+static bool is_unknown_watch(const struct control_job *j)
+{
+	return j->request->watch[0] && desk_find(j->host, j->request->watch) < 0;
+}
+
 static void conclude(struct operate *o, struct control_job *j)
 {
 	const struct progress *p = &o->now;
@@ -480,7 +495,15 @@ static void conclude(struct operate *o, struct control_job *j)
 	bool any = p->changed + p->rejudged + p->superseded > 0;
 	int64_t left;
 
-	(void)buf_addf(&b, "%" PRId64 " file%s %s", p->changed, plural(p->changed), words[o->kind].done);
+	if (!any && is_unknown_watch(j) && !has_left(p)) {
+		control_say(j, EXIT_USAGE,
+			"there is no watch \"%.60s\", and the ledger has no %s files of one",
+			j->request->watch, words[o->kind].nothing);
+		return;
+	}
+	if (p->changed > 0 || p->rejudged == 0)
+		(void)buf_addf(
+			&b, "%" PRId64 " file%s %s", p->changed, plural(p->changed), words[o->kind].done);
 	if (p->unknown > 0)
 		(void)buf_addf(&b, ", %" PRId64 " of them may have a run already", p->unknown);
 	if (p->superseded > 0)
@@ -488,10 +511,9 @@ static void conclude(struct operate *o, struct control_job *j)
 			p->superseded == 1 ? "the file" : "each file");
 	if (p->rejudged > 0)
 		(void)buf_addf(&b,
-			"; %" PRId64
-			" that had never been judged %s looked at again by the next listing, which was "
-			"asked for",
-			p->rejudged, p->rejudged == 1 ? "is" : "are");
+			"%s%" PRId64 " file%s that had never been judged %s judged now, by a listing",
+			b.len > 0 ? "; " : "", p->rejudged, plural(p->rejudged),
+			p->rejudged == 1 ? "is" : "are");
 	left = add_left(&b, p);
 	if (any)
 		log_info("%s: %s by %s", j->request->verb, buf_str(&b), j->request->user);
@@ -554,6 +576,25 @@ static int tell_missed(
 	return 1;
 }
 
+/* The last record: what was done. 1: it is there, 0: it was told */
+static int tell_totals(struct control_job *j, struct buf *json)
+{
+	struct operate *o = j->state;
+	struct json_writer w = JSON_WRITER(json);
+
+	if (o->totalled)
+		return 0;
+	o->totalled = true;
+	json_begin_object(&w, NULL);
+	json_begin_object(&w, "totals");
+	json_add_i64(&w, "changed", o->now.changed);
+	json_add_i64(&w, "judged_again", o->now.rejudged);
+	json_add_i64(&w, "left", o->now.left);
+	json_end_object(&w);
+	json_end_object(&w);
+	return 1;
+}
+
 static int next_missed(struct control_job *j, struct buf *json, struct err *err)
 {
 	struct operate *o = j->state;
@@ -562,7 +603,7 @@ static int next_missed(struct control_job *j, struct buf *json, struct err *err)
 	for (; o->told < r->operands_n; o->told++)
 		if (o->missed[o->told / 8] & (1u << (o->told % 8)))
 			return tell_missed(j, &r->operands[o->told++], json, err);
-	return 0;
+	return tell_totals(j, json);
 }
 
 /* rerun without --yes: one row of what would be done. 1: a record, 0: none for this one, -errno */
@@ -646,6 +687,12 @@ static int next_asked(struct control_job *j, struct buf *json, struct err *err)
 		r->pos = 0;
 		rc = selection_page(&r->at, d->ledger, r->ids, REPORT_PAGE, &r->n, &o->operand_over, err);
 		return rc < 0 ? rc : -EINPROGRESS;
+	}
+	if (o->now.changed == 0 && is_unknown_watch(j)) {
+		control_say(j, EXIT_USAGE,
+			"there is no watch \"%.60s\", and the ledger has no %s files of one",
+			j->request->watch, words[o->kind].nothing);
+		return 0;
 	}
 	conclude_asked(o, j);
 	return 0;

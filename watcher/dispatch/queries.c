@@ -14,6 +14,8 @@
 #define IS_CERTAIN                                                                                           \
 	" INDEXED BY version_certain WHERE state = 'pending' AND (sent OR unchecked) AND watch = ?1 AND "    \
 	"host = ?2 "
+/* the condition of the index comes first, so that SQLite sees that it may use it */
+#define IS_HELD " state IN ('held', 'failed') AND state = 'held' "
 #define IS_YOUNG " WHERE state = 'pending' AND watch = ?1 AND host = ?2 AND id > ?3 AND skips = 0 "
 #define IS_OLD                                                                                               \
 	" WHERE state = 'pending' AND watch = ?1 AND host = ?2 AND (id <= ?3 OR skips > 0) AND NOT sent "    \
@@ -89,12 +91,13 @@ const char *const queries_sql[QUERIES] = {
 		" last_failed = CASE last_failed WHEN 0 THEN 0 ELSE last_failed + ?2 - next_attempt END"
 		" WHERE id = ?1 AND state = 'pending'",
 	[Q_SENT] = "UPDATE version SET sent = 1 WHERE id = ?1",
-	[Q_STARTED] = "UPDATE version SET state = 'started', reason = '', run_id = ?2, attempts = ?3, "
-		      "principal = ?4,"
-		      " changed = ?5 WHERE id = ?1",
+	[Q_STARTED] =
+		"UPDATE version SET state = 'started', reason = '', detail = '', run_id = ?2, attempts = ?3, "
+		"principal = ?4,"
+		" changed = ?5 WHERE id = ?1",
 	[Q_RETRY] = "UPDATE version SET sent = ?2, attempts = ?3, first_failed = ?4, last_failed = ?5, "
 		    "next_attempt = ?6,"
-		    " tried = ?7, retryings = ?8 WHERE id = ?1",
+		    " tried = ?7, retryings = ?8, detail = ?9 WHERE id = ?1",
 	[Q_FAILED] = "UPDATE version SET state = ?7, attempts = ?2, failures = ?3, reason = ?4, detail = ?5,"
 		     " changed = ?6 WHERE id = ?1",
 	[Q_OUT_ADD] = "INSERT INTO outbox (id, line) VALUES (?1, ?2)",
@@ -111,7 +114,16 @@ const char *const queries_sql[QUERIES] = {
 		"UPDATE baseline SET closed = ?4 WHERE watch = ?1 AND root = ?2 AND fs_type = ?3",
 	[Q_BASELINE_SEEDED] = "DELETE FROM baseline WHERE watch = ?1 AND root = ?2 AND fs_type = ''",
 	[Q_HAS_ROWS] = "SELECT 1 FROM version WHERE root = ?2 AND watch = ?1 LIMIT 1",
-	[Q_COUNT_HELD] = "SELECT count(*) FROM version WHERE state = 'held' AND watch = ?1 AND reason = ?2",
+	[Q_COUNT_HELD] = "SELECT count(*) FROM version WHERE" IS_HELD "AND watch = ?1 AND reason = ?2",
+	[Q_HELD_WATCH] = "SELECT watch FROM version WHERE" IS_HELD "AND watch > ?1 ORDER BY watch LIMIT 1",
+	[Q_HELD_REASON] =
+		"SELECT reason, count(*) FROM (SELECT reason FROM version WHERE" IS_HELD "AND watch = ?1"
+		" LIMIT ?2) WHERE reason > ?3 GROUP BY reason ORDER BY reason LIMIT 1",
+	[Q_PENDING_LINE] =
+		"SELECT watch, host FROM version WHERE state = 'pending' AND (watch, host) > (?1, ?2)"
+		" ORDER BY watch, host LIMIT 1",
+	[Q_COUNT_LINE] = "SELECT count(*) FROM (SELECT 1 FROM version WHERE state = 'pending' AND watch = ?1"
+			 " AND host = ?2 LIMIT ?3)",
 	[Q_SWEEP] =
 		"SELECT id, missed FROM version WHERE id > ?2 AND id <= ?3 AND watch = ?1 AND verify_at = 0 "
 		"AND state NOT IN ('pending', 'held', 'failed') ORDER BY id",
@@ -124,7 +136,7 @@ const char *const queries_sql[QUERIES] = {
 	[Q_COUNT_PENDING] = "SELECT count(*) FROM version WHERE state = 'pending'",
 	[Q_UNSENT] = "SELECT id FROM version WHERE state = 'pending' AND sent = 0 AND id > ?1 ORDER BY id "
 		     "LIMIT ?2",
-	[Q_HELD] = "SELECT id FROM version WHERE state = 'held' AND watch = ?1 AND reason = ?2 AND id > ?3 "
+	[Q_HELD] = "SELECT id FROM version WHERE" IS_HELD "AND watch = ?1 AND reason = ?2 AND id > ?3 "
 		   "ORDER BY id LIMIT ?4",
 	[Q_RENEW] = "UPDATE version SET workspace = ?2, host = ?3, job_id = ?4, uri = ?5, token = ?6, "
 		    "request = ?7,"
@@ -144,8 +156,8 @@ const char *const queries_sql[QUERIES] = {
 			  " WHERE substr(?1, 1, length(r.path) + 1 - (r.path = x'2f')) ="
 			  " CASE r.path WHEN x'2f' THEN r.path ELSE CAST(r.path || x'2f' AS BLOB) END"
 			  " AND v.id > ?2 ORDER BY v.id LIMIT ?3",
-	[Q_TALLY] = "SELECT state, count(*), min(changed) FROM version NOT INDEXED WHERE id > ?1 AND id <= ?2"
-		    " GROUP BY state",
+	[Q_TALLY] = "SELECT state, count(*), min(changed), watch FROM version NOT INDEXED"
+		    " WHERE id > ?1 AND id <= ?2 GROUP BY watch, state",
 	[Q_NOTE] = "SELECT id, reason, detail, principal, changed, request IS NOT NULL AND token IS NOT NULL"
 		   " FROM version WHERE id = ?1",
 	[Q_REQUEUE] =

@@ -4,9 +4,11 @@
  */
 #include "dispatch/renew.h"
 
+#include <inttypes.h>
 #include <string.h>
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/mem.h"
 #include "core/request.h"
 #include "dispatch/remake.h"
 
@@ -183,8 +185,34 @@ static int renew_bring_back(
 	return n;
 }
 
-int renew_waiting(const struct conf *conf, struct ledger *l, const char *configuration_hash,
-	struct renew_counts *ret, struct err *err)
+/* Also about those that were held before: who changes the configuration is reminded of them, and a crash in
+ * the middle leaves nothing out. */
+static int renew_tell_held(struct ledger *l, struct scribe *scribe, struct err *err)
+{
+	char watch[LEDGER_WORD_BYTES] = "";
+	int rc;
+
+	while ((rc = ledger_held_watch(l, watch, sizeof(watch), err)) > 0) {
+		struct event_watch x = {.method = "", .file_system = ""};
+		CLEANUP_FREE char *detail = NULL;
+
+		rc = ledger_count_held(l, watch, RENEW_REMOVED, &x.count, err);
+		if (rc == 0 && x.count > 0) {
+			x.detail = detail = mem_printf(
+				"%" PRId64
+				" held: the watch or its workspace is not configured any more; what is held "
+				"goes on when it is back, or by brickwatch release --watch %s",
+				x.count, watch);
+			rc = scribe_watch(scribe, EVENT_WATCH_HELD, watch, &x, clock_wall_us(), err);
+		}
+		if (rc < 0)
+			return rc;
+	}
+	return rc;
+}
+
+int renew_waiting(const struct conf *conf, struct ledger *l, struct scribe *scribe,
+	const char *configuration_hash, struct renew_counts *ret, struct err *err)
 {
 	int64_t ids[RENEW_PAGE], after = 0;
 	struct renew_counts counts = {.renewed = 0};
@@ -204,6 +232,8 @@ int renew_waiting(const struct conf *conf, struct ledger *l, const char *configu
 		return n < 0 ? n : rc;
 	for (size_t i = 0; rc >= 0 && i < conf->watches_n; i++)
 		rc = renew_bring_back(conf, l, conf->watches[i]->name, &counts.back, err);
+	if (rc >= 0)
+		rc = renew_tell_held(l, scribe, err);
 	if (rc >= 0)
 		rc = ledger_set_meta(l, META_CONFIGURATION, configuration_hash, err);
 	if (rc == 0)

@@ -88,6 +88,16 @@ static unsigned longest(enum secretfile_form form)
 	return form == SECRETFILE_WHOLE ? SECRETFILE_WHOLE_BYTES : SECRETFILE_BYTES;
 }
 
+static int read_open(
+	int fd, const struct place *p, enum secretfile_form form, struct secret *s, struct err *err)
+{
+	int r = secret_read(s, fd);
+
+	if (r == -EFBIG)
+		return err_set(err, ERR_CONF, EFBIG, "%s is longer than %u bytes", p->path, longest(form));
+	return r < 0 ? conf_errno(err, -r, p->path) : 0;
+}
+
 /* Adds the file's content to s. */
 static int read_place(const struct place *p, enum secretfile_form form, struct secret *s,
 	int64_t *ret_changed_us, struct err *err)
@@ -102,11 +112,9 @@ static int read_place(const struct place *p, enum secretfile_form form, struct s
 
 	if (r < 0)
 		return r;
-	r = secret_read(s, fd);
-	if (r == -EFBIG)
-		return err_set(err, ERR_CONF, EFBIG, "%s is longer than %u bytes", p->path, longest(form));
+	r = read_open(fd, p, form, s, err);
 	if (r < 0)
-		return conf_errno(err, -r, p->path);
+		return r;
 	*ret_changed_us = clock_timespec_ns(&st.st_mtim) / 1000;
 	return 0;
 }
@@ -210,4 +218,24 @@ int secretfile_look(const char *value, struct err *err)
 	if (st.st_size == 0)
 		return err_set(err, ERR_CONF, EINVAL, "%s is empty", path);
 	return check_mode(&p, &st, err);
+}
+
+int secretfile_look_into(const char *value, enum secretfile_form form, struct secret *s, struct err *err)
+{
+	const struct place p = {(char *)(uintptr_t)value, FILE_FORBIDDEN};
+	size_t start = secret_len(s);
+	int r = secretfile_look(value, err);
+	CLEANUP_FD int fd = -1;
+
+	if (r == -EACCES) /* nor its folder */
+		return 0;
+	if (r < 0 || value == NULL || secretfile_is_handed_over(value))
+		return r;
+	fd = open(value, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	if (fd < 0)
+		return errno == EACCES || errno == EPERM ? 0 : conf_errno(err, errno, value);
+	r = read_open(fd, &p, form, s, err);
+	if (r == 0)
+		r = check_form(s, start, form, value, err);
+	return r < 0 ? r : 1;
 }

@@ -512,9 +512,9 @@ static void place_of_lane(const struct lane *lane, struct sender_place *ret)
 		.workspace = lane->conf->name,
 		.host = lane->conf->host_token,
 		.in_flight = lane->out,
-		.suspended = lane->pause.told,
+		.suspended = lane->pause.told || lane->pause.open,
+		.why = pause_why(&lane->pause),
 		.slow = !lane->pause.told && lane->pause.failures > 0,
-		.why = lane->pause.told ? lane->pause.words : NULL,
 		.until_us = lane->pause.until_us,
 	};
 	jobs_sign_in(lane->jobs, &ret->sign_in);
@@ -529,9 +529,9 @@ static void place_of_line(const struct line *line, struct sender_place *ret)
 		.job_id = line->conf ? line->conf->job_id : 0,
 		.pending = line->pending,
 		.in_flight = line->out,
-		.suspended = line->pause.failures > 0 || line->found,
+		.suspended = line->pause.failures > 0 || line->pause.open || line->found,
+		.why = pause_why(&line->pause),
 		.paused = line->paused,
-		.why = line->pause.told ? line->pause.words : NULL,
 		.until_us = line->pause.until_us,
 	};
 }

@@ -14,9 +14,9 @@
 #include "core/advice.h"
 #include "core/jobcheck.h"
 #include "dispatch/hold.h"
+#include "dispatch/waits.h"
 
-#define SUSPEND_AFTER 3	      /* transport failures in a row */
-#define META_PAUSED "paused:" /* and the watch */
+#define SUSPEND_AFTER 3 /* transport failures in a row */
 #define WORDS_BYTES 512
 
 static void tell_lane(struct lane *lane, const struct slot *slot)
@@ -27,10 +27,9 @@ static void tell_lane(struct lane *lane, const struct slot *slot)
 				  ? "cannot be signed in to"
 				  : "refuses the credential";
 
-	if (lane->pause.told && lane->pause.told_kind == slot->outcome.kind)
+	if (!pause_hear(&lane->pause, slot->outcome.kind, slot->outcome.reason, slot->message,
+		    advice_for(slot->outcome.reason), slot->answered_us))
 		return;
-	pause_tell(&lane->pause, slot->outcome.kind, slot->outcome.reason, slot->message,
-		advice_for(slot->outcome.reason));
 	text_printable(slot->message, strlen(slot->message), words, sizeof(words));
 	log_error("workspace %s %s: %s (%s); its files wait, trying again every minute at the latest; %s",
 		lane_name(lane), how, words, slot->outcome.reason, advice_for(slot->outcome.reason));
@@ -40,10 +39,9 @@ static void tell_line(struct line *line, const struct slot *slot)
 {
 	char words[WORDS_BYTES], job[JOBCHECK_WORD_BYTES];
 
-	if (line->pause.told)
+	if (!pause_hear(&line->pause, slot->outcome.kind, slot->outcome.reason, slot->message,
+		    advice_for(slot->outcome.reason), slot->answered_us))
 		return;
-	pause_tell(&line->pause, slot->outcome.kind, slot->outcome.reason, slot->message,
-		advice_for(slot->outcome.reason));
 	text_printable(slot->message, strlen(slot->message), words, sizeof(words));
 	log_error("watch %s: %s cannot be started: %s (%s); its files wait, trying again every minute at the "
 		  "latest; %s",
@@ -117,23 +115,24 @@ bool suspend_has_news(const struct sender *s)
 static int record_pause(struct sender *s, const struct pause *p, const enum event_type types[2],
 	const char *watch, const char *meta, struct event_place *x, struct err *err)
 {
+	CLEANUP_FREE char *value = p->told ? waits_make(p->told_kind, p->words) : NULL;
 	int rc;
 
 	if (!pause_has_news(p))
 		return 0;
 	x->detail = p->told ? p->words : "requests are taken again";
-	rc = ledger_set_meta(s->ledger, meta, p->told ? outcome_kind_name(p->told_kind) : NULL, err);
+	rc = ledger_set_meta(s->ledger, meta, value, err);
 	return rc < 0 ? rc : scribe_place(s->scribe, types[p->told ? 0 : 1], watch, x, clock_wall_us(), err);
 }
 
 static char *lane_meta(const struct lane *lane)
 {
-	return mem_printf("suspended:workspace:%s", lane_name(lane));
+	return waits_name_of_workspace(lane_name(lane));
 }
 
 static char *line_meta(const struct line *line)
 {
-	return mem_printf("suspended:job:%s:%s", line->watch, lane_name(line->lane));
+	return waits_name_of_job(line->watch, lane_name(line->lane));
 }
 
 static int record_lane(struct sender *s, const struct lane *lane, struct err *err)
@@ -178,7 +177,7 @@ void suspend_recorded(struct sender *s)
 
 int suspend_watch(struct sender *s, const char *watch, const char *reason, struct err *err)
 {
-	CLEANUP_FREE char *meta = mem_printf("%s%s", META_PAUSED, watch);
+	CLEANUP_FREE char *meta = waits_name_of_pause(watch);
 	struct event_watch x = {.method = "", .file_system = "", .detail = reason, .count = -1};
 	bool news = false;
 	int rc;
@@ -217,22 +216,22 @@ void suspend_watch_done(struct sender *s, bool done)
 
 static int recall_pause(struct sender *s, struct pause *p, const char *meta, struct err *err)
 {
-	CLEANUP_BUF struct buf kind = BUF_INIT(LEDGER_META_BYTES);
-	int rc = ledger_meta(s->ledger, meta, &kind, err);
+	CLEANUP_BUF struct buf value = BUF_INIT(LEDGER_META_BYTES);
+	enum outcome_kind kind = OUTCOME_STARTED;
+	const char *words = "";
+	int rc = ledger_meta(s->ledger, meta, &value, err);
 
 	if (rc <= 0)
 		return rc;
-	p->recorded = p->open = true;
-	for (int k = OUTCOME_STARTED; k <= OUTCOME_UNREACHABLE; k++)
-		if (strcmp(outcome_kind_name((enum outcome_kind)k), buf_str(&kind)) == 0)
-			p->recorded_kind = (enum outcome_kind)k;
+	(void)waits_read(buf_str(&value), &kind, &words);
+	pause_recall(p, kind, words);
 	return 0;
 }
 
 /* A watch that was paused by a person or a failure, or is by its configuration. */
 static int recall_paused(struct sender *s, struct line *line, struct err *err)
 {
-	CLEANUP_FREE char *meta = mem_printf("%s%s", META_PAUSED, line->watch);
+	CLEANUP_FREE char *meta = waits_name_of_pause(line->watch);
 	CLEANUP_BUF struct buf reason = BUF_INIT(LEDGER_META_BYTES);
 	int rc = ledger_meta(s->ledger, meta, &reason, err);
 

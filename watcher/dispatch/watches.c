@@ -224,6 +224,7 @@ struct desk_watch *watches_lend(struct watches *ws, size_t i)
 	w->desk.link = w->link;
 	w->desk.scanned = w->scanned;
 	w->desk.lost = w->lost;
+	w->desk.lost_why = w->lost_why;
 	return &w->desk;
 }
 

@@ -75,7 +75,7 @@ static void explain_end(struct explain *x, const char *ends, int64_t size)
 		.by_listing = 1,
 		.first_seen_us = clock_wall_us(),
 		.completed_us = clock_wall_us(),
-		.evidence = "",
+		.evidence = s->roots[x->root].file_system,
 		.rule = x->verdict == RULES_ACCEPT ? "" : rules_verdict_word(x->verdict),
 		.detail = x->why,
 		.dead_letter = rules_verdict_is_dead_letter(x->verdict),
@@ -204,10 +204,14 @@ static void explain_completeness(struct explain *x, enum settle_lease lease)
 		: lease == SETTLE_LEASE_FREE ? 1
 					     : 2,
 		"%s", words[lease]);
-	explain_step(x, "settle", 2,
-		"complete when unchanged for %s after its writer's close was seen, otherwise for %s",
-		clock_format_span(x->mount->policy.closed_us, closed),
-		clock_format_span(x->mount->policy.quiet_us, quiet));
+	(void)clock_format_span(x->mount->policy.closed_us, closed);
+	(void)clock_format_span(x->mount->policy.quiet_us, quiet);
+	if (x->mount->policy.closed_us == x->mount->policy.quiet_us)
+		explain_step(x, "settle", 2, "complete when unchanged for %s", closed);
+	else
+		explain_step(x, "settle", 2,
+			"complete when unchanged for %s after its writer's close was seen, otherwise for %s",
+			closed, quiet);
 }
 
 static bool explain_open(struct explain *x)

@@ -423,9 +423,12 @@ static void judge_unopened(struct judge *j, struct unsettled_file *f, int code)
 	case EACCES:
 	case EPERM:
 		sense_absolute(j->s, f->dir->root, buf_str(&j->path), &absolute);
-		log_warning("%s: cannot be read (%s): it waits, and is tried again at each listing; let the "
-			    "service's user read it",
-			buf_str(&absolute), strerror(code));
+		if (!f->denied)
+			sense_denied(j->s, buf_str(&absolute),
+				"cannot be read (%s): it waits, and is tried again at each listing; let the "
+				"service's user read it",
+				strerror(code));
+		f->denied = true;
 		if (unsettled_count(j->s->unsettled) > UNSETTLED_MAX / 2) {
 			judge_leave(j);
 			return;
@@ -482,6 +485,7 @@ static void judge_look(struct judge *j, struct unsettled_file *f)
 		judge_unopened(j, f, code);
 		return;
 	}
+	f->denied = false;
 	if (probe_fd(j->fd, buf_str(&j->path), j->s->page, &j->st) < 0) {
 		settle_unlooked(&f->settle, judge_policy(j), clock_mono_us());
 		judge_wait_again(j);

@@ -22,6 +22,7 @@
 #include "base/mem.h"
 #include "base/num.h"
 #include "core/rules.h"
+#include "sense/inventory.h"
 #include "sense/judge.h"
 #include "sense/markers.h"
 #include "sense/poll.h"
@@ -204,6 +205,8 @@ static void walk_end_pass(struct walk *w)
 	const char *again = w->again;
 
 	outlet_send(w->s->outlet, WIRE_SCANNED, &m);
+	if (complete && w->s->denied_said)
+		w->s->denied_said = !inventory_is_readable(w->s);
 	w->why = NULL;
 	w->again = NULL;
 	if (again)
@@ -339,6 +342,13 @@ static void walk_watch(struct walk *w, struct tree_dir *d, int fd)
 			strerror(-wd));
 }
 
+static void walk_set_unreadable(struct tree_dir *d, bool unreadable)
+{
+	if (unreadable && !d->unreadable)
+		d->unreadable_us = clock_wall_us();
+	d->unreadable = unreadable;
+}
+
 static void walk_unopened(struct walk *w, struct tree_dir *d, int code)
 {
 	bool gone = code == ENOENT || code == ENOTDIR || code == ELOOP || code == EXDEV;
@@ -355,10 +365,14 @@ static void walk_unopened(struct walk *w, struct tree_dir *d, int code)
 		sense_root_lost(w->s, d->root, strerror(code));
 		return;
 	}
-	if (!d->unreadable)
-		sense_trouble(w->s, denied ? "unreadable" : "io", walk_absolute(w, d), 0,
+	if (!d->unreadable && denied)
+		sense_denied(w->s, walk_absolute(w, d),
+			"cannot list this directory (%s): the files in it wait; tried again at each listing",
+			strerror(code));
+	else if (!d->unreadable)
+		sense_trouble(w->s, "io", walk_absolute(w, d), 0,
 			"cannot list this directory (%s); tried again at each listing", strerror(code));
-	d->unreadable = true;
+	walk_set_unreadable(d, true);
 }
 
 /* Opens, watches and begins to list the next directory of the queue. */
@@ -425,7 +439,7 @@ static void walk_close_done(struct walk *w)
 	struct tree_dir *d = w->current;
 
 	walk_close_current(w);
-	d->unreadable = w->denied;
+	walk_set_unreadable(d, w->denied);
 	d->listed_us = w->listing_us;
 	if (d->roster)
 		roster_end(d->roster);
@@ -478,8 +492,9 @@ static bool walk_probe(struct walk *w, bool by_force, struct probe_stat *ret)
 	rc = by_force ? probe_name_now(root_fd, buf_str(&w->path), w->s->page, ret)
 		      : probe_name(root_fd, buf_str(&w->path), w->s->page, ret);
 	if (rc == -EACCES || rc == -EPERM) {
+		sense_absolute(w->s, root, buf_str(&w->path), &w->absolute);
 		if (!w->denied && !w->current->unreadable)
-			sense_trouble(w->s, "unreadable", buf_str(&w->path), 0,
+			sense_denied(w->s, buf_str(&w->absolute),
 				"cannot look at this file (%s: may its directory be searched?); it and "
 				"others "
 				"there are tried again at each listing",

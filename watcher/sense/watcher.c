@@ -93,19 +93,38 @@ void sense_absolute(const struct sense *s, size_t root, const char *relpath, str
 		(void)buf_addf(b, "/%s", relpath);
 }
 
+static void watcher_trouble(
+	struct sense *s, const char *kind, const char *path, int64_t count, const char *detail)
+{
+	struct wire_trouble m = {.kind = kind, .path = path, .detail = detail, .count = count};
+
+	if (s->outlet && !outlet_is_blocked(s->outlet))
+		outlet_send(s->outlet, WIRE_TROUBLE, &m);
+	else
+		log_warning("%s: %s", path, detail);
+}
+
 void sense_trouble(struct sense *s, const char *kind, const char *path, int64_t count, const char *fmt, ...)
 {
 	char detail[1024];
-	struct wire_trouble m = {.kind = kind, .path = path, .detail = detail, .count = count};
 	va_list ap;
 
 	va_start(ap, fmt);
 	(void)vsnprintf(detail, sizeof(detail), fmt, ap);
 	va_end(ap);
-	if (s->outlet && !outlet_is_blocked(s->outlet))
-		outlet_send(s->outlet, WIRE_TROUBLE, &m);
-	else
-		log_warning("%s: %s", path, detail);
+	watcher_trouble(s, kind, path, count, detail);
+}
+
+void sense_denied(struct sense *s, const char *path, const char *fmt, ...)
+{
+	char detail[1024];
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)vsnprintf(detail, sizeof(detail), fmt, ap);
+	va_end(ap);
+	watcher_trouble(s, s->denied_said ? "unreadable" : "denied", path, 0, detail);
+	s->denied_said = true;
 }
 
 static void watcher_key(const struct tree_dir *dir, const char *name, struct buf *b)
@@ -600,21 +619,27 @@ static void watcher_say_done(struct watcher *w)
 		return; /* not worth counting while there is something to do */
 	unsettled_each(w->s.unsettled, watcher_count_one, &left);
 	if (left.waiting > 0 && !w->waiting_said)
-		log_info("%" PRId64
-			 " files must be unchanged for %s first (nobody saw their writers close them)",
-			left.waiting, clock_format_span(w->s.watch->settle_quiet_us, span));
+		log_info("%" PRId64 " file%s must be unchanged for %s first (nobody saw %s close %s)",
+			left.waiting, left.waiting == 1 ? "" : "s",
+			clock_format_span(w->s.watch->settle_quiet_us, span),
+			left.waiting == 1 ? "its writer" : "their writers",
+			left.waiting == 1 ? "it" : "them");
 	w->waiting_said = true;
 	if (left.waiting > 0)
 		return;
 	m.unsettled = left.open + left.unreadable + left.unmarked;
 	if (left.open > 0)
-		log_warning("%" PRId64 " files are open for writing, or nobody saw them closed, and are left "
-			    "alone",
-			left.open);
+		log_warning("%" PRId64 " file%s open for writing, or nobody saw %s closed, and %s left alone",
+			left.open, left.open == 1 ? " is" : "s are", left.open == 1 ? "it" : "them",
+			left.open == 1 ? "is" : "are");
 	if (left.unmarked > 0)
-		log_warning("%" PRId64 " files wait for their markers and are left alone", left.unmarked);
+		log_warning("%" PRId64 " file%s for %s and %s left alone", left.unmarked,
+			left.unmarked == 1 ? " waits" : "s wait",
+			left.unmarked == 1 ? "its marker" : "their markers",
+			left.unmarked == 1 ? "is" : "are");
 	if (left.unreadable > 0)
-		log_warning("%" PRId64 " files cannot be read and are left alone", left.unreadable);
+		log_warning("%" PRId64 " file%s cannot be read and %s left alone", left.unreadable,
+			left.unreadable == 1 ? "" : "s", left.unreadable == 1 ? "is" : "are");
 	outlet_send(w->s.outlet, WIRE_COUNTS, &m);
 	w->done_said = true;
 }
