@@ -70,8 +70,8 @@ static const char *const schema_steps[] = {
 	"CREATE INDEX version_certain ON version (watch, host, next_attempt)"
 	" WHERE state = 'pending' AND (sent OR unchecked);",
 	/* 3: the marker that said a version was complete */
-	"ALTER TABLE version ADD COLUMN marker_mtime_ns INTEGER NOT NULL DEFAULT 0;"
-	"ALTER TABLE version ADD COLUMN marker_ino INTEGER NOT NULL DEFAULT 0;",
+	("ALTER TABLE version ADD COLUMN marker_mtime_ns INTEGER NOT NULL DEFAULT 0;"
+	 "ALTER TABLE version ADD COLUMN marker_ino INTEGER NOT NULL DEFAULT 0;"),
 };
 
 /* From schema `from` (0: an empty file) to ours, as one transaction. */
