@@ -477,7 +477,7 @@ def test_success_as_json(service):
     s.put("a.csv")
     s.wait_event("start.failed")
     [found] = records(s.verb("retry", "--state", "failed", "--json"))
-    assert found == {"totals": {"changed": 1, "judged_again": 0, "left": 0}}
+    assert found == {"totals": {"changed": 1, "judged_again": 0, "superseded": 0, "left": 0}}
     for verb in (["reload"], ["rescan"], ["pause", "drop"], ["resume", "drop"]):
         [found] = records(s.verb(*verb, "--json"))
         assert list(found) == ["done"] and found["done"], verb

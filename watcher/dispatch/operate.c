@@ -461,25 +461,21 @@ static const char *plural(int64_t n)
 	return n == 1 ? "" : "s";
 }
 
-static int64_t add_left(struct buf *b, const struct progress *p)
+static int64_t count_left(const struct progress *p)
 {
 	int64_t all = 0;
 
-	for (int i = 0; i < LEFT_KINDS; i++) {
+	for (int i = 0; i < LEFT_KINDS; i++)
 		all += p->left[i];
-		if (p->left[i] > 0)
-			(void)buf_addf(b, "; %" PRId64 " left as %s: %s", p->left[i],
-				p->left[i] == 1 ? "it is" : "they are", left_words[i]);
-	}
 	return all;
 }
 
-static bool has_left(const struct progress *p)
+static void add_left(struct buf *b, const struct progress *p)
 {
 	for (int i = 0; i < LEFT_KINDS; i++)
 		if (p->left[i] > 0)
-			return true;
-	return false;
+			(void)buf_addf(b, "; %" PRId64 " left as %s: %s", p->left[i],
+				p->left[i] == 1 ? "it is" : "they are", left_words[i]);
 }
 
 /* A typing error? Files of a watch that is configured no more are there as long as the ledger has some. */
@@ -493,9 +489,8 @@ static void conclude(struct operate *o, struct control_job *j)
 	const struct progress *p = &o->now;
 	CLEANUP_BUF struct buf b = BUF_INIT(ERR_TEXT_BYTES);
 	bool any = p->changed + p->rejudged + p->superseded > 0;
-	int64_t left;
 
-	if (!any && is_unknown_watch(j) && !has_left(p)) {
+	if (!any && is_unknown_watch(j) && count_left(p) == 0) {
 		control_say(j, EXIT_USAGE,
 			"there is no watch \"%.60s\", and the ledger has no %s files of one",
 			j->request->watch, words[o->kind].nothing);
@@ -514,10 +509,10 @@ static void conclude(struct operate *o, struct control_job *j)
 			"%s%" PRId64 " file%s that had never been judged %s judged now, by a listing",
 			b.len > 0 ? "; " : "", p->rejudged, plural(p->rejudged),
 			p->rejudged == 1 ? "is" : "are");
-	left = add_left(&b, p);
+	add_left(&b, p);
 	if (any)
 		log_info("%s: %s by %s", j->request->verb, buf_str(&b), j->request->user);
-	control_say(j, left > 0 ? 1 : 0, "%s", buf_str(&b));
+	control_say(j, count_left(p) > 0 ? 1 : 0, "%s", buf_str(&b));
 }
 
 static void operate_committed(struct control_job *j)
@@ -589,7 +584,8 @@ static int tell_totals(struct control_job *j, struct buf *json)
 	json_begin_object(&w, "totals");
 	json_add_i64(&w, "changed", o->now.changed);
 	json_add_i64(&w, "judged_again", o->now.rejudged);
-	json_add_i64(&w, "left", o->now.left);
+	json_add_i64(&w, "superseded", o->now.superseded);
+	json_add_i64(&w, "left", count_left(&o->now));
 	json_end_object(&w);
 	json_end_object(&w);
 	return 1;
@@ -655,7 +651,8 @@ static void conclude_asked(struct operate *o, struct control_job *j)
 	if (p->rejudged > 0)
 		(void)buf_addf(&b, "; %" PRId64 " would be judged now, and have %s first run", p->rejudged,
 			p->rejudged == 1 ? "its" : "their");
-	if (add_left(&b, p) + p->changed + p->rejudged == 0 && j->status == 0)
+	add_left(&b, p);
+	if (count_left(p) + p->changed + p->rejudged == 0 && j->status == 0)
 		(void)buf_addf(
 			&b, ": none of those selected is %s in its newest version", words[RERUN].nothing);
 	control_say(j, 1, "%s; nothing was done%s", buf_str(&b),

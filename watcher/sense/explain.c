@@ -75,7 +75,7 @@ static void explain_end(struct explain *x, const char *ends, int64_t size)
 		.by_listing = 1,
 		.first_seen_us = clock_wall_us(),
 		.completed_us = clock_wall_us(),
-		.evidence = s->roots[x->root].file_system,
+		.evidence = s->roots[x->root].mount ? s->roots[x->root].mount->kind.type : "",
 		.rule = x->verdict == RULES_ACCEPT ? "" : rules_verdict_word(x->verdict),
 		.detail = x->why,
 		.dead_letter = rules_verdict_is_dead_letter(x->verdict),
