@@ -86,7 +86,7 @@ int rerun_insert(const struct desk *d, const struct ledger_row *row, const struc
 {
 	const struct conf_watch *w = conf_watch_find(d->conf, row->watch);
 	struct ledger_new v = remake_row(w, row, &r->start, r->root_id, r->generation, clock_wall_us());
-	int64_t id;
+	int64_t id = 0;
 	int rc = 0;
 
 	if (row->state == LEDGER_FAILED || row->state == LEDGER_PENDING)
