@@ -223,9 +223,9 @@ int secretfile_look(const char *value, struct err *err)
 int secretfile_look_into(const char *value, enum secretfile_form form, struct secret *s, struct err *err)
 {
 	const struct place p = {(char *)(uintptr_t)value, FILE_FORBIDDEN};
-	size_t start = secret_len(s);
 	int r = secretfile_look(value, err);
 	CLEANUP_FD int fd = -1;
+	size_t start;
 
 	if (r == -EACCES) /* nor its folder */
 		return 0;
@@ -234,6 +234,7 @@ int secretfile_look_into(const char *value, enum secretfile_form form, struct se
 	fd = open(value, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	if (fd < 0)
 		return errno == EACCES || errno == EPERM ? 0 : conf_errno(err, errno, value);
+	start = secret_len(s);
 	r = read_open(fd, &p, form, s, err);
 	if (r == 0)
 		r = check_form(s, start, form, value, err);

@@ -328,7 +328,7 @@ static bool judge_is_listed(const struct judge *j)
 }
 
 /* Names are found in listings on a polled mount: asked for by name, the kernel may answer from what it
- * remembers. */
+ * remembers. Elsewhere another name of this very file is not beside it: SFTP renames by link and unlink. */
 static bool judge_is_there(struct judge *j, const char *suffix)
 {
 	const struct unsettled_file *f = j->current;
@@ -341,7 +341,8 @@ static bool judge_is_there(struct judge *j, const char *suffix)
 	if (f->dir->roster)
 		return roster_has_mark(f->dir->roster, roster_id(name, 0));
 	(void)buf_adds(&j->path, suffix);
-	found = root_fd >= 0 && probe_name(root_fd, buf_str(&j->path), j->s->page, &st) == 0;
+	found = root_fd >= 0 && probe_name(root_fd, buf_str(&j->path), j->s->page, &st) == 0 &&
+		st.look.ino != j->st.look.ino;
 	buf_truncate(&j->path, len);
 	return found;
 }
