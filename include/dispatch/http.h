@@ -41,7 +41,7 @@ struct http_options {
 	long connection_life_s;	    /* a connection is not used again when it is older; 0: HTTP_LIFE_S */
 };
 
-/* Everything is borrowed until the callback; of authorization a reference is taken. */
+/* Everything is borrowed until the callback; but url is copied, and of authorization a reference is taken. */
 struct http_request {
 	const char *url;
 	const char *const *headers;   /* "Name: value", NULL at the end; or NULL */

@@ -198,6 +198,31 @@ static enum tiny_next hello_and_close(const struct tiny_request *q)
 	return TINY_CLOSE;
 }
 
+/* The caller's buffer for the URL is gone when a request leaves the queue, and when it fails. */
+static void the_url_is_copied(void **state)
+{
+	CLEANUP_FREE char *url = NULL;
+	int port = 0, fd = tiny_listen(&port);
+
+	(void)state;
+	close(fd); /* nobody listens there now */
+	start_server(hello);
+	start_client(1, S_TO_US(5), S_TO_US(5), NULL);
+	for (int i = 0; i < 4; i++) {
+		struct http_request q = {0};
+
+		free(url);
+		url = mem_printf("http://127.0.0.1:%d/%d", i < 3 ? server.port : port, i);
+		q.url = url;
+		must_send(&q);
+	}
+	memset(url, 'x', strlen(url));
+	wait_for(4);
+	assert_int_equal(server.seen->requests, 3);
+	assert_ptr_equal(strstr(server.seen->last, "GET /2 "), server.seen->last);
+	assert_ptr_equal(strstr(got.error, "127.0.0.1:"), got.error);
+}
+
 static void closed_connection_is_replaced(void **state)
 {
 	(void)state;
@@ -839,6 +864,7 @@ int main(void)
 		TEST(one_connection_for_a_hundred_requests),
 		TEST(no_more_at_once_than_allowed),
 		TEST(waiting_requests_are_bounded),
+		TEST(the_url_is_copied),
 		TEST(closed_connection_is_replaced),
 		TEST(next_request_from_inside_a_callback),
 		TEST(refused_is_not_sent),

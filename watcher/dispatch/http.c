@@ -56,6 +56,7 @@ struct call {
 	struct http_request request;
 	http_response_fn fn;
 	void *arg;
+	char *url; /* what request.url is */
 	char *why; /* failed: for what reason */
 };
 
@@ -243,6 +244,7 @@ static int on_socket_change(CURL *easy, curl_socket_t fd, int what, void *arg, v
 static void call_free(struct call *c)
 {
 	secret_free(c->request.authorization);
+	free(c->url);
 	free(c->why);
 	free(c);
 }
@@ -896,6 +898,7 @@ int http_send(
 	struct call *c = mem_alloc(sizeof(*c));
 
 	c->request = *request;
+	c->request.url = c->url = mem_strdup(request->url);
 	c->fn = fn;
 	c->arg = arg;
 	if (request->authorization != NULL)
