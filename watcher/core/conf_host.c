@@ -55,7 +55,7 @@ static int check_rest(const char *rest, struct err *err)
 {
 	if (strchr(rest, '@'))
 		return fail(err, "no user name or password belongs here; credentials stand in files");
-	if (rest[0] == '\0' || strcmp(rest, "/") == 0)
+	if (rest[strspn(rest, "/")] == '\0') /* slashes at the end mean nothing */
 		return 0;
 	return fail(err, "only scheme, name and port belong here; cut off what comes behind");
 }
