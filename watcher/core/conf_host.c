@@ -37,7 +37,7 @@ static int check_rest(const char *rest, bool proxy, struct err *err)
 		return fail(err, proxy ? "no user name or password belongs here; see proxy_username and "
 					 "proxy_password_file"
 				       : "no user name or password belongs here; credentials stand in files");
-	if (rest[0] == '\0' || strcmp(rest, "/") == 0)
+	if (rest[strspn(rest, "/")] == '\0') /* slashes at the end mean nothing */
 		return 0;
 	return fail(err, "only scheme, name and port belong here; cut off what comes behind");
 }
