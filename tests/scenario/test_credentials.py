@@ -316,3 +316,15 @@ def test_a_secret_that_others_can_read(service, kind):
     assert f"chmod 600 {path}" in s.verb("check").err
     done = s.verb("run")
     assert done.status == 78 and f"chmod 600 {path}" in done.err and s.api.requests == []
+
+
+@pytest.mark.parametrize("kind", ["oauth-m2m", "azure-managed-identity", "profile"])
+def test_check_online_signs_in(service, kind):
+    s = signing_in(service, kind)
+    done = s.verb("check", "--online")
+    assert done.status == 0 and s.principal in done.out, done
+    assert len(asked(s)) == 1 and s.api.sent("jobs/get", status=200)
+    s.api.auth.clients, s.api.azure.identities = {CLIENT: "another"}, {"another"}
+    done = s.verb("check", "--online")
+    words = "Identity not found" if kind.startswith("azure") else "Client authentication failed"
+    assert done.status == 69 and words in done.out + done.err and "sign-in at" in done.out + done.err, done

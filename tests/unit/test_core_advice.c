@@ -14,6 +14,8 @@
 
 static void every_end_has_advice(void **state)
 {
+	static const char *const of_sign_in[] = {
+		"credential_unreadable", "no_sign_in", "sign_in_unavailable", "redirected", "unreachable"};
 	struct outcome_rule rule;
 
 	(void)state;
@@ -23,6 +25,8 @@ static void every_end_has_advice(void **state)
 		if (advice_for(rule.outcome.reason)[0] == '\0')
 			fail_msg("no advice for %s", rule.outcome.reason);
 	}
+	for (size_t i = 0; i < ARRAY_SIZE(of_sign_in); i++)
+		assert_string_not_equal(advice_for(of_sign_in[i]), "");
 	assert_string_equal(advice_for("server_error"), "");
 	assert_string_equal(advice_for(""), "");
 }

@@ -49,8 +49,7 @@ struct auth {
 	struct signin_life mono, wall;
 
 	enum step step;
-	struct http *http; /* to who hands out tokens; made when first needed */
-	int http_kind;	   /* enum conf_auth that it was made for */
+	struct http *http; /* to who hands out tokens; for one pass, since the next one is an hour away */
 	struct oauth_request request;
 	struct secret *answer;
 	int64_t asked_mono_us, asked_wall_us;
@@ -155,9 +154,21 @@ static void make_ready(struct auth *a, struct auth_waiter *w, bool failed)
 	loop_defer(a->loop, serve, a);
 }
 
+/* Not at once: its own callback may be what ended the pass. */
+static void close_http(void *arg)
+{
+	struct auth *a = arg;
+
+	if (a->step != STEP_IDLE)
+		return; /* of the next pass already */
+	http_free(a->http);
+	a->http = NULL;
+}
+
 static void end_pass(struct auth *a, bool failed)
 {
 	a->step = STEP_IDLE;
+	loop_defer(a->loop, close_http, a);
 	oauth_request_done(&a->request);
 	secret_free(a->answer);
 	a->answer = NULL;
@@ -348,11 +359,8 @@ static int open_http(struct auth *a, struct err *err)
 {
 	struct http_options o = options_for(a);
 
-	if (a->http != NULL && a->http_kind == a->credential.kind)
-		return 0;
 	http_free(a->http);
 	a->http = http_new(a->loop, &o, err);
-	a->http_kind = a->credential.kind;
 	return a->http != NULL ? 0 : -err->code;
 }
 
@@ -430,6 +438,7 @@ void auth_free(struct auth *a)
 	credential_done(&a->credential);
 	loop_timer_remove(a->timer);
 	loop_defer_cancel(a->loop, serve, a);
+	loop_defer_cancel(a->loop, close_http, a);
 	free(a->credentials_directory);
 	free(a);
 }
