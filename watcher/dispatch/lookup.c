@@ -67,7 +67,7 @@ static int ask(struct lookup *l, struct err *err)
 		(void)buf_addf(&path, "get?job_id=%" PRId64, l->job_id);
 	} else {
 		(void)buf_adds(&path, "list?limit=100&name=");
-		add_encoded(&path, l->watch->job_name);
+		add_encoded(&path, l->watch->job_name ? l->watch->job_name : "");
 	}
 	if (l->next.len > 0) {
 		(void)buf_adds(&path, "&page_token=");
@@ -199,6 +199,7 @@ struct lookup *lookup_job(
 
 	l->watch = w;
 	l->fn = fn;
+	BUG_ON(!w->job_name && w->job_id <= 0); /* a configuration without either is refused */
 	l->job_id = w->job_name ? 0 : w->job_id;
 	if (ask(l, err) == 0)
 		return l;
