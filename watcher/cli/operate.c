@@ -185,7 +185,8 @@ const struct cli_verb cli_rerun = {
 	.name = "rerun",
 	.usage = "[-c FILE] " OPERATE_USAGE " --reason TEXT [--yes] [PATH…]",
 	.summary = "Another run for files that had one, or whose request cannot succeed.\n"
-		   "The request is made anew. Without --yes it only says how many, and names those that may\n"
+		   "The request is made anew. With PATH also the first run of skipped and discarded files.\n"
+		   "Without --yes it only says how many and why not the others, and names those that may\n"
 		   "have a run already.",
 	.help = OPERATE_HELP "  --yes              do it\n",
 	.run = operate_run,
