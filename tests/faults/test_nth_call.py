@@ -200,20 +200,20 @@ def test_a_ledger_that_cannot_be_read_once_is_not_set_aside():
     raise AssertionError("none was taken for damage")
 
 
-@pytest.mark.skipif(not LONG, reason="the long form, with BW_LONG=1")
-@pytest.mark.timeout(4 * 3600)
-@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda f: f.__name__)
-@pytest.mark.parametrize("process", PROCESSES)
-@pytest.mark.parametrize("kind", KINDS)
-def test_every_call_fails(calls, kind, process, scenario):
-    """Each of the first calls, in turn, with the next error of its kind."""
-    bad = []
-    for nth in range(1, min(calls[scenario, process][kind], CALLS) + 1):
-        failure = (process, kind, nth, ERRORS[kind][nth % len(ERRORS[kind])])
-        print(scenario.__name__, *failure)
-        try:
-            with one_service() as (s, preload):
-                play(s, preload, scenario, failure)
-        except AssertionError:
-            bad.append(f"{failure}:\n{traceback.format_exc()}")
-    assert not bad, f"{len(bad)} calls:\n" + "\n".join(bad)
+if LONG:
+    @pytest.mark.timeout(4 * 3600)
+    @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda f: f.__name__)
+    @pytest.mark.parametrize("process", PROCESSES)
+    @pytest.mark.parametrize("kind", KINDS)
+    def test_every_call_fails(calls, kind, process, scenario):
+        """Each of the first calls, in turn, with the next error of its kind."""
+        bad = []
+        for nth in range(1, min(calls[scenario, process][kind], CALLS) + 1):
+            failure = (process, kind, nth, ERRORS[kind][nth % len(ERRORS[kind])])
+            print(scenario.__name__, *failure)
+            try:
+                with one_service() as (s, preload):
+                    play(s, preload, scenario, failure)
+            except AssertionError:
+                bad.append(f"{failure}:\n{traceback.format_exc()}")
+        assert not bad, f"{len(bad)} calls:\n" + "\n".join(bad)
