@@ -370,6 +370,93 @@ bool fs_is_beneath(const char *dir, const char *path)
 	return strncmp(dir, path, n) == 0 && (path[n] == '/' || path[n] == '\0');
 }
 
+/*
+ * Numbers from statfs(2), linux/magic.h and, for those outside the kernel, the sources of the file systems
+ * and the table of tail(1) in GNU coreutils. Written as numbers: old headers lack many names. remote: another
+ * host can write.
+ */
+static const struct {
+	uint32_t magic;
+	const char *name;
+	bool remote;
+} fs_types[] = {
+	{0xef53, "ext4", false}, /* ext2 and ext3 have the same number */
+	{0x58465342, "xfs", false},
+	{0x9123683e, "btrfs", false},
+	{0x01021994, "tmpfs", false},
+	{0x858458f6, "ramfs", false},
+	{0x794c7630, "overlay", false},
+	{0x61756673, "aufs", false},
+	{0x2fc12fc1, "zfs", false},
+	{0xf2f52010, "f2fs", false},
+	{0xca451a4e, "bcachefs", false},
+	{0x3153464a, "jfs", false},
+	{0x52654973, "reiserfs", false},
+	{0x3434, "nilfs", false},
+	{0x4d44, "vfat", false},
+	{0x2011bab0, "exfat", false},
+	{0x5346544e, "ntfs", false},
+	{0x7366746e, "ntfs3", false},
+	{0x482b, "hfsplus", false},
+	{0x9660, "iso9660", false},
+	{0x15013346, "udf", false},
+	{0x73717368, "squashfs", false},
+	{0xe0f5e1e2, "erofs", false},
+	{0x28cd3d45, "cramfs", false},
+	{0xf15f, "ecryptfs", false},
+	{0x24051905, "ubifs", false},
+	{0x72b6, "jffs2", false},
+	{0x958458f6, "hugetlbfs", false},
+	{0x9fa0, "proc", false},
+	{0x62656572, "sysfs", false},
+	{0x1373, "devfs", false},
+	{0x0187, "autofs", false},
+	{0x6969, "nfs", true},
+	{0xff534d42, "cifs", true},
+	{0xfe534d42, "smb2", true},
+	{0x517b, "smb", true},
+	{0x65735546, "fuse", true},
+	{0x01021997, "9p", true},
+	{0x00c36400, "ceph", true},
+	{0x0bd00bd0, "lustre", true},
+	{0x47504653, "gpfs", true},
+	{0x5346414f, "afs", true},
+	{0x6b414653, "kafs", true},
+	{0x73757245, "coda", true},
+	{0x564c, "ncp", true},
+	{0x7461636f, "ocfs2", true},
+	{0x01161970, "gfs2", true},
+	{0x19830326, "beegfs", true},
+	{0xaad7aaea, "panfs", true},
+	{0x20030528, "orangefs", true},
+	{0xbeefdead, "snfs", true},
+	{0x61636673, "acfs", true},
+	{0x013111a8, "ibrix", true},
+	{0xa501fcf5, "vxfs", true}, /* may be the clustered one */
+	{0xbacbacbc, "vmhgfs", true},
+	{0x786f4256, "vboxsf", true},
+	{0x7c7c6673, "prl_fs", true},
+	{0x00c0ffee, "hostfs", true},
+};
+
+const char *fs_type_name(int64_t magic, char text[24])
+{
+	/* f_type is a signed long: on 32 bits the high magics come in negative */
+	for (size_t i = 0; i < ARRAY_SIZE(fs_types); i++)
+		if (fs_types[i].magic == (uint32_t)magic)
+			return fs_types[i].name;
+	snprintf(text, 24, "0x%x", (unsigned)(uint32_t)magic);
+	return text;
+}
+
+bool fs_type_is_remote(int64_t magic)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(fs_types); i++)
+		if (fs_types[i].magic == (uint32_t)magic)
+			return fs_types[i].remote;
+	return false;
+}
+
 void fs_close(int *fd)
 {
 	int saved = errno;

@@ -61,8 +61,7 @@ static enum wire_verdict recheck_one(
 	struct version known = {.size = k->size, .mtime_ns = k->mtime_ns, .ino = (uint64_t)k->ino};
 	enum version_relation relation;
 	struct probe_stat st;
-	bool stable;
-	int rc = probe_name_now(root_fd, k->relpath, s->page, &st);
+	int rc = probe_name(root_fd, k->relpath, s->page, &st);
 
 	if (rc < 0)
 		return recheck_is_gone(-rc) ? WIRE_GONE : WIRE_UNSURE;
@@ -80,8 +79,8 @@ static enum wire_verdict recheck_one(
 	}
 	if (relation != VERSION_SAME)
 		return WIRE_REPLACED;
-	stable = s->roots[root].mount && s->roots[root].mount->kind.inodes_stable;
-	return stable && known.ino != 0 && known.ino != now->ino ? WIRE_SWAPPED : WIRE_SAME;
+	return s->roots[root].lease_trusted && known.ino != 0 && known.ino != now->ino ? WIRE_SWAPPED
+										       : WIRE_SAME;
 }
 
 void recheck_answer(struct sense *s, const struct wire_confirm *m)
