@@ -15,11 +15,13 @@ needs_packages() { # SET: its packages, one a line
 		;;
 	test)
 		# clang-14 and its tools by number: what a formatter or linter finds depends on its version.
-		printf '%s\n' libcmocka-dev clang-14 libclang-rt-14-dev clang-format-14 clang-tidy-14 cppcheck \
+		printf '%s\n' libcmocka-dev ccache clang-14 libclang-rt-14-dev clang-format-14 clang-tidy-14 cppcheck \
 			shellcheck valgrind binutils git mandoc python3 python3-flake8 \
 			python3-pytest python3-pytest-timeout python3-pytest-xdist
+		# TLS and a proxy in front of the stand-in.
+		printf '%s\n' nginx squid-openssl
 		# What the scenarios upload and pack files with.
-		printf '%s\n' aria2 curl file lftp openssh-client openssh-sftp-server openssl rsync unzip wget zip zstd
+		printf '%s\n' aria2 bindfs curl file lftp openssh-client openssh-sftp-server openssl rsync unzip wget zip zstd
 		;;
 	demo)
 		printf '%s\n' python3 file

@@ -48,11 +48,6 @@ int fs_normalise(const char *path, char **ret, struct err *err) MUST_CHECK;
 const char *fs_basename(const char *path);
 /* Is `path` equal to or below `dir` (both normalised)? */
 bool fs_is_beneath(const char *dir, const char *path);
-/* statfs magic -> "ext4", "tmpfs", "nfs", "fuse", …, or "0x…" in text. Returns text or a constant. */
-const char *fs_type_name(int64_t magic, char text[24]);
-/* true for file systems where another host can write or locks and caches lie: nfs, smb/cifs, fuse, 9p, ceph,
- * lustre, gpfs, afs, … */
-bool fs_type_is_remote(int64_t magic);
 
 void fs_close(int *fd); /* closes when >= 0 and sets -1; errno stays as it is */
 static inline void fs_close_cleanup(int *fd)

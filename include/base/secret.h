@@ -34,6 +34,11 @@ static inline void secret_free_cleanup(struct secret **s)
 
 /* Adds n bytes at the end: 0 or -ENOBUFS (nothing was added). */
 int secret_add(struct secret *s, const void *p, size_t n) MUST_CHECK;
+/* The same in base64 with padding (RFC 4648 section 4): 4 bytes for each 3 begun. */
+int secret_add_base64(struct secret *s, const void *p, size_t n) MUST_CHECK;
+/* The same as a value of a form (application/x-www-form-urlencoded, as the URL standard's serialiser): up to
+ * 3 bytes for each. */
+int secret_add_form(struct secret *s, const void *p, size_t n) MUST_CHECK;
 /* Adds what the descriptor gives up to its end, straight into the pages: 0, -EFBIG (there is more than fits)
  * or -errno; on failure the secret is as before. */
 int secret_read(struct secret *s, int fd) MUST_CHECK;

@@ -22,7 +22,7 @@ enum cli_exit {
 struct cli_verb {
 	const char *name;
 	const char *usage;   /* "[-c FILE] [--dry-run]" */
-	const char *summary; /* one line */
+	const char *summary; /* its first line is a whole sentence, short enough for the list of all verbs */
 	const char *help;    /* the options, a line each */
 	int (*run)(const struct cli_verb *verb, int argc, char **argv);
 };

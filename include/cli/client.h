@@ -29,11 +29,11 @@ struct client_command {
  * Returns the exit status that the service tells, or -errno with *err when there was no (whole) answer. */
 int client_ask(struct client *c, struct client_command *q, char **ret_text, struct err *err) MUST_CHECK;
 
-/* The whole of a verb that only asks: says what is wrong, prints the sentence (not when json), returns the
- * exit status. */
+/* The whole of a verb that only asks: says what is wrong, prints the sentence (when json: as {"done":…} if
+ * there was no record), returns the exit status. */
 int client_run(const struct conf *conf, struct client_command *q, bool json);
 /* A path as the service knows it: absolute, without doubled slashes; no link is resolved, no folder looked
- * at. malloc'd. NULL with *err. */
+ * at. malloc'd. NULL with *err: it is empty, or cannot be. */
 char *client_path(const char *operand, struct err *err);
 
 #endif

@@ -19,16 +19,36 @@ enum history_kind {
 	HISTORY_SAME,	    /* this version */
 };
 
+struct history_question {
+	const struct conf *conf;
+	const struct conf_watch *watch;
+	const char *root, *relpath;
+	const char *file_system;   /* of root, as its watcher sees it; "" unknown */
+	const struct version *now; /* the file as it is; NULL: it is not there */
+};
+
 struct history {
 	enum history_kind kind;
 	enum ledger_state state; /* of the newest row, when there is one */
 	int64_t run_id;		 /* 0: none */
 	int64_t generation;
 	char token[TOKEN_BYTES]; /* of that row; "" */
+	char mount_had[32];	 /* the file system that the directory had, if its mount is missing; "" */
+	struct buf waits;	 /* pending: why, each with "; " in front */
+	/* of a row that waits: its request as it stands in the ledger; owned, NULL: there is none */
+	char *host, *uri;
+	int64_t job_id;
+	char *request;
+	size_t request_len;
+	bool stranded; /* nothing is sent for it: its workspace is not configured any more */
 };
 
-/* now: the file as it is (NULL: it is not there). Adds a sentence to text. */
-void history_find(const struct conf *conf, const struct conf_watch *w, const char *root, const char *relpath,
-	const struct version *now, struct history *ret, struct buf *text);
+/* Adds a sentence to text. *ret: history_done(). */
+void history_find(const struct history_question *q, struct history *ret, struct buf *text);
+void history_done(struct history *h); /* also of one that is all zero */
+
+/* Calls fn for each row of this absolute path whose watch is not configured. How many, or -errno. */
+int history_of_removed(const struct conf *conf, const char *path,
+	void (*fn)(const char *watch, const char *text, void *arg), void *arg, struct err *err) MUST_CHECK;
 
 #endif

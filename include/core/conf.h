@@ -102,10 +102,12 @@ struct conf_workspace {
 	char *token_file; /* a path, or "credential:NAME" (all *_file alike) */
 	char *username, *password_file;
 	char *client_id, *client_secret_file;
-	char *azure_tenant_id;
+	char *azure_tenant_id, *azure_authority_host, *azure_metadata_host;
 	char *oidc_token_file;
 	char *profile, *config_file;
-	char *proxy, *proxy_username, *proxy_password_file, *proxy_ca_file, *no_proxy;
+	char *proxy; /* "http://proxy.example.com:3128", with its port */
+	char *proxy_username, *proxy_password_file, *proxy_ca_file;
+	struct conf_list no_proxy;
 	char *ca_file, *client_certificate, *client_key, *client_key_password_file;
 	char *tls_min, *tls_max, *ciphers, *tls13_ciphers;
 	char *api_version;
@@ -125,7 +127,7 @@ struct conf_watch {
 	char name[CONF_NAME_BYTES];
 	struct conf_list directory; /* normalised absolute */
 	char *workspace_name;	    /* as written, or NULL */
-	int64_t job_id;		    /* 0 when job_name is used */
+	int64_t job_id;		    /* with job_name: 0, until the dispatcher knows it */
 	char *job_name;
 	int job_type;		 /* enum conf_job_type */
 	struct conf_pairs param; /* KEY -> template; after conf_resolve never empty for map types */
@@ -258,7 +260,7 @@ void conf_check(const struct conf *c, struct conf_mistakes *m);
 const struct conf_section *conf_section_find(const struct conf *c, const char *section);
 const struct conf_entry *conf_entry_find(const struct conf *c, const char *section, const char *key);
 /* Which kinds of credential keys were given: 1u << enum conf_auth for each (azure-managed-identity needs none
- * and is never found). */
+ * and is found by azure_metadata_host only). */
 unsigned conf_auth_found(const struct conf_workspace *ws);
 
 const struct conf_watch *conf_watch_find(const struct conf *c, const char *name);
@@ -267,6 +269,9 @@ const struct conf_watch *conf_watch_find(const struct conf *c, const char *name)
  * (several watches may share a directory). */
 const struct conf_watch *conf_watch_for_path(
 	const struct conf *c, const char *path, size_t *from, const char **ret_root);
+/* Can a file of one also be found from the other? Then the first such directories of both (borrowed). */
+bool conf_watches_overlap(
+	const struct conf_watch *a, const struct conf_watch *b, const char **ret_a, const char **ret_b);
 /* "off"-able, list, … as the user would write it; for `config`: effective value of every key with its origin
  * ("FILE:LINE" or "default"), as INI that can be read back (JSON when json). Secrets cannot appear: only file
  * names are here. */
@@ -278,8 +283,8 @@ void conf_hash(const struct conf *c, char out[65]);
  * NULL: all entries. */
 int conf_each_entry(const struct conf *c, const char *watch_name,
 	int (*fn)(const struct conf_entry *e, void *arg), void *arg);
-/* Is there anything in [watch:NAME], or in what [service] says to watchers, that differs between the two?
- * NAME is in both. */
+/* Is there anything in [watch:NAME], in what [service] says to watchers, or in where its job_name is looked
+ * up, that differs between the two? NAME is in both. */
 bool conf_watch_differs(const struct conf *a, const struct conf *b, const char *name);
 /* Names of enum values as the file spells them. */
 const char *conf_auth_name(int auth);

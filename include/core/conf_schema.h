@@ -33,6 +33,9 @@ enum conf_type {
 	CONF_TYPE_PATH,	    /* absolute, any bytes; char *, normalised */
 	CONF_TYPE_SECRET,   /* PATH or credential:NAME; char * */
 	CONF_TYPE_HOST,	    /* struct conf_workspace: host and host_token */
+	CONF_TYPE_ORIGIN,   /* another server's address, written as a host; char *, canonical */
+	CONF_TYPE_PROXY,    /* as conf_host_parse_proxy() takes them; char * */
+	CONF_TYPE_NOPROXY,  /* as noproxy_check() takes them */
 	CONF_TYPE_NAME,	    /* of a workspace or watch; char * */
 	CONF_TYPE_CHOICE,   /* one of words; char * */
 	CONF_TYPE_WORD,	    /* one of words; int, its index */

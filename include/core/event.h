@@ -83,6 +83,8 @@ struct event_failure {
 	const char *message;
 	int64_t attempts;
 	int64_t next_attempt_us; /* wall clock; start.retrying only */
+	const char *workspace;	 /* which job was to be started, and at which; NULL: left out */
+	int64_t job_id;
 };
 
 struct event_watch {

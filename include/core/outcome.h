@@ -6,6 +6,7 @@
 #define CORE_OUTCOME_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 enum outcome_transport { /* what became of the exchange below HTTP */
@@ -37,6 +38,17 @@ struct outcome_answer {
 	const char *message;	/* "" unknown */
 };
 
+/* A row of the table, for who wants to show or check it. */
+struct outcome_rule {
+	int from, to;	  /* statuses; 0: there was no answer */
+	const char *code; /* error code, or NULL for any */
+	const char *text; /* what the message must have, or NULL for any: '^' only at its start, '*' anything
+			     in between, '#' digits; upper and lower case are the same */
+	struct outcome outcome;
+};
+
+/* The i-th, in the order in which they are tried. False: there are no more. */
+bool outcome_rule_at(size_t i, struct outcome_rule *ret);
 struct outcome outcome_decide(const struct outcome_answer *a);
 const char *outcome_kind_name(enum outcome_kind kind);
 

@@ -50,6 +50,8 @@ bool rules_enter_directory(const struct conf_watch *w, const char *relpath, char
 /* What the files are called (NAME and this) that downloaders keep beside a final name which they are still
  * writing: ".aria2", …; ends with NULL. */
 const char *const *rules_companion_suffixes(void);
+/* Does it end in one of them? */
+bool rules_is_companion(const char *name);
 
 /* What turns a file away although its name is looked at. */
 enum rules_verdict {

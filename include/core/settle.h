@@ -40,6 +40,10 @@ struct settle_policy {
 	int64_t quiet_us;  /* conf_watch.settle_quiet_us */
 	bool need_close;   /* complete = close: without evidence of the close (or a granted lease) it never
 			      completes */
+	bool quiet_only;   /* complete = quiet: closes and leases are no evidence, only time is */
+	bool marked;	   /* complete = marker: that is asked for afterwards, and is the evidence */
+	int64_t apart_us;  /* > 0: nobody tells of all writers; two equal looks at least so far apart are
+			      needed,  whatever else there is */
 };
 
 struct settle_look {
@@ -59,6 +63,7 @@ struct settle {
 	int64_t due_us;	       /* when to look */
 	int64_t open_since_us; /* the lease has been refused since; 0: it is not */
 	int64_t reopen_us;     /* back-off while it is held open */
+	int64_t equal_us;      /* when the first of the equal looks was made */
 	bool closed;	       /* evidence that the writer closed, valid for what is there now */
 	bool carried;	       /* … and that came by rename or link */
 	bool moved_in;	       /* came whole from elsewhere by rename */

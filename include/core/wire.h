@@ -39,7 +39,7 @@ enum wire_type {
 	/* dispatcher -> keeper */
 	WIRE_STATE,   /* readiness and a status line */
 	WIRE_RELOAD,  /* read the configuration again */
-	WIRE_RESTART, /* start this watcher anew */
+	WIRE_RESTART, /* the job of this watch is known: its watcher, which waits for that, may start */
 	/* watcher -> dispatcher */
 	WIRE_HELLO,
 	WIRE_CANDIDATES,
@@ -57,6 +57,7 @@ enum wire_type {
 	WIRE_CONFIRM, /* are these files still what they were? */
 	WIRE_COUNT,
 	WIRE_LIST,
+	WIRE_STALE, /* the marker of that file had counted for the version before: it goes on waiting */
 	/* command line -> dispatcher, over the control socket, and back */
 	WIRE_COMMAND,
 	WIRE_OPERAND, /* one path (or, for adopt, one line of an event log) of the command before it */
@@ -90,6 +91,9 @@ struct wire_configured {
 	int64_t wait_us;	/* scan: at most this long; 0: no limit */
 	const char *only_watch; /* scan --watch NAME, or "" */
 	const char *hash;	/* of the configuration */
+	/* of the service, whose dispatcher may be another one than at its start */
+	int64_t started_us; /* wall clock */
+	int64_t runs_started;
 };
 
 struct wire_empty {
@@ -144,12 +148,14 @@ struct wire_file {
 	int64_t groups;			     /* FILETYPE_… */
 	int64_t by_listing;		     /* 1: found by a listing only, 0: announced by an event */
 	int64_t first_seen_us, completed_us; /* wall clock */
-	const char *evidence;		     /* in words: "closed by its writer, 1 s quiet, lease granted" */
+	const char *evidence;		     /* in words: "closed by its writer, 1 s quiet, lease granted";
+						EXPLAINED_FILE: the file system of its directory, "" unknown */
 	const char *rule;		     /* REJECTED: rules_verdict_word; else "" */
 	const char *detail;		     /* REJECTED: in words; else "" */
 	int64_t dead_letter; /* REJECTED: 1: it cannot be sent or judged (start.failed), 0: file.rejected */
 	const char *rules_hash;
-	int64_t birth_ns; /* of the inode; 0 unknown */
+	int64_t birth_ns;		     /* of the inode; 0 unknown */
+	int64_t marker_mtime_ns, marker_ino; /* struct marker: what says that it is complete; 0 none */
 };
 
 struct wire_waiting {
@@ -169,8 +175,8 @@ struct wire_scanned {
 };
 
 struct wire_trouble {
-	const char *kind; /* "overflow", "watch_limit", "lost", "back", "unreadable", "io", "sniffer",
-			     "degraded" */
+	const char *kind; /* "overflow", "watch_limit", "lost", "back", "denied" (may not be read, the
+			     first of such), "unreadable" (a further one), "io", "sniffer", "degraded" */
 	const char *path;
 	const char *detail; /* a sentence, with what happens next */
 	int64_t count;
@@ -178,6 +184,7 @@ struct wire_trouble {
 
 struct wire_counts {
 	int64_t unsettled, judging, directories, done; /* done: nothing is left to wait for (scan) */
+	int64_t unreadable, closed; /* of them: files, and directories that may not be read */
 };
 
 /* Items are put with wire_candidates_add and read with wire_candidates_next. */
@@ -227,6 +234,12 @@ struct wire_confirmed {
 	int64_t serial;
 	const void *verdicts;
 	size_t verdicts_len;
+};
+
+struct wire_stale {
+	const char *root, *relpath;
+	int64_t marker_mtime_ns, marker_ino; /* as it was reported with the file */
+	int64_t by_listing, first_seen_us;
 };
 
 struct wire_list {
@@ -318,6 +331,7 @@ struct wire_message {
 		struct wire_confirm confirm;
 		struct wire_confirmed confirmed;
 		struct wire_list list;
+		struct wire_stale stale;
 		struct wire_unsettled unsettled;
 		struct wire_command command;
 		struct wire_operand operand;
@@ -367,6 +381,7 @@ int wire_knowns_next(const struct wire_confirm *m, size_t *pos, struct wire_know
 struct wire_page {
 	int64_t since_us; /* monotonic; 0: waiting for something to do */
 	int64_t progress; /* counts finished pieces of work */
+	int64_t runs;	  /* a dispatcher's: runs started since the service was */
 	char call[64];	  /* "statx", "open", "getdents", "" */
 	char path[4096];
 };

@@ -27,6 +27,9 @@ struct evlog;
 struct evlog *evlog_new(const struct conf_events *conf, bool sync);
 void evlog_free(struct evlog *e); /* takes NULL */
 
+/* Takes the lock of the log (dispatch/loglock), and waits for it a while. Else that is done when it is
+ * opened, without waiting. 0, -EBUSY: another service writes to it, -EPIPE: the keeper has gone. */
+int evlog_claim(struct evlog *e, int keeper_fd, struct err *err) MUST_CHECK;
 bool evlog_is_open(const struct evlog *e);
 /* Opens or creates the file (no link is followed, only a regular file is taken) and looks at its end. 0 or
  * -errno. Does nothing when it is open. */

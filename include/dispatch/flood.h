@@ -1,6 +1,6 @@
 /*
  * flood: the brakes of all watches: which accepted file is held because too many came at once, and the events
- * about that. The decision itself is core/brake.
+ * about that and about other files that are held one by one. The decision itself is core/brake.
  */
 #ifndef DISPATCH_FLOOD_H
 #define DISPATCH_FLOOD_H
@@ -13,7 +13,8 @@
 #include "dispatch/ledger.h"
 #include "dispatch/scribe.h"
 
-#define FLOOD_HELD "brake" /* reason of such held rows */
+#define FLOOD_HELD "brake"	    /* reason of such held rows */
+#define FLOOD_RULES "rules_changed" /* rejected before, and would pass now */
 
 struct flood;
 
@@ -26,6 +27,9 @@ void flood_carry(struct flood *to, const struct flood *from);
  * begins, or NULL; owned by the caller. 0 or -errno of the ledger. */
 int flood_take(struct flood *f, const struct conf_watch *w, int64_t now_us, bool *ret_hold, char **ret_say,
 	struct err *err) MUST_CHECK;
+/* A file of w is being held because the rules were changed: soon an event tells how many there are, and then
+ * at most one a minute. */
+void flood_note_rules(struct flood *f, const struct conf_watch *w);
 /* The monotonic time when flood_apply has something to do; INT64_MAX: never. */
 int64_t flood_due_us(const struct flood *f);
 /* Writes the event about each window that is over. 0 or -errno. */

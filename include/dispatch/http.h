@@ -2,9 +2,10 @@
  * http: requests over HTTPS by libcurl's multi interface, driven by base/loop. It knows connections, limits,
  * TLS and what became of an exchange; not the Jobs API, not when to try again.
  *
- * What it never does: follow a redirect, ask a proxy, read a netrc or cookie file, take a setting from the
- * environment, speak anything but HTTP/1.1 over TLS 1.2 or later (plain HTTP to this machine's loopback
- * only), or leave the verification of the server's certificate out. doc/transport.md has the whole list.
+ * What it never does: follow a redirect, ask a proxy that is not configured, read a netrc or cookie file,
+ * take a setting from the environment, speak anything but HTTP/1.1 over TLS 1.2 or later (plain HTTP to this
+ * machine's loopback and to Azure's metadata service only), or leave the verification of the server's
+ * certificate out. doc/transport.md has the whole list.
  *
  * The process ignores SIGPIPE from the first http_new() on.
  */
@@ -17,6 +18,7 @@
 #include "base/loop.h"
 #include "base/secret.h"
 #include "core/outcome.h"
+#include "dispatch/transport.h"
 
 #define HTTP_REQUESTS_MAX 256	       /* at once, of one client: each has a connection of its own */
 #define HTTP_WAITING_MAX 4096	       /* requests that wait for one of these */
@@ -24,24 +26,30 @@
 #define HTTP_HEAD_BYTES (64u * 1024)   /* header lines of an answer, interim answers included */
 #define HTTP_HEADERS_MAX 16	       /* of a request */
 #define HTTP_URL_BYTES 8192
+#define HTTP_LIFE_S 300 /* of a connection, and 60 of an address: so a change in the name service is seen */
 #define HTTP_RETRY_AFTER_MAX_US (INT64_C(86400) * 1000000)
 
 struct http; /* a client: connections, limits, waiting requests */
 
 struct http_options {
-	const char *ca_file;	    /* NULL: the system's; else only these */
+	/* Borrowed; refreshed from here after a failure that this may mend. NULL: the system's authorities,
+	 * no proxy, no client certificate. */
+	struct transport *transport;
 	int64_t connect_timeout_us; /* name, TCP and TLS */
 	int64_t request_timeout_us; /* all of it; waiting for a free connection does not count */
 	size_t max_requests;	    /* 1..HTTP_REQUESTS_MAX; others are taken as the nearest */
+	long connection_life_s;	    /* a connection is not used again when it is older; 0: HTTP_LIFE_S */
 };
 
-/* Everything is borrowed until the callback; of the secret a reference is taken. */
+/* Everything is borrowed until the callback; but url is copied, and of authorization a reference is taken. */
 struct http_request {
 	const char *url;
 	const char *const *headers;   /* "Name: value", NULL at the end; or NULL */
 	struct secret *authorization; /* a whole header line, or NULL */
 	const char *body;	      /* POST; NULL: GET */
 	size_t body_len;
+	struct secret *answer; /* NULL, or an empty one that takes the answer's body, whatever the status: no
+				  copy is made elsewhere. What does not fit counts as too large. */
 };
 
 /* What became of it. Borrowed, valid during the callback. */

@@ -19,6 +19,11 @@
 #include "dispatch/ledger.h"
 #include "dispatch/scribe.h"
 
+/* reasons of rows without a token: the version is known under a watch that is not configured any more; a
+ * person has said that the file is to be judged and started */
+#define INTAKE_KNOWN_BEFORE "known_before"
+#define INTAKE_RELEASED "released"
+
 struct intake;
 
 /* A watcher as it described itself; one per watch, the caller's. */
@@ -39,14 +44,17 @@ struct intake_result {
 	int64_t seq;
 	struct buf bits;
 	bool accepted, rejected, failed; /* a row was made: pending, rejected, dead letter */
-	int64_t gone;			 /* pending rows that left the line of this watch: superseded */
-	bool announced;			 /* the watch's first complete listing */
-	bool lost;			 /* its folder is gone */
+	bool again;	/* accepted: it had its row before, and its watcher is asked before it is sent */
+	int64_t gone;	/* pending rows that left the line of this watch: superseded */
+	bool announced; /* the watch's first complete listing */
+	bool lost;	/* its folder is gone … */
+	bool no_mount;	/* … or rather the mount is that should be there */
 	/* It looks like the file of another row that was moved: nothing was written, ask whether the old name
 	 * is gone, and take the message again with intake_take_moved(). 0: it does not. Texts are owned. */
 	int64_t moved_row;
 	char *moved_root, *moved_from;
 	struct version moved_version;
+	bool stale;   /* WIRE_STALE is the answer to this READY or REJECTED: nothing was written */
 	bool counted; /* WIRE_COUNTS */
 	bool is_done;
 };

@@ -1,6 +1,6 @@
 /*
- * jobs: the Jobs API as calls: start a run, look at one. It knows requests and answers; not the ledger, not
- * when to try again.
+ * jobs: the Jobs API as calls: start a run, look at one, ask for anything else. It knows requests and
+ * answers; not the ledger, not when to try again.
  */
 #ifndef DISPATCH_JOBS_H
 #define DISPATCH_JOBS_H
@@ -10,6 +10,7 @@
 #include "core/conf.h"
 #include "core/fate.h"
 #include "core/outcome.h"
+#include "dispatch/auth.h"
 
 struct jobs; /* everything about one workspace: connections, credential */
 
@@ -37,6 +38,18 @@ struct jobs_run {
 
 typedef void (*jobs_run_fn)(void *tag, const struct jobs_run *run, void *arg);
 
+/* One answer to a question of another kind. Borrowed, valid during the callback. */
+struct jobs_page {
+	struct outcome outcome; /* kind OUTCOME_STARTED: it was answered, here is the body */
+	int http_status;	/* 0: no answer */
+	const char *body;	/* "" unless it was answered */
+	size_t body_len;
+	const char *message;   /* as in struct jobs_answer */
+	const char *principal; /* likewise */
+};
+
+typedef void (*jobs_page_fn)(const struct jobs_page *page, void *arg);
+
 /* Reads the credential (may block on its file); conf stays the caller's and must outlive it. NULL with *err
  * (credential file missing, too open, …). `credential:NAME` is looked for in $CREDENTIALS_DIRECTORY. */
 struct jobs *jobs_new(
@@ -54,6 +67,12 @@ int jobs_run_now(struct jobs *j, const char *body, size_t len, void *tag, struct
 /* Starts GET /api/VERSION/jobs/runs/get?run_id=RUN_ID. fn(tag, …, arg) as with jobs_run_now. */
 int jobs_get_run(
 	struct jobs *j, int64_t run_id, jobs_run_fn fn, void *tag, void *arg, struct err *err) MUST_CHECK;
+/* Starts GET of this path ("/api/2.2/jobs/get?job_id=5") at the workspace. fn(…, arg) as with jobs_run_now.
+ */
+int jobs_get(struct jobs *j, const char *path, jobs_page_fn fn, void *arg, struct err *err) MUST_CHECK;
+const struct conf_workspace *jobs_workspace(const struct jobs *j);
 size_t jobs_in_flight(const struct jobs *j);
+/* How we sign in, for `status`. Borrowed until the loop runs on. */
+void jobs_sign_in(const struct jobs *j, struct auth_state *ret);
 
 #endif

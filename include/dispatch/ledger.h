@@ -21,13 +21,16 @@
 #include <stdint.h>
 #include "base/buf.h"
 #include "base/err.h"
+#include "core/marker.h"
 #include "core/token.h"
 #include "core/version.h"
 
 #define LEDGER_FILE "ledger.db"
 #define LEDGER_RULES_HASH_BYTES 17
-#define LEDGER_RULES_LOOK "look" /* instead of a hash: a glance is not enough, look at the row */
-#define LEDGER_WORD_BYTES 64	 /* reason, workspace name, … with NUL */
+#define LEDGER_RULES_LOOK "look"   /* instead of a hash: a glance is not enough, look at the row */
+#define LEDGER_WORD_BYTES 64	   /* reason, workspace name, … with NUL */
+#define LEDGER_HOST_BYTES 320	   /* of a workspace, with NUL */
+#define LEDGER_PRINCIPAL_BYTES 320 /* how we signed in, with NUL */
 
 struct ledger;
 
@@ -51,11 +54,14 @@ const char *ledger_state_name(enum ledger_state state);
  * only the end of the process. -errno with *err; class ERR_CONF when trying again cannot help: damaged, not a
  * ledger, or written by a newer program. */
 int ledger_open(const char *directory, bool power, struct ledger **ret, struct err *err) MUST_CHECK;
-/* To look only; changes nothing on disk. -ENOENT: there is none. */
+/* To look only; changes nothing on disk. -ENOENT: there is none; -EACCES: this user may not read it. */
 int ledger_open_read_only(const char *directory, struct ledger **ret, struct err *err) MUST_CHECK;
 /* One that lives in memory and is gone at the end (dry runs, tests). */
 int ledger_open_memory(struct ledger **ret, struct err *err) MUST_CHECK;
 void ledger_close(struct ledger *l); /* takes NULL; an open transaction is given up */
+/* A second look at a ledger that was found damaged, at all of it: SQLite takes a disk that could not be read
+ * for a moment for damage, too (its documentation of SQLITE_IOERR_CORRUPTFS). May block long. */
+bool ledger_is_whole(const char *directory);
 
 bool ledger_is_open(const struct ledger *l); /* has a transaction */
 /* Opens a transaction, if none is open: many questions in one cost half of what they cost alone. 0 or -errno
@@ -65,6 +71,9 @@ int ledger_begin(struct ledger *l, struct err *err) MUST_CHECK;
  * transaction is given up: nothing of it is there. */
 int ledger_commit(struct ledger *l, struct err *err) MUST_CHECK;
 void ledger_rollback(struct ledger *l);
+/* Is its file still where it was opened? What is written to one that was deleted is lost with this process,
+ * so ledger_commit() asks this, too. 0; -ESTALE with *err, which says what to do. */
+int ledger_check_place(struct ledger *l, struct err *err) MUST_CHECK;
 
 /* ---- versions ---- */
 
@@ -97,6 +106,7 @@ struct ledger_known {
 	char rules_hash[LEDGER_RULES_HASH_BYTES]; /* as in struct ledger_glance */
 	char reason[LEDGER_WORD_BYTES];
 	bool has_token;
+	struct marker marker; /* that said it was complete */
 };
 
 /* 1, 0 (no such key), -errno */
@@ -137,6 +147,7 @@ struct ledger_new {
 	int64_t previous_run_id; /* 0 none */
 	int64_t failures;	 /* start.failed events that were written for it so far */
 	int64_t revived;	 /* as in struct ledger_row */
+	struct marker marker;	 /* that says it is complete; all 0: none */
 	int64_t now_us;
 };
 
@@ -149,8 +160,15 @@ int ledger_set_state(struct ledger *l, int64_t id, enum ledger_state state, cons
 	const char *detail, const char *rules_hash, int64_t now_us, struct err *err) MUST_CHECK;
 /* Takes the token from a row that has no use for it (struct ledger_owner.unused). */
 int ledger_clear_token(struct ledger *l, int64_t id, struct err *err) MUST_CHECK;
-/* Pending rows of a key that are not marked sent, oldest first. Returns how many (at most n) or -errno. */
+/* Pending and held rows of a key that are not marked sent, oldest first. Returns how many (at most n) or
+ * -errno. */
 int ledger_unsent_of(
+	struct ledger *l, const struct ledger_key *key, int64_t *ids, int n, struct err *err) MUST_CHECK;
+/* Is there a newer row of the key of this one? 1, 0, -errno */
+int ledger_has_newer(struct ledger *l, int64_t id, struct err *err) MUST_CHECK;
+/* Rows of the key's directory and path under other watches, newest first. Returns how many (at most n) or
+ * -errno. */
+int ledger_elsewhere(
 	struct ledger *l, const struct ledger_key *key, int64_t *ids, int n, struct err *err) MUST_CHECK;
 /* Rows of the key's watch and directory with this inode, size and time, that are not superseded or vanished;
  * newest first. Returns how many (at most n) or -errno. */
@@ -231,8 +249,9 @@ int ledger_postpone(struct ledger *l, int64_t id, int64_t until_us, struct err *
 int ledger_mark_sent(struct ledger *l, int64_t id, struct err *err) MUST_CHECK;
 int ledger_set_started(struct ledger *l, int64_t id, int64_t run_id, int64_t attempts, const char *principal,
 	int64_t now_us, struct err *err) MUST_CHECK;
-/* Takes sent, attempts, *_us, retryings of r. The row stays pending. */
-int ledger_set_retry(struct ledger *l, const struct ledger_row *r, struct err *err) MUST_CHECK;
+/* Takes sent, attempts, *_us, retryings of r. detail: why, for people. The row stays pending. */
+int ledger_set_retry(
+	struct ledger *l, const struct ledger_row *r, const char *detail, struct err *err) MUST_CHECK;
 /* Takes id, attempts, failures of r. */
 int ledger_set_closed(struct ledger *l, const struct ledger_row *r, enum ledger_state state,
 	const char *reason, const char *detail, int64_t now_us, struct err *err) MUST_CHECK;
@@ -295,6 +314,21 @@ int ledger_count(struct ledger *l, enum ledger_state state, int64_t *ret,
 int ledger_count_held(struct ledger *l, const char *watch, const char *reason, int64_t *ret,
 	struct err *err) MUST_CHECK; /* reads the held rows of the watch */
 
+/* Steps from one to the next, in the order of their names; quick however many there are. What is given is
+ * what was met last ("" at the beginning), and is replaced. Each 1, 0 (no more), -errno. */
+
+/* A watch with held rows. */
+int ledger_held_watch(struct ledger *l, char *watch, size_t watch_bytes, struct err *err) MUST_CHECK;
+/* A reason for which rows of it are held, and how many; only `most` of its rows are looked at. */
+int ledger_held_reason(struct ledger *l, const char *watch, int64_t most, char *reason, size_t reason_bytes,
+	int64_t *ret, struct err *err) MUST_CHECK;
+/* A watch and host with pending rows. */
+int ledger_pending_line(struct ledger *l, char *watch, size_t watch_bytes, char *host, size_t host_bytes,
+	struct err *err) MUST_CHECK;
+/* How many there are of those, counted up to `most`. 1 or -errno */
+int ledger_count_line(struct ledger *l, const char *watch, const char *host, int64_t most, int64_t *ret,
+	struct err *err) MUST_CHECK;
+
 /* ---- files that are gone for long ---- */
 
 struct ledger_swept {
@@ -354,6 +388,9 @@ int ledger_select_path(
 struct ledger_tally {
 	int64_t rows[LEDGER_STATES];
 	int64_t oldest_us[LEDGER_STATES]; /* last change of the one unchanged for longest; 0: there is none */
+	/* the same by watch, if not NULL: rows more in this state */
+	void (*of_watch)(const char *watch, enum ledger_state state, int64_t rows, void *arg);
+	void *arg;
 };
 
 /* Adds the rows with after < id <= through. On failure the tally is of no use. */

@@ -25,6 +25,8 @@ struct outbox *outbox_new(struct loop *loop, struct ledger *ledger, const struct
 	struct wire_page *page);
 void outbox_free(struct outbox *o); /* takes NULL; writes nothing more */
 
+/* The log is ours, or another service's: -EBUSY. May wait 5 s; -EPIPE: the keeper has gone meanwhile. */
+int outbox_claim(struct outbox *o, int keeper_fd, struct err *err) MUST_CHECK;
 /* Is there something that only a commit can finish, and has it waited long enough? */
 bool outbox_wants_commit(const struct outbox *o);
 /* Removes from the outbox what is in the log. 0 or -errno (of the ledger). */

@@ -15,6 +15,7 @@
 #include "base/err.h"
 #include "core/conf.h"
 #include "dispatch/ledger.h"
+#include "dispatch/scribe.h"
 
 #define RENEW_REMOVED "watch_removed" /* reason of such held rows */
 
@@ -22,10 +23,15 @@ struct renew_counts {
 	int64_t renewed, held, back;
 };
 
-/* Does nothing when configuration_hash is that of the last time. Commits. May take some 20 us a row. */
-int renew_waiting(const struct conf *conf, struct ledger *l, const char *configuration_hash,
-	struct renew_counts *ret, struct err *err) MUST_CHECK;
+/* Does nothing when configuration_hash is that of the last time. Commits. May take some 20 us a row. Of each
+ * watch that has such held rows at the end, an event tells how many. */
+int renew_waiting(const struct conf *conf, struct ledger *l, struct scribe *scribe,
+	const char *configuration_hash, struct renew_counts *ret, struct err *err) MUST_CHECK;
 
+/* The request of a pending row that is not marked sent, made by the present configuration. 1: it is another
+ * one now, 0: it stays as it is (also when none can be made), -errno. Part of the caller's transaction. */
+int renew_unsent(
+	const struct conf *conf, struct ledger *l, const struct ledger_row *row, struct err *err) MUST_CHECK;
 /* Makes a held row pending. If it is not marked sent, its request is made by the present configuration; a row
  * that has none yet gets one. 1: it is pending; 0: it is not: there is no such row, it is not held, or no
  * request can be made (then it is held as RENEW_REMOVED); -errno. Part of the caller's transaction. */

@@ -4,6 +4,7 @@
 #ifndef DISPATCH_REPORT_H
 #define DISPATCH_REPORT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include "base/buf.h"
 #include "base/err.h"
@@ -27,6 +28,9 @@ struct report_rows {
 
 /* 1: a record is in json, 0: that was all, -EINPROGRESS: nothing in this stretch, ask again, -errno */
 int report_rows_next(struct report_rows *r, struct ledger *l, struct buf *json, struct err *err) MUST_CHECK;
+
+/* Has it shown nothing (so far)? */
+bool report_is_empty(const struct report_rows *r);
 
 /* A path as two members: "path", with U+FFFD for what is no UTF-8, and then "path_base64" with its bytes. */
 void report_add_path(struct json_writer *w, const char *root, const char *relpath);

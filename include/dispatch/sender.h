@@ -18,9 +18,11 @@
 #include "base/loop.h"
 #include "core/conf.h"
 #include "core/wire.h"
+#include "dispatch/auth.h"
 #include "dispatch/ledger.h"
 #include "dispatch/scribe.h"
 
+struct jobs;
 struct sender;
 
 /* How the sender has a watcher look whether a file is still what the ledger has; ask NULL: it cannot, and
@@ -40,12 +42,15 @@ struct sender_options {
 	struct scribe *scribe;
 	const char *only_watch; /* "" all */
 	struct sender_asker asker;
+	int64_t started, failed; /* counted on from there */
 };
 
 struct sender_counts {
-	int64_t started, failed; /* since the start */
+	int64_t started, failed; /* since the start of the service, as far as the caller knew */
 	int64_t pending;	 /* rows that could be sent by this configuration */
 	int64_t in_flight;
+	int64_t stranded; /* not of pending: rows that may have been sent to a workspace that is not
+			     configured any more */
 	int64_t given_up; /* of pending: rows whose workspace or job refused or could not be reached three
 			     times in a row */
 };
@@ -62,9 +67,12 @@ void sender_look(struct sender *s, const char *watch);
 void sender_accepted(struct sender *s, const char *watch);
 /* So many pending rows of this watch are not pending any more. */
 void sender_gone(struct sender *s, const char *watch, int64_t n);
-/* A watcher has come that can be asked. */
+/* A watcher has come that can be asked, or a row that it is to be asked about. */
 void sender_may_ask(struct sender *s, const char *watch);
 void sender_confirmed(struct sender *s, const char *watch, int64_t id, enum wire_verdict verdict);
+/* In a transaction that makes rows pending which were accepted some time ago: whatever is pending now and not
+ * marked sent is confirmed by its watcher before it is sent, however young it is. */
+int sender_doubt_all(struct sender *s, struct err *err) MUST_CHECK;
 /* Is there anything for sender_apply() to do now? If not, the loop is woken when there is. */
 bool sender_has_work(struct sender *s);
 /* Writes the answers that came and chooses what goes out next. 0 or -errno (of the ledger). */
@@ -76,6 +84,18 @@ void sender_undo(struct sender *s);
 int sender_pause(struct sender *s, const char *watch, const char *reason, struct err *err) MUST_CHECK;
 /* Of a paused watch only what may be out already is sent. The ledger is not told. */
 void sender_set_paused(struct sender *s, const char *watch, bool paused);
+/* Of a watch that is held only what may be out already is sent. The ledger is not told. */
+void sender_set_held(struct sender *s, const char *watch, bool held);
+/* Looking at the job of this watch has shown that it cannot be started: told as if an answer had said so
+ * (code: the reason's word). probe: rows go on trying, and a run that is started proves the look wrong. */
+void sender_job_refused(struct sender *s, const char *watch, const char *code, const char *text, bool probe);
+/* Looking shows nothing like that any more. Nothing if it did not before. */
+void sender_job_good(struct sender *s, const char *watch);
+/* The watch's job_id is another one now: what was said about the former one does not count. */
+void sender_job_changed(struct sender *s, const char *watch);
+/* The calls to a workspace, borrowed until the sender is freed; NULL: no watch uses it. *ret_suspended:
+ * nothing gets through to it now. */
+struct jobs *sender_jobs(const struct sender *s, const struct conf_workspace *ws, bool *ret_suspended);
 /* Chooses nothing any more; answers are still taken. */
 void sender_stop(struct sender *s);
 struct sender_counts sender_counts(const struct sender *s);
@@ -83,6 +103,8 @@ struct sender_counts sender_counts(const struct sender *s);
 /* Pending rows of this watch and host were committed that sender_accepted does not tell: released, tried
  * again. They may be of a watch or workspace that nothing was sent for so far. */
 void sender_released(struct sender *s, const char *watch, const char *host, int64_t rows);
+/* So many rows are not pending any more that waited for a host which is not configured. */
+void sender_unstranded(struct sender *s, const char *watch, const char *host, int64_t rows);
 /* For `status`: a workspace, or (watch not NULL) a watch at a workspace. Borrowed. */
 struct sender_place {
 	const char *workspace, *host, *watch;
@@ -92,7 +114,10 @@ struct sender_place {
 	bool suspended; /* nothing gets through; it is probed */
 	bool slow;	/* asked to wait by the service */
 	bool paused;
+	bool stranded;	  /* a watch's rows for a host that is not configured any more; workspace is NULL */
+	const char *why;  /* suspended: the words of the last answer (maybe to a former process), or NULL */
 	int64_t until_us; /* monotonic: the next try, when suspended or slow */
+	struct auth_state sign_in; /* of a workspace */
 };
 
 /* The i-th, workspaces first. False: there are no more. */

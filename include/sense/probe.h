@@ -21,8 +21,12 @@ struct probe_stat {
 	int64_t owner;
 };
 
-/* statx of relpath beneath root_fd, a symbolic link not followed. 0 or -errno. */
+/* statx of relpath beneath root_fd, a symbolic link not followed. 0 or -errno. On a network mount its answer
+ * may come from a cache of the client. */
 int probe_name(int root_fd, const char *relpath, struct wire_page *page, struct probe_stat *ret) MUST_CHECK;
+/* The same, and the server is asked (AT_STATX_FORCE_SYNC). probe_fd always does. */
+int probe_name_now(
+	int root_fd, const char *relpath, struct wire_page *page, struct probe_stat *ret) MUST_CHECK;
 int probe_fd(int fd, const char *path, struct wire_page *page, struct probe_stat *ret) MUST_CHECK;
 /* Opens for reading beneath root_fd, never through a symbolic link, never waiting for a FIFO's writer. The
  * descriptor or -errno. */

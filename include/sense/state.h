@@ -2,7 +2,8 @@
  * state: what the parts of a watcher share: the watch it serves, its roots, and its tables. One per process,
  * but nothing here is global.
  *
- * The parts: walk lists, judge decides about single files, watcher ties events to both.
+ * The parts: roots finds the directories, walk lists, poll says when to list again, judge decides about
+ * single files, watcher ties events to them.
  */
 #ifndef SENSE_STATE_H
 #define SENSE_STATE_H
@@ -18,12 +19,17 @@
 #include "sense/ask.h"
 #include "sense/closes.h"
 #include "sense/inotify.h"
+#include "sense/mounts.h"
 #include "sense/outlet.h"
 #include "sense/tree.h"
 #include "sense/unsettled.h"
 
 struct explain;
 struct judge;
+struct markers;
+struct poll;
+struct roots;
+struct waiting;
 struct walk;
 
 struct sense_root {
@@ -32,20 +38,19 @@ struct sense_root {
 	int fd; /* open during one round of the loop only, so that nothing keeps a mount busy; -1 */
 	uint64_t dev, ino; /* which directory that is */
 	bool said_lost;
-	bool cut_short;	    /* the pass under way will not have seen all of it */
-	bool lease_trusted; /* the file system knows of every writer, so a granted lease says something */
-	char file_system[24];
+	bool cut_short;		   /* the pass under way will not have seen all of it */
+	const struct mount *mount; /* what it is on; NULL while it is missing */
 };
 
 struct sense {
 	struct loop *loop;
 	struct conf *conf;
 	const struct conf_watch *watch;
-	struct settle_policy policy;
 	enum wire_mode mode;
 	struct wire_page *page; /* may be NULL */
 	struct sense_root *roots;
 	size_t roots_n;
+	struct mounts *mounts;
 	struct tree *tree;
 	struct inotify *inotify;
 	struct closes *closes;
@@ -54,9 +59,14 @@ struct sense {
 	struct ask *ask;		  /* NULL: this watch asks for no type */
 	char ask_trouble[ERR_TEXT_BYTES]; /* why no sniffer can be started; "": none, or not known yet */
 	struct judge *judge;
+	struct markers *markers; /* NULL: complete is not marker */
 	struct walk *walk;
+	struct poll *poll;
+	struct roots *finder;
+	struct waiting *waiting;
 	struct explain *explain; /* the question in hand */
 	bool explain_turn;	 /* nothing is judged until it is answered: both need the sniffer */
+	bool denied_said;	 /* by an event: something may not be read; until everything may be */
 	char rules_hash[17];
 };
 
@@ -65,9 +75,21 @@ struct sense {
 int sense_root_fd(struct sense *s, size_t root);
 /* Closes what sense_root_fd opened. */
 void sense_roots_close(struct sense *s);
+/* How files of a directory become complete. */
+const struct settle_policy *sense_policy(const struct sense *s, const struct tree_dir *d);
+/* What such a look compares: no inode numbers where they say nothing. */
+struct settle_look sense_look(const struct tree_dir *d, const struct settle_look *look);
+/* Finds out which mount d, open as fd, is on (path: for messages); one that was not known is said. */
+void sense_meet_mount(struct sense *s, struct tree_dir *d, int fd, const char *path);
+/* The next poll round is to find this name new: what was there was not judged, or is gone. */
+void sense_overlook(const struct tree_dir *d, const char *name, uint64_t ino);
+/* Says (again) which file systems there are, and how they are watched. */
+void sense_say_hello(struct sense *s);
 /* Reports a trouble to the dispatcher. */
 void sense_trouble(struct sense *s, const char *kind, const char *path, int64_t count, const char *fmt, ...)
 	PRINTF_LIKE(5, 6);
+/* Something may not be read: an event the first time, a message each time. */
+void sense_denied(struct sense *s, const char *path, const char *fmt, ...) PRINTF_LIKE(3, 4);
 /* The absolute path of relpath below a root into b (replaced). */
 void sense_absolute(const struct sense *s, size_t root, const char *relpath, struct buf *b);
 /* The root directory is not there any more (or not yet): everything below it is forgotten here (the ledger

@@ -16,19 +16,27 @@
 
 #define TREE_NO_WD (-1)
 
+struct mount;
+struct roster;
+
 struct tree_dir {
-	uint64_t id;		 /* never given again, unlike the address */
-	struct tree_dir *parent; /* NULL for a root */
-	size_t root;		 /* index of the configured directory */
-	char *name;		 /* "" for a root */
-	int wd;			 /* TREE_NO_WD: not watched (limit reached): only listings see it */
-	struct tree_dir *same;	 /* next with the same wd */
-	struct list children;	 /* of .sibling */
+	uint64_t id;		   /* never given again, unlike the address */
+	struct tree_dir *parent;   /* NULL for a root */
+	size_t root;		   /* index of the configured directory */
+	char *name;		   /* "" for a root */
+	int wd;			   /* TREE_NO_WD: not watched: only listings see it */
+	const struct mount *mount; /* what it is on, since it was opened first; NULL before */
+	int64_t listed_us;	   /* monotonic: when its last whole listing began */
+	struct roster *roster;	   /* of a polled one; owned; NULL: not polled */
+	bool quick;		   /* its next listing is of a poll round: only names */
+	struct tree_dir *same;	   /* next with the same wd */
+	struct list children;	   /* of .sibling */
 	struct list sibling;
 	struct list queued; /* in the walk's queue when linked */
 	uint64_t met;	 /* serial of the listing that last met it (or of the latest when an event made it) */
-	bool unreadable; /* said once */
-	size_t unsettled; /* how many files of it are in that table; kept there */
+	bool unreadable; /* it, or something in it, could not be looked at; said once */
+	int64_t unreadable_us; /* since then, wall clock */
+	size_t unsettled;      /* how many files of it are in that table; kept there */
 };
 
 struct tree;

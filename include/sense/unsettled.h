@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include "core/marker.h"
 #include "core/settle.h"
 #include "sense/closes.h"
 #include "sense/tree.h"
@@ -24,7 +25,18 @@ struct unsettled_file {
 	uint64_t note;		   /* number of the last event about it; 0: only listed */
 	bool began;		   /* CREATE was seen, and no close yet */
 	bool unreadable;	   /* open(2) was refused: tried again at each listing */
-	size_t heap_at;		   /* place among the due ones + 1; 0: not waiting for a time */
+	bool denied;		   /* the last open(2) was; said once */
+	bool overdue;		   /* that it waits for long was said */
+	char *lacks;		   /* settled, but: what it waits for, in words; NULL: nothing more; owned */
+	int64_t lacks_since_us;
+	char *marker; /* absolute path of the one it waits for, or NULL; kept by markers, as is the next line
+		       */
+	struct unsettled_file *marker_next; /* who waits for the same one */
+	bool marker_met;		    /* it was seen since it was asked for last */
+	bool marker_idle;		    /* it waits for nothing else: scheduled when the marker is seen */
+	bool has_used;
+	struct marker used; /* what the marker was that counted for the version before */
+	size_t heap_at;	    /* place among the due ones + 1; 0: not waiting for a time */
 };
 
 struct unsettled;
@@ -45,6 +57,8 @@ void unsettled_drop_directory(struct unsettled *u, const struct tree_dir *dir);
 /* Puts f at its settle.due_us among the due ones. */
 void unsettled_schedule(struct unsettled *u, struct unsettled_file *f);
 void unsettled_unschedule(struct unsettled *u, struct unsettled_file *f);
+/* Says what a settled file waits for (since now, when it is not the same as before); NULL: nothing more. */
+void unsettled_set_lacks(struct unsettled_file *f, const char *lacks, int64_t now_us);
 /* The one due first, or NULL; not removed. */
 struct unsettled_file *unsettled_first(const struct unsettled *u);
 void unsettled_each(struct unsettled *u, void (*fn)(struct unsettled_file *f, void *arg), void *arg);

@@ -17,6 +17,10 @@ void walk_directory(struct walk *w, struct tree_dir *d);
 /* Lists everything and reports `scanned`. why: "start", "overflow", "rescan", "back" (constant). When one is
  * under way already, another follows. */
 void walk_pass(struct walk *w, const char *why);
+/* Lists the polled directories, by names only: what was in their last listing is not looked at again.
+ * poll_ended() is called when it is through. False: not now, something is being listed. */
+bool walk_poll(struct walk *w);
+bool walk_is_polling(const struct walk *w);
 /* The dispatcher's answer to `candidates`. */
 void walk_wanted(struct walk *w, const struct wire_wanted *m);
 /* A file of that root that the ledger does not have in this version: it becomes unsettled, unless it is. */

@@ -11,4 +11,6 @@ _spec = importlib.util.spec_from_file_location("scenario_fixtures", SCENARIO / "
 _fixtures = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(_fixtures)
 pytest_configure, pytest_sessionstart = _fixtures.pytest_configure, _fixtures.pytest_sessionstart
-folder, service = _fixtures.folder, _fixtures.service
+pytest_collection_modifyitems = _fixtures.pytest_collection_modifyitems
+pytest_xdist_make_scheduler = _fixtures.pytest_xdist_make_scheduler
+folder, in_memory, service = _fixtures.folder, _fixtures.in_memory, _fixtures.service

@@ -169,7 +169,8 @@ ERRORS = {
     "socket": (errno.EMFILE, errno.ENOBUFS),
     "connect": (errno.ECONNREFUSED, errno.ENETUNREACH, errno.ETIMEDOUT),
 }
-_STATE = struct.Struct(f"=qqq32siiqq{len(KINDS)}q")
+PROCESSES = ("brickwatch", "bw-dispatch", "bw-watch", "bw-sniff")
+_STATE = struct.Struct(f"=qqq32siiqq{len(PROCESSES) * len(KINDS)}q")
 _CLOCK = struct.Struct("=qqq")
 _NUMBER = struct.Struct("=q")
 
@@ -209,7 +210,7 @@ class Preload:
     def fail(self, process, kind, nth, code):
         """The nth call of this kind in a process of this name fails with code, once. For processes that start now."""
         self.state[_CLOCK.size:] = _STATE.pack(0, 0, 0, process.encode(), KINDS.index(kind), code, nth, 0,
-                                               *[0] * len(KINDS))[_CLOCK.size:]
+                                               *[0] * len(PROCESSES) * len(KINDS))[_CLOCK.size:]
 
     @property
     def fired(self):
@@ -217,8 +218,9 @@ class Preload:
 
     @property
     def calls(self):
-        """{kind: how many calls the process that made the most has made}."""
-        return dict(zip(KINDS, _STATE.unpack(self.state[:])[8:]))
+        """{process: {kind: how many calls the process of this name that made the most has made}}."""
+        counts = iter(_STATE.unpack(self.state[:])[8:])
+        return {process: {kind: next(counts) for kind in KINDS} for process in PROCESSES}
 
     def step_clock(self, seconds):
         """The wall clock of all processes is this far from the true one from now on."""

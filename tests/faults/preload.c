@@ -42,6 +42,10 @@ enum kind {
 	KINDS
 };
 
+#define PROCESSES 4
+
+static const char *const process_names[PROCESSES] = {"brickwatch", "bw-dispatch", "bw-watch", "bw-sniff"};
+
 #define SHORT (-1) /* instead of an errno: a write or read of half as many bytes */
 
 struct state {
@@ -53,13 +57,14 @@ struct state {
 	int32_t code; /* errno, or SHORT */
 	int64_t nth;  /* 0: nothing fails */
 	int64_t fired;
-	int64_t calls[KINDS]; /* of processes of that name, of the one that made the most */
+	int64_t calls[PROCESSES][KINDS]; /* of processes of a name, of the one that made the most */
 };
 
 static struct state *state;
 static int trace_fd = -1;
 static bool is_meant;
 static char process_name[32];
+static int process_number = -1;
 static int64_t calls[KINDS];
 
 /* The next function of that name: the sanitizer's or the C library's. */
@@ -84,6 +89,9 @@ static void read_process_name(void)
 		(void)syscall(SYS_close, fd);
 	slash = strrchr(line, '/');
 	(void)snprintf(process_name, sizeof(process_name), "%.31s", slash ? slash + 1 : line);
+	for (int i = 0; i < PROCESSES; i++)
+		if (strcmp(process_name, process_names[i]) == 0)
+			process_number = i;
 }
 
 /* High, and out of the way of descriptors that are passed on by number. */
@@ -128,12 +136,12 @@ static int failure_of(enum kind kind)
 {
 	int64_t n;
 
-	if (!state || !is_meant)
+	if (!state || process_number < 0)
 		return 0;
 	n = ++calls[kind];
-	if (n > state->calls[kind])
-		state->calls[kind] = n;
-	if (state->nth == 0 || state->kind != (int32_t)kind || n != state->nth ||
+	if (n > state->calls[process_number][kind])
+		state->calls[process_number][kind] = n;
+	if (!is_meant || state->nth == 0 || state->kind != (int32_t)kind || n != state->nth ||
 		__atomic_exchange_n(&state->fired, 1, __ATOMIC_SEQ_CST) != 0)
 		return 0;
 	return state->code;

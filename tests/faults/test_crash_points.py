@@ -128,7 +128,7 @@ def test_killed_at(service, folder, name, nth):
 
 def first_schema():
     """The SQL of schema 1, as the source has it; a step is never changed."""
-    source = (TOP / "watcher" / "dispatch" / "ledger.c").read_text()
+    source = (TOP / "watcher" / "dispatch" / "schema.c").read_text()
     table = source[source.index("schema_steps[] = {"):]
     step = re.split(r"/\* \d+(?: \*/|:)", table)[1]
     step = re.sub(r"/\*.*?\*/", "", step, flags=re.S)

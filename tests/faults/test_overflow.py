@@ -5,23 +5,12 @@ import signal
 
 import pytest
 
-import harness
 from faults import LONG, end
 from harness import processes_of_group, put
 
 STOPPED = 50000 if LONG else 12000
 BURST = 100000 if LONG else 20000
 CONTENT = b"id\n1\n"
-
-
-@pytest.fixture
-def folder(monkeypatch):
-    """In memory where that will do: making and removing so many files is not what is tested."""
-    if "BW_SCENARIO_DIR" not in os.environ and os.path.isdir("/dev/shm"):
-        monkeypatch.setenv("BW_SCENARIO_DIR", "/dev/shm")
-    path = harness.make_folder()
-    yield path
-    harness.remove(path)
 
 
 def write_many(s, count):
@@ -43,7 +32,7 @@ def check(s, expected):
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800 if LONG else 240)
-def test_all_processes_asleep(service):
+def test_all_processes_asleep(in_memory, service):
     """The kernel's queue runs over while everything is stopped."""
     s = service(brake="off").start()
     asleep = list(processes_of_group(s.group))
@@ -63,6 +52,6 @@ def test_all_processes_asleep(service):
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800 if LONG else 240)
-def test_a_burst(service):
+def test_a_burst(in_memory, service):
     s = service(brake="off").start()
     check(s, write_many(s, BURST))

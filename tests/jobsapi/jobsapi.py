@@ -26,8 +26,9 @@ import time
 import traceback
 from collections import deque
 
+import jobsapi_azure
 import jobsapi_control
-from jobsapi_auth import Credentials, OAuthError
+from jobsapi_auth import EXCHANGE_GRANT, Credentials, OAuthError
 from jobsapi_faults import Fault, FaultBook, html
 from jobsapi_rules import (ApiError, compare_with_job, invalid, malformed, notice_oddities, read_id, read_run_now)
 from jobsapi_runs import PAGE, Job, Run, Workspace, read_page_token
@@ -62,6 +63,7 @@ class JobsApi:
     port          0 takes any; the port is kept over stop() and start()
     tls           (certificate file, key file), an ssl.SSLContext, or None for plain HTTP
     clients, basic, federation      see jobsapi_auth.Credentials, which is the attribute auth
+    principals, identities          see jobsapi_azure.Azure, which is the attribute azure
     record        file to which every request is appended as a JSON line, without secrets
     on_run        called as on_run(run) for every new run, under the lock
     lenient       accept parameter names the job does not define (they are findings in any case)
@@ -78,8 +80,9 @@ class JobsApi:
     """
 
     def __init__(self, jobs=None, *, tokens=("stand-in-token",), port=0, tls=None, clients=None, basic=None,
-                 federation=None, record=None, on_run=None, lenient=False, missing_job=400, number_in_job=True,
-                 run_ids=None, org_id="2870163541963745", clock=time.time, keep=None):
+                 federation=None, principals=None, identities=(), record=None, on_run=None, lenient=False,
+                 missing_job=400, number_in_job=True, run_ids=None, org_id="2870163541963745", clock=time.time,
+                 keep=None):
         self.port = port
         self.lenient, self.missing_job, self.number_in_job, self.org_id = lenient, missing_job, number_in_job, org_id
         self.on_run = on_run
@@ -87,6 +90,7 @@ class JobsApi:
         self.tls = _make_context(tls)
         self.token = next(iter(tokens), None)
         self.auth = Credentials(clock, tokens, basic, clients, federation)
+        self.azure = jobsapi_azure.Azure(self.auth, principals, identities)
         self.faults = FaultBook()
         self.requests = [] if keep is None else deque(maxlen=keep)
         self.bugs, self.bad_http = [], []
@@ -163,6 +167,21 @@ class JobsApi:
         with self._changed:
             self._workspace.jobs[job.job_id] = job
         return job
+
+    def change_job(self, job_id, **options):
+        """Other values for fields of Job; a job that was deleted is there again. Returns it."""
+        with self._changed:
+            job = self._workspace.jobs[job_id]
+            for name, value in {"deleted": False, **options}.items():
+                if name == "job_id" or not hasattr(job, name):
+                    raise ValueError(f"a job has no field {name}")
+                setattr(job, name, value)
+            job.__post_init__()
+            return job
+
+    def delete_job(self, job_id):
+        """As if it had never been, but for the runs it had."""
+        return self.change_job(job_id, deleted=True)
 
     def fault(self, kind, **options):
         """Put a fault in force (jobsapi_faults); returns it, with hits and release()."""
@@ -344,13 +363,16 @@ class JobsApi:
         outside = self._OPEN.get((request.method, request.path))
         if outside:
             return outside(self, request)
+        entra = jobsapi_azure.ENTRA_PATH.fullmatch(request.path) if self.azure.principals else None
+        if entra and request.method == "POST":
+            return Reply(200, self.azure.answer_entra(entra[1], request.headers, request.body))
         if not request.path.startswith("/api/"):
             raise _not_found(request)
         request.principal = self.auth.check(request.headers.get("authorization"))
         if (request.method, request.path) == ("GET", "/api/2.0/preview/scim/v2/Me"):
             return self._me(request)
         version, _, call = request.path.removeprefix("/api/").partition("/")
-        route = self._JOBS.get((request.method, call)) if version in ("2.1", "2.2") else None
+        route = self._JOBS.get((request.method, call)) if version in ("2.0", "2.1", "2.2") else None
         if route is None:
             raise _not_found(request)
         return route(self, request, version)
@@ -359,10 +381,16 @@ class JobsApi:
         return Reply(200, self.auth.issue(request.headers.get("authorization"), request.headers.get("content-type"),
                                           request.body), headers=[("Cache-Control", "no-store")])
 
+    def _metadata(self, request):
+        if not self.azure.identities:
+            raise _not_found(request)
+        return Reply(200, self.azure.answer_metadata(request.headers, request.query))
+
     def _discover(self, request):
         return _json({"issuer": f"{self.url}/oidc", "token_endpoint": f"{self.url}/oidc/v1/token",
                       "authorization_endpoint": f"{self.url}/oidc/v1/authorize",
-                      "grant_types_supported": ["client_credentials"], "scopes_supported": ["all-apis"]})
+                      "grant_types_supported": ["client_credentials", EXCHANGE_GRANT],
+                      "scopes_supported": ["all-apis"]})
 
     def _login_page(self, request):
         return Reply(200, html("Sign in"), "text/html; charset=utf-8")
@@ -378,7 +406,7 @@ class JobsApi:
         kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
         if kind != "application/json":
             raise malformed(f"Content-Type must be application/json, found '{kind}'")
-        body = read_run_now(request.body)
+        body = read_run_now(request.body, version)
         request.findings += notice_oddities(body)
         job = self._find_job(request, body["job_id"], "CAN_MANAGE_RUN", "Manage Run or Owner or Admin",
                              "RESOURCE_DOES_NOT_EXIST")
@@ -406,7 +434,7 @@ class JobsApi:
             raise invalid(f"limit must be between 1 and {PAGE}, found {limit}")
         name = query.get("name", [""])[0].lower()
         tasks = query.get("expand_tasks", ["false"])[0] == "true"
-        jobs = [j for j in self.jobs.values() if j.permission and name in ("", j.name.lower())]
+        jobs = [j for j in self.jobs.values() if j.permission and not j.deleted and name in ("", j.name.lower())]
         shape = {"jobs": [j.show(self.auth.principal, tasks) for j in jobs[start:start + limit]],
                  "has_more": len(jobs) > start + limit}
         if shape["has_more"]:
@@ -420,6 +448,8 @@ class JobsApi:
     def _find_job(self, request, job_id, need, rights, code_404=None):
         """The job, if it is there and the caller may do with it what it needs."""
         job = self._workspace.jobs.get(job_id)
+        if job is not None and job.deleted:
+            job = None
         if job is None and self.missing_job == 404:
             raise ApiError(404, code_404, f"Job {job_id} does not exist.")
         if job is None:
@@ -433,6 +463,7 @@ class JobsApi:
         ("POST", "/oidc/v1/token"): _issue_token,
         ("GET", "/oidc/.well-known/oauth-authorization-server"): _discover,
         ("GET", "/login.html"): _login_page,
+        ("GET", jobsapi_azure.METADATA_PATH): _metadata,
     }
     _JOBS = {
         ("POST", "jobs/run-now"): _run_now,

@@ -8,7 +8,7 @@ import binascii
 import json
 import secrets
 from dataclasses import dataclass
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, unquote_plus
 
 from jobsapi_rules import ApiError
 
@@ -128,7 +128,9 @@ class Credentials:
         scheme, _, rest = (authorization or "").partition(" ")
         if scheme.lower() != "basic":
             raise OAuthError(401, "invalid_client", "client credentials must come in a Basic Authorization header")
-        client, secret = decode_basic(rest)
+        if "client_secret" in form or "client_id" in form:
+            raise OAuthError(400, "invalid_request", "more than one way of client authentication")
+        client, secret = (unquote_plus(half) for half in decode_basic(rest))  # RFC 6749 section 2.3.1
         if client not in self.clients or self.clients[client] != secret:
             raise OAuthError(401, "invalid_client", "Client authentication failed")
         return client, self.token_lifetime

@@ -7,6 +7,9 @@ These routes need no credential and are not recorded.  Bodies and answers are JS
     GET    /_control/fault                 faults with what they did
     POST   /_control/fault                 {"kind": ..., options of jobsapi_faults}
     DELETE /_control/fault                 remove every fault
+    GET    /_control/job                   every job
+    POST   /_control/job                   {"job_id": N, fields of jobsapi_runs.Job}: made or changed
+    DELETE /_control/job                   {"job_id": N}
     POST   /_control/release               let go what hold is holding
     POST   /_control/finish                {"run_id": N, "result": "SUCCESS"}
     POST   /_control/delete                {"run_id": N}
@@ -14,6 +17,7 @@ These routes need no credential and are not recorded.  Bodies and answers are JS
 """
 
 import json
+from dataclasses import asdict
 
 from jobsapi_rules import ApiError
 
@@ -59,6 +63,20 @@ def _clear(api, request):
     return []
 
 
+def _jobs(api, request):
+    return [asdict(job) for job in api.jobs.values()]
+
+
+def _set_job(api, request):
+    fields = _arguments(request)
+    job_id = fields.pop("job_id")
+    return asdict(api.change_job(job_id, **fields) if job_id in api.jobs else api.add_job(job_id, **fields))
+
+
+def _delete_job(api, request):
+    return asdict(api.delete_job(**_arguments(request)))
+
+
 def _release(api, request):
     for fault in api.faults.faults:
         fault.release()
@@ -84,6 +102,9 @@ _ROUTES = {
     ("GET", "fault"): _faults,
     ("POST", "fault"): _add_fault,
     ("DELETE", "fault"): _clear,
+    ("GET", "job"): _jobs,
+    ("POST", "job"): _set_job,
+    ("DELETE", "job"): _delete_job,
     ("POST", "release"): _release,
     ("POST", "finish"): _finish,
     ("POST", "delete"): _delete,

@@ -237,11 +237,16 @@ RUN_NOW_FIELDS = {
 }
 
 
-def read_run_now(raw):
+# What came later: https://docs.databricks.com/reference/jobs-api-updates.html
+SINCE = {"job_parameters": "2.1", "python_named_params": "2.1", "sql_params": "2.1", "dbt_commands": "2.1",
+         "pipeline_params": "2.1", "only": "2.2", "performance_target": "2.2"}
+
+
+def read_run_now(raw, version="2.2"):
     """The body of a run-now whose every field has the right shape, size and company."""
     body = parse_object(raw)
     for field, value in body.items():
-        if field not in RUN_NOW_FIELDS:
+        if field not in RUN_NOW_FIELDS or SINCE.get(field, version) > version:
             raise malformed(f"Could not parse request object: unknown field {field}")
         RUN_NOW_FIELDS[field](field, value)
     if "job_id" not in body:

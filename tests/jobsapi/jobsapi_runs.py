@@ -36,7 +36,8 @@ class Job:
     """A job of the workspace.  permission is CAN_MANAGE_RUN, CAN_VIEW or None; queue_size None has no limit.
 
     auto_finish ends a run with SUCCESS as soon as it runs; without it a run lasts until finish_run().
-    settings is merged into what jobs/get shows.
+    run_as is whose rights its runs have, "" the caller's; deleted ones are there for their runs only.
+    settings is merged into what jobs/get shows (tasks, schedule, trigger ...); None takes a member away.
     """
     job_id: int
     parameters: dict = field(default_factory=dict)
@@ -48,6 +49,8 @@ class Job:
     permission: str = "CAN_MANAGE_RUN"
     task_type: str = "notebook_task"
     task_count: int = 1
+    run_as: str = ""
+    deleted: bool = False
     settings: dict = field(default_factory=dict)
 
     def __post_init__(self):
@@ -63,13 +66,25 @@ class Job:
             settings["parameters"] = [{"name": n, "default": d} for n, d in self.parameters.items()]
         if tasks:
             settings["tasks"] = [{"task_key": f"task{n}", self.task_type: {}} for n in range(self.task_count)]
-        settings.update(self.settings)
-        return {"job_id": self.job_id, "creator_user_name": principal, "run_as_user_name": principal,
+        settings.update({n: v for n, v in self.settings.items() if tasks or n != "tasks"})
+        settings = {n: v for n, v in settings.items() if v is not None}
+        return {"job_id": self.job_id, "creator_user_name": principal, "run_as_user_name": self.run_as or principal,
                 "created_time": 1700000000000, "settings": settings}
+
+    def _show_old(self, shape):
+        """As API 2.0 has it: the one task is no list, its fields stand among the settings."""
+        tasks = shape["settings"].pop("tasks", [])
+        if len(tasks) > 1:
+            raise invalid(f"Job {self.job_id} has several tasks and can only be handled by API 2.1 and above.")
+        shape["settings"].update({n: v for task in tasks for n, v in task.items() if n != "task_key"})
+        shape["settings"]["format"] = "SINGLE_TASK"
+        return shape
 
     def show_page(self, principal, version, page_token):
         """One page of jobs/get: version 2.1 has no pages, 2.2 cuts arrays at 100 entries."""
         shape = self.show(principal)
+        if version == "2.0":
+            return self._show_old(shape)
         arrays = [n for n, value in shape["settings"].items() if isinstance(value, list)]
         longest = max((len(shape["settings"][n]) for n in arrays), default=0)
         if version == "2.1":

@@ -457,6 +457,26 @@ def test_jobs_get_pages_arrays_at_100(api, client):
     assert refused(client.get("/api/2.2/jobs/get?job_id=5&page_token=x"), 400, "INVALID_PARAMETER_VALUE", "page_token")
 
 
+def test_settings_and_the_older_shape(api, client):
+    task = {"task_key": "t", "spark_jar_task": {"parameters": ["{{job.parameters.p}}"]}}
+    api.add_job(5, settings={"tasks": [task], "queue": None, "schedule": {"quartz_cron_expression": "0 0 * * * ?"}})
+    settings = client.get("/api/2.2/jobs/get?job_id=5")[1]["settings"]
+    assert settings["tasks"] == [task] and "queue" not in settings and "schedule" in settings
+    old = client.get("/api/2.0/jobs/get?job_id=5")[1]["settings"]
+    assert "tasks" not in old and old["spark_jar_task"] == task["spark_jar_task"] and old["format"] == "SINGLE_TASK"
+    api.add_job(6, task_count=2)
+    assert refused(client.get("/api/2.0/jobs/get?job_id=6"), 400, "INVALID_PARAMETER_VALUE", "several tasks")
+
+
+@pytest.mark.parametrize("version, field, value, good", [
+    ("2.0", "jar_params", ["a"], True), ("2.0", "job_parameters", {"input_path": "a"}, False),
+    ("2.0", "sql_params", {"a": "b"}, False), ("2.1", "sql_params", {"a": "b"}, True),
+    ("2.1", "only", ["t"], False), ("2.2", "only", ["t"], True), ("2.1", "performance_target", "STANDARD", False)])
+def test_fields_came_with_versions(client, version, field, value, good):
+    answer = client.post({"job_id": PLAIN_JOB, field: value}, f"/api/{version}/jobs/run-now")
+    assert answer[0] == 200 if good else refused(answer, 400, "MALFORMED_REQUEST", f"unknown field {field}")
+
+
 def test_jobs_list(api, client):
     for number in range(1, 44):
         api.add_job(number, name=f"Job-{number}")
@@ -481,7 +501,7 @@ def test_me(api, client):
 
 
 @pytest.mark.parametrize("method, target", [
-    ("GET", "/"), ("GET", RUN_NOW), ("POST", "/api/2.2/jobs/get"), ("POST", "/api/2.0/jobs/run-now"),
+    ("GET", "/"), ("GET", RUN_NOW), ("POST", "/api/2.2/jobs/get"), ("POST", "/api/2.3/jobs/run-now"),
     ("POST", "/api/2.2/jobs/run-now/"), ("POST", "/api/2.2//jobs/run-now"), ("GET", "/api/2.2/jobs/delete"),
 ])
 def test_anything_else_is_not_found(client, method, target):
@@ -601,6 +621,93 @@ def test_account_wide_exchange_has_no_client_id(oauth):
     form = {**EXCHANGE, "subject_token": "opaque"}
     assert ask(oauth, form)[1]["expires_in"] == 3600
     assert ask(oauth, {**form, "client_id": "app"})[0] == 401
+
+
+# --- Azure ------------------------------------------------------------------------------------------------------------
+
+RESOURCE = "2ff814a6-3304-4ab8-85cb-cd0e6f879c1d"
+ENTRA_FORM = {"grant_type": "client_credentials", "client_id": "app", "client_secret": "x~y",
+              "scope": f"{RESOURCE}/.default"}
+METADATA = f"/metadata/identity/oauth2/token?api-version=2018-02-01&resource={RESOURCE}"
+
+
+@pytest.fixture(name="azure")
+def fixture_azure():
+    clock = Clock()
+    with JobsApi({JOB: []}, tokens=(), principals={("tenant", "app"): "x~y"}, identities=[None, "id"],
+                 clock=clock) as api:
+        api.now = clock
+        yield api
+
+
+def ask_entra(api, form, tenant="tenant", **headers):
+    headers.setdefault("Content_Type", "application/x-www-form-urlencoded")
+    status, _, body = Client(api, None).send("POST", f"/{tenant}/oauth2/v2.0/token", urlencode(form), **headers)
+    return status, json.loads(body)
+
+
+def ask_metadata(api, target=METADATA, **headers):
+    status, _, body = Client(api, None).send("GET", target, **(headers or {"Metadata": "true"}))
+    return status, json.loads(body)
+
+
+def test_entra_hands_out_tokens(azure):
+    status, answer = ask_entra(azure, ENTRA_FORM)
+    assert status == 200 and answer["token_type"] == "Bearer" and answer["expires_in"] == 3599
+    assert Client(azure, answer["access_token"]).post(run_of())[0] == 200
+    azure.now.now += 3600
+    assert Client(azure, answer["access_token"]).post(run_of())[0] == 401
+
+
+@pytest.mark.parametrize("change, status, error, number", [
+    ({"client_secret": "wrong"}, 401, "invalid_client", 7000215),
+    ({"client_id": "nobody"}, 400, "unauthorized_client", 700016),
+    ({"scope": "all-apis"}, 400, "invalid_scope", 1002012), ({"scope": RESOURCE}, 400, "invalid_scope", 1002012),
+    ({"grant_type": "password"}, 400, "unsupported_grant_type", 70003),
+])
+def test_entra_refuses(azure, change, status, error, number):
+    answer = ask_entra(azure, {**ENTRA_FORM, **change})
+    assert answer[0] == status and answer[1]["error"] == error and answer[1]["error_codes"] == [number]
+    assert answer[1]["error_description"].startswith(f"AADSTS{number}: ")
+
+
+def test_entra_wants_a_form_of_a_known_tenant(azure):
+    assert ask_entra(azure, ENTRA_FORM, "elsewhere")[1]["error_codes"] == [90002]
+    assert ask_entra(azure, ENTRA_FORM, Content_Type="application/json")[0] == 400
+    assert ask_entra(azure, ENTRA_FORM, Authorization="Basic YXBwOng=")[0] == 400
+
+
+def test_metadata_service_keeps_its_token(azure):
+    first = ask_metadata(azure)[1]
+    assert first["expires_in"] == "3599" and first["token_type"] == "Bearer"
+    assert Client(azure, first["access_token"]).post(run_of())[0] == 200
+    azure.now.now += 1000
+    again = ask_metadata(azure)[1]
+    assert again["access_token"] == first["access_token"] and again["expires_in"] == "2599"
+    azure.now.now += 1000
+    assert ask_metadata(azure)[1]["access_token"] != first["access_token"]
+    assert ask_metadata(azure, METADATA + "&client_id=id")[1]["client_id"] == "id"
+
+
+@pytest.mark.parametrize("target, headers, words", [
+    (METADATA, {"Accept": "*/*"}, "metadata header"), (METADATA, {"Metadata": "True"}, "metadata header"),
+    (METADATA, {"Metadata": "true", "X_Forwarded_For": "1.2.3.4"}, "metadata header"),
+    (METADATA.replace("2018-02-01", "2017"), {}, "api-version"), (METADATA.replace(RESOURCE, "x"), {}, "AADSTS500011"),
+    (METADATA + "&client_id=nobody", {}, "Identity not found"),
+])
+def test_metadata_service_refuses(azure, target, headers, words):
+    status, answer = ask_metadata(azure, target, **headers)
+    assert status == 400 and words in answer["error_description"]
+
+
+def test_azure_is_there_only_where_it_is_configured(oauth):
+    assert ask_entra(oauth, ENTRA_FORM)[0] == 404 and ask_metadata(oauth)[0] == 404
+
+
+def test_client_authentication_is_decoded_and_single(oauth):
+    oauth.auth.clients["a b"] = "s+/%"
+    assert ask(oauth, GRANT, "a+b:s%2B%2F%25")[0] == 200
+    assert ask(oauth, {**GRANT, "client_id": "sp"}, "sp:s3:cret")[1]["error"] == "invalid_request"
 
 
 def test_discovery(oauth):
@@ -812,6 +919,24 @@ def test_control_routes(api, client):
     for name, shape in (("fault", {"kind": "x"}), ("fault", [1]), ("expire", {"status": 402}), ("finish", {"id": 1})):
         assert client.control("POST", name, shape)[0] == 400
     assert client.control("GET", "x")[0] == 404 and len(api.requests) == 3
+
+
+def test_control_of_jobs(api, client):
+    made = client.control("POST", "job", {"job_id": 7, "name": "late", "parameters": ["p"]})
+    assert made[0] == 200 and made[1]["parameters"] == {"p": ""}
+    assert client.post({"job_id": 7, "job_parameters": {"p": "1"}})[0] == 200
+    assert client.control("POST", "job", {"job_id": 7, "permission": "CAN_VIEW"})[1]["name"] == "late"
+    assert refused(client.post({"job_id": 7}), 403, "PERMISSION_DENIED", "Manage Run")
+    assert client.get("/api/2.2/jobs/get?job_id=7")[0] == 200
+    assert client.control("DELETE", "job", {"job_id": 7})[1]["deleted"]
+    assert refused(client.get("/api/2.2/jobs/get?job_id=7"), 400, "INVALID_PARAMETER_VALUE", "does not exist")
+    assert refused(client.post({"job_id": 7}), 400, "INVALID_PARAMETER_VALUE", "does not exist")
+    assert "jobs" in (found := client.get("/api/2.2/jobs/list?name=late")[1]) and found["jobs"] == []
+    assert client.get(f"/api/2.2/jobs/runs/get?run_id={api.runs[0].run_id}")[1]["run_name"] == "late"
+    assert client.control("POST", "job", {"job_id": 7, "nonsense": 1})[0] == 400
+    assert client.control("POST", "job", {"job_id": 7, "run_as": "etl"})[1]["deleted"] is False
+    assert client.get("/api/2.2/jobs/get?job_id=7")[1]["run_as_user_name"] == "etl"
+    assert [j["job_id"] for j in client.control("GET", "job")[1]] == [JOB, PLAIN_JOB, 7]
 
 
 def test_control_finish(api, client):

@@ -7,7 +7,7 @@ import subprocess
 
 import common
 
-MAY_NEED = {"libcurl", "libcjson", "libinih", "libsqlite3", "libcrypto", "libz", "libmagic", "libc"}
+MAY_NEED = {"libcurl", "libcjson", "libinih", "libsqlite3", "libcrypto", "libssl", "libz", "libmagic", "libc"}
 
 
 def readelf(program, *options):

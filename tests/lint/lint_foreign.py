@@ -4,12 +4,16 @@ import common
 
 ONLY_IN = {
     "curl/curl.h": "watcher/dispatch/http.c",
-    "sqlite3.h": "watcher/dispatch/ledger.c",
+    "sqlite3.h": "watcher/dispatch/db.c",
     "magic.h": "watcher/sniff/magic.c",
     "ini.h": "watcher/keep/conffile.c",
     "cjson/cJSON.h": "watcher/base/json.c",
     "zlib.h": "watcher/base/gzip.c",
     "openssl/evp.h": "watcher/base/sha256.c",
+    "openssl/err.h": "watcher/dispatch/tlscheck.c",
+    "openssl/pem.h": "watcher/dispatch/tlscheck.c",
+    "openssl/pkcs12.h": "watcher/dispatch/tlscheck.c",
+    "openssl/ssl.h": "watcher/dispatch/tlscheck.c",
     "seccomp.h": "watcher/confine/seccomp.c",
 }
 

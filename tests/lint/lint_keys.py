@@ -1,4 +1,5 @@
-"""Every configuration key and verb stands where users look: key in sample and brickwatch.ini(5), verb in brickwatch(8).
+"""Every configuration key, verb and event stands where users look: key in sample and brickwatch.ini(5), verb in
+brickwatch(8), event under a heading of brickwatch-events(5).
 
 The schema table is read from its source, watcher/core/conf_schema.c: rows `{WATCH, "settle", TYPE, …},`. A row with
 `.now = ""` is a name kept for a later version; it must stand nowhere but may. Each verb is a file of
@@ -15,11 +16,14 @@ SAMPLE = "packaging/config/brickwatch.ini"
 KEY_MANUAL = "man/brickwatch.ini.5"
 MAIN = "watcher/main.c"
 VERB_MANUAL = "man/brickwatch.8"
+EVENTS = "watcher/core/event.c"
+EVENT_MANUAL = "man/brickwatch-events.5"
 COMPLETION = "packaging/completion"
 
 _ROW = re.compile(r'\{(SERVICE|EVENTS|WORKSPACE|WATCH|NOTIFY), "([a-z0-9_.*]+)",(.*?)\},\s*(?=\{[A-Z]+, "|\};)', re.S)
 _SECTION = re.compile(r"^[;#]?\s*\[([a-z]+)(?::[^\]]*)?\]\s*$")
 _ENTRY = re.compile(r"^[;#]?\s*([a-z][a-z0-9_]*(?:\.[A-Za-z0-9_.-]+)?)\s*=")
+_EVENT = re.compile(r'\[EVENT_\w+\] = "([a-z.]+)"')
 _VERB = re.compile(r'^const struct cli_verb (cli_\w+) = \{\s*\.name = "([a-z]+)"', re.M)
 
 
@@ -88,13 +92,25 @@ def check_verbs(top, report):
                 report.add(place, 0, f"lacks the verb {verb}")
 
 
+def check_events(top, report):
+    events = _EVENT.findall(common.without_comments(common.read_text(top, EVENTS)))
+    if len(events) < 3:
+        report.add(EVENTS, 0, f"only {len(events)} events can be read: has the table another shape?")
+    headings = re.findall(r"^\.Ss (.*)$", common.read_text(top, EVENT_MANUAL), re.M)
+    described = {word for heading in headings for word in heading.replace(",", " ").split()}
+    for event in events:
+        if event not in described:
+            report.add(EVENT_MANUAL, 0, f"has no heading for {event}")
+
+
 def check(top, report):
-    for path in (SCHEMA, SAMPLE, KEY_MANUAL, MAIN, VERB_MANUAL):
+    for path in (SCHEMA, SAMPLE, KEY_MANUAL, MAIN, VERB_MANUAL, EVENTS, EVENT_MANUAL):
         if not os.path.exists(f"{top}/{path}"):
             report.add(path, 0, "is not there")
     if not report.found:
         check_keys(top, report)
         check_verbs(top, report)
+        check_events(top, report)
 
 
-common.main("keys and verbs", check)
+common.main("keys, verbs and events", check)

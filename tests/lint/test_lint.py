@@ -441,6 +441,8 @@ SCHEMA_C = ('static const struct conf_key KEYS[] = {\n' + ROWS + """
 SAMPLE = "[watch:orders]\n" + "\n".join(f"; key_{n} = 1" for n in range(20)) + "\n;param.path = ${uri}\n"
 KEY_MANUAL = "\n".join(f".TP\n\\fBkey_{n}\\fR\nText." for n in range(20)) + "\n.B param.KEY\n"
 MAIN_C = "static const struct cli_verb *const verbs[] = {\n\t&cli_run, &cli_scan, &cli_check};\n"
+EVENT_C = "\n".join(f'\t[EVENT_{n}] = "{n.lower().replace("_", ".")}",' for n in ("RUN_A", "RUN_B", "WATCH_C")) + "\n"
+EVENT_MANUAL = ".Ss run.a , run.b\nText.\n.Ss watch.c\nText with run.d.\n"
 VERB_MANUAL = ".B run\n.B scan\n.B check\n"
 
 
@@ -454,6 +456,8 @@ def _keys(tree):
         plant(tree, f"watcher/cli/{verb}.c", f'const struct cli_verb cli_{verb} = {{\n\t.name = "{verb}",\n}};\n')
     plant(tree, "man/brickwatch.8", VERB_MANUAL)
     plant(tree, "packaging/completion/brickwatch", "run scan check\n")
+    plant(tree, "watcher/core/event.c", EVENT_C)
+    plant(tree, "man/brickwatch-events.5", EVENT_MANUAL)
     return tree
 
 
@@ -470,6 +474,8 @@ def test_keys_clean(keys):
     ("man/brickwatch.8", ".B scan", '.\\" scan', "lacks the verb scan"),
     ("watcher/main.c", "&cli_scan, ", "", "does not know the verb scan of watcher/cli/scan.c"),
     ("packaging/completion/brickwatch", "check", "", "lacks the verb check"),
+    ("man/brickwatch-events.5", ", run.b", "", "has no heading for run.b"),
+    ("watcher/core/event.c", "watch.c", "run.d", "has no heading for run.d"),
     ("watcher/core/conf_schema.c", "WATCH,", "CONF_KIND_WATCH,", "[watch] has no key key_0"),
 ])
 def test_keys_planted(keys, path, old, new, word):

@@ -1,12 +1,39 @@
-"""Fixtures of the scenarios; what they are made of is in harness.py."""
+"""Fixtures of the scenarios; what they are made of is in harness.py.
+
+With pytest-xdist, tests go one by one to whoever is free: most of a scenario is waiting, and each has folders and ports
+of its own. Only where a module's tests share one service they stay together.
+"""
+
+import os
 
 import pytest
 
 import harness
 
 
+TOGETHER = ("test_matrix.py", "test_types.py", "test_uploaders.py")
+
+
 def pytest_configure(config):
     config.addinivalue_line("markers", "slow: takes more than five seconds (run by default)")
+
+
+def pytest_collection_modifyitems(items):
+    """What takes long begins first, so that nobody waits for it at the end."""
+    items.sort(key=lambda item: item.path.name not in TOGETHER and item.get_closest_marker("slow") is None)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Called by pytest-xdist where there is one."""
+    from xdist.scheduler.loadscope import LoadScopeScheduling
+
+    class OneByOne(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            file = nodeid.partition("::")[0]
+            return file if file.rpartition("/")[2] in TOGETHER else nodeid
+
+    return OneByOne(config, log)
 
 
 def pytest_sessionstart(session):
@@ -48,6 +75,13 @@ def folder():
     path = harness.make_folder()
     yield path
     harness.remove(path)
+
+
+@pytest.fixture
+def in_memory(monkeypatch):
+    """The test's folder lies in memory where that will do: for tests whose work is not to be the disk's."""
+    if "BW_SCENARIO_DIR" not in os.environ and os.path.isdir("/dev/shm"):
+        monkeypatch.setenv("BW_SCENARIO_DIR", "/dev/shm")
 
 
 @pytest.fixture

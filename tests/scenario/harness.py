@@ -17,6 +17,7 @@ import hashlib
 import json
 import os
 import re
+import select
 import shutil
 import signal
 import stat
@@ -38,7 +39,7 @@ from jobsapi import JobsApi  # noqa: E402
 JOB = 418823550071934
 REMOTE = "/Volumes/main/landing"
 TIMEOUT = float(os.environ.get("BW_SCENARIO_TIMEOUT", "30"))
-POLL_S = 0.005
+POLL_S, POLL_MAX_S = 0.005, 0.05
 SANITIZER = re.compile(r"AddressSanitizer|LeakSanitizer|UndefinedBehaviorSanitizer|ThreadSanitizer|runtime error:|"
                        r"==\d+==ERROR|BUG: ")
 ORDINARY = 65534
@@ -57,15 +58,15 @@ def find_program():
 
 def wait_for(predicate, what, timeout=None):
     """Until predicate() is true; gives what it gave. what: a text, or a function that makes one, for the failure."""
-    deadline = time.monotonic() + (TIMEOUT if timeout is None else timeout)
+    began = time.monotonic()
     while True:
-        late = time.monotonic() > deadline
+        waited = time.monotonic() - began
         result = predicate()
         if result:
             return result
-        if late:
+        if waited > (TIMEOUT if timeout is None else timeout):
             raise AssertionError(f"not seen in time: {what() if callable(what) else what}")
-        time.sleep(POLL_S)
+        time.sleep(min(max(POLL_S, waited / 20), POLL_MAX_S))  # looking costs the program's time
 
 
 # --- where to work ----------------------------------------------------------------------------------------------------
@@ -181,16 +182,35 @@ class Output:
     """Collects what a process writes into a pipe, by a thread that ends with the last writer."""
 
     def __init__(self, stream):
-        self.stream, self.data = stream, bytearray()
+        self.stream, self.data, self.lock = stream, bytearray(), threading.Lock()
+        os.set_blocking(stream.fileno(), False)
         self.thread = threading.Thread(target=self._read, daemon=True)
         self.thread.start()
 
-    def _read(self):
-        with self.stream:
-            while piece := self.stream.read1(65536):
+    def _take(self):
+        """All that is in the pipe. Gives whether more can come."""
+        with self.lock:
+            while not self.stream.closed:
+                try:
+                    piece = os.read(self.stream.fileno(), 65536)
+                except BlockingIOError:
+                    return True
+                if not piece:
+                    break
                 self.data += piece
+        return False
+
+    def _read(self):
+        ready = select.poll()
+        ready.register(self.stream.fileno(), select.POLLIN)
+        while self._take():
+            ready.poll()
+        with self.lock:
+            self.stream.close()
 
     def text(self):
+        """So far. What was written before something that the test has seen is in it."""
+        self._take()
         return bytes(self.data).decode("utf-8", "replace")
 
     def finish(self, timeout=10):
@@ -296,14 +316,15 @@ class Service:
                 `folder/NAME` (self.drop is the first one's), mapped to REMOTE/NAME, and job JOB with its path
                 as parameter "path", unless its keys say otherwise
     service, events, workspace      {key: value} of these sections; a value None leaves the key out
+    workspaces  {name: {key: value}}: instead of the one without a name; the keys of `workspace` are in all of them
     user        the uid the program runs as (through setpriv); 0: as we are
     lease       with user: whether it gets CAP_LEASE
     prefix      words in front of the program: what starts it
     **keys      for the first watch
     """
 
-    def __init__(self, folder, *, watches=None, service=None, events=None, workspace=None, user=0, lease=True,
-                 prefix=(), api=None, environment=None, **keys):
+    def __init__(self, folder, *, watches=None, service=None, events=None, workspace=None, workspaces=None, user=0,
+                 lease=True, prefix=(), api=None, environment=None, **keys):
         if user and os.geteuid() != 0:
             pytest.skip("needs root to become somebody else")
         self.program = find_program()
@@ -321,10 +342,12 @@ class Service:
         self.api = api if api is not None else JobsApi({JOB: ["path"]})
         self.api.on_run = self._note_run
         self.seen = []
+        self.backing = {}  # {mount point: folder}: what is read there instead, past all caches
         self.sections = {"service": {"state_directory": self.state, "runtime_directory": self.folder / "run",
                                      "durability": "process", **(service or {})},
                          "events": {"file": self.log, **(events or {})},
                          "workspace": {"rate": "1000000/s", "burst": "1000000", **(workspace or {})}}
+        self.workspaces = workspaces
         self.process, self.group, self.outputs, self.started = None, None, [], 0
         self.spawned = []
         self.follower = Follower(self.log)
@@ -347,7 +370,10 @@ class Service:
     def configuration(self):
         """The text of the configuration."""
         sections = {name: dict(keys) for name, keys in self.sections.items()}
-        sections["workspace"] = {"host": self.api.url, "token_file": self.token_file, **sections["workspace"]}
+        if "workspace" in sections:
+            common = {"host": self.api.url, "token_file": self.token_file, **sections.pop("workspace")}
+            for name, own in ({"": {}} if self.workspaces is None else self.workspaces).items():
+                sections[f"workspace:{name}" if name else "workspace"] = {**common, **own}
         for name, own in self.watches.items():
             keys = {"directory": self.folder / name, "job_id": JOB, "settle": "0",
                     "path_map": f"{self.folder / name} => {REMOTE}/{name}", **own}
@@ -361,6 +387,14 @@ class Service:
                         lines.append(f"{key} = {one}")
         return "\n".join(lines) + "\n"
 
+    def set_workspaces(self, **apis):
+        """Several workspaces instead of the one: name -> its stand-in, or its address."""
+        common = self.sections.pop("workspace")
+        for name, api in apis.items():
+            self.sections[f"workspace:{name}"] = {"host": getattr(api, "url", api), "token_file": self.token_file,
+                                                  **common}
+        self.write_configuration()
+
     def write_configuration(self):
         self.ini.write_text(self.configuration())
 
@@ -370,12 +404,18 @@ class Service:
             return uri
         return str(self.folder) + uri[len(REMOTE):]
 
+    def true_path(self, path):
+        for point, folder in self.backing.items():
+            if path.startswith(f"{point}/"):
+                return str(folder) + path[len(str(point)):]
+        return path
+
     def _note_run(self, run):
         """Called by the stand-in, under its lock."""
         parameters = run.parameters
         uri = parameters.get("path", "") if isinstance(parameters, dict) else (parameters or [""])[0]
         path = self.path_of(uri)
-        content = read_regular(path)
+        content = read_regular(self.true_path(path))
         self.seen.append(Seen(run, path, content, time.monotonic()))
 
     # --- processes

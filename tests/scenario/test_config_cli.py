@@ -347,8 +347,7 @@ def test_a_signal_to_the_whole_group_ends_it_cleanly(service):
     s = service(types="@csv").start()
     path = s.put("a.csv")
     s.wait_event("run.started", path=path)
-    for pid in harness.processes_of_group(s.group):
-        os.kill(pid, signal.SIGINT)
+    os.killpg(s.group, signal.SIGINT)
     s.wait_end(0)
     assert [e["type"] for e in s.events()][-1] == "service.stopped"
 

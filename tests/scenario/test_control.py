@@ -78,6 +78,32 @@ def test_status(service):
     s.stop()
 
 
+def test_numbers_of_the_service(service):
+    """What status says of the service goes on over a reload, and over a dispatcher that was killed."""
+    def own():
+        return wait_for(lambda: next((r for r in records(s.verb("status", "--json")) if r["kind"] == "service"), None),
+                        "the service to answer")
+    s = service().start()
+    for name in ("a.csv", "b.csv"):
+        s.put(name)
+    s.wait_event("run.started", 2)
+    first = wait_for(lambda: (lambda r: r if r["runs_started"] == 2 else None)(own()), own)
+    s.watches["drop"]["max_size"] = "1MiB"
+    s.write_configuration()
+    assert s.verb("reload").status == 0
+    assert own()["runs_started"] == 2 and own()["started"] == first["started"]
+    s.wait_ready(2)
+    s.put("c.csv")
+    s.wait_event("run.started", 3)
+    wait_for(lambda: own()["runs_started"] == 3, own)
+    s.kill("bw-dispatch")
+    s.wait_ready(3)
+    assert own()["runs_started"] == 3 and own()["started"] == first["started"]
+    s.stop()
+    [stopped] = s.events("service.stopped")
+    assert stopped["started"] == 3, stopped
+
+
 def test_files(service):
     s = service(min_size="5").start()
     started = s.put("a.csv")
@@ -187,7 +213,7 @@ def test_retry(service):
 def test_retry_when_the_run_exists(service):
     """The answer was lost, then the job refused: only the token can tell, and it does."""
     s = service().start()
-    s.api.fault("lose", path="run-now", times=1)
+    s.api.fault("truncate", path="run-now", times=1)
     refuse(s, "a.csv", times=1)
     path = s.put("a.csv")
     [failed] = s.wait_event("start.failed")
@@ -242,7 +268,7 @@ def test_release_of_rules_changed(service):
     wait_for(lambda: files_of(s)[1] == {"held": 1}, "held")
     assert s.verb("retry", path).status == 1
     done = s.verb("release", path)
-    assert done.status == 0 and "looked at again" in done.out, done
+    assert done.status == 0 and "judged now, by a listing" in done.out, done
     s.wait_run(path)
     s.check_runs({path: 1})
     [event] = s.wait_event("operator.action", verb="release")
@@ -351,12 +377,82 @@ def test_rerun_of_an_older_version(service):
     s.wait_event("run.started")
     s.put("a.csv", text("two, longer"))
     s.wait_event("run.started", 2)
+    done = s.verb("rerun", path, "--reason", "x")
+    assert done.status == 1 and "1 file would be run again, 0 of them" in done.err and "left" not in done.err, done
     done = s.verb("rerun", path, "--reason", "x", "--yes")
-    assert done.status == 1 and "1 file run again" in done.err and "1 left" in done.err, done
+    assert done.status == 0 and "1 file run again" in done.out and "left" not in done.out, done
     s.wait_run(path, 3)
     assert s.verb("rescan").status == 0
     s.barrier()
     s.check_runs({path: 3})
+    s.stop()
+
+
+def test_rerun_says_why_not(service):
+    """The form that only asks says of each kind of file why it would not be run again."""
+    s = service(brake="1/1h", watches={"drop": {}, "gone": {}}).start()
+    path = str(s.folder / "gone" / "g.csv")
+    put(path, text("g"))
+    s.wait_run(path)
+    s.wait_run(s.put("a.csv"))
+    held = s.put("held.csv")
+    wait_for(lambda: files_of(s)[1] == {"started": 2, "held": 1}, "a held one")
+    del s.watches["gone"]
+    s.write_configuration()
+    assert s.verb("reload").status == 0
+    done = s.verb("rerun", held, path, str(s.drop / "never.csv"), "--reason", "x")
+    assert done.status == 1 and "0 files would be run again" in done.err and "--yes" not in done.err, done
+    assert f"{held}: it is held, not started or failed" in done.err, done
+    assert "never.csv: the ledger knows no such file" in done.err, done
+    assert "1 left as it is: the watch is not configured any more" in done.err, done
+    done = s.verb("rerun", "--watch", "drop", "--since", "2100-01-01", "--reason", "x")
+    assert done.status == 1 and "none of those selected is started or failed" in done.err, done
+    s.stop()
+
+
+def test_rerun_of_what_was_skipped(service):
+    """It was there before the watch, and has had no run: the first one, if it passes the rules. Only by its path."""
+    s = service(existing="skip", settle="100ms", types="@csv")
+    path, other, bad = s.put("a.csv"), s.put("b.csv"), s.put("c.csv", b"\x7fELF" + bytes(100))
+    s.start()
+    assert files_of(s)[1] == {"skipped": 3}
+    done = s.verb("release", path)
+    assert done.status == 1 and "it is skipped, not held; brickwatch rerun starts it" in done.err, done
+    done = s.verb("rerun", "--watch", "drop", "--reason", "x", "--yes")
+    assert "0 files run again" in done.out, done
+    done = s.verb("rerun", path, bad, "--reason", "wanted after all")
+    assert done.status == 1 and "2 would be judged now, and have their first run" in done.err, done
+    assert files_of(s)[1] == {"skipped": 3}
+    done = s.verb("rerun", path, bad, "--reason", "wanted after all", "--yes")
+    assert done.status == 0 and "2 that had never been judged are looked at again" in done.out, done
+    s.wait_run(path)
+    [started] = s.wait_event("run.started")
+    assert started["generation"] == 1 and started["path"] == path
+    wait_for(lambda: files_of(s)[1] == {"started": 1, "skipped": 1, "rejected": 1}, lambda: files_of(s))
+    assert s.verb("rescan").status == 0
+    s.barrier(thorough=True)
+    s.check_runs({path: 1})
+    assert files_of(s)[0][other]["state"] == "skipped"
+    s.stop()
+
+
+def test_rerun_of_what_was_discarded(service):
+    s = service(on_failure="discard").start()
+    refuse(s, "a.csv")
+    path, bad = s.put("a.csv"), s.put("{{x}}.csv")
+    s.wait_event("start.failed", 2)
+    assert files_of(s)[1] == {"discarded": 2}
+    done = s.verb("retry", path)
+    assert done.status == 1 and "it is discarded, not failed; brickwatch rerun starts it" in done.err, done
+    done = s.verb("rerun", path, "--reason", "mended", "--yes")
+    assert done.status == 0 and "1 file run again" in done.out, done
+    s.wait_run(path)
+    done = s.verb("rerun", bad, "--reason", "judged again, and no better", "--yes")
+    assert done.status == 0 and "1 that had never been judged" in done.out, done
+    s.wait_event("start.failed", 3)
+    s.barrier()
+    s.check_runs({path: 1})
+    s.check_started()
     s.stop()
 
 
@@ -555,7 +651,7 @@ def test_reload_of_watches(service):
     wait_for(lambda: not s.pids("bw-watch", "gone"), "the watch that is gone has ended")
     wait_for(lambda: s.pids("bw-watch", "other") not in ([], [other]), "the changed watch was restarted")
     assert s.pid("bw-watch", "same") == same and gone
-    wait_for(lambda: s.verb("status", "--check").status == 0, "all ready")
+    wait_for(lambda: "3 of 3 watches ready" in s.verb("status", "--check").out, "all ready")
     wait_for(lambda: "held" in files_of(s)[1], "known under other rules: held")
     put(s.folder / "other" / "next.csv", text("next"))
     s.wait_run(s.folder / "other" / "next.csv")

@@ -74,7 +74,7 @@ def drop(s, count, label="f"):
 
 def wait_idle(s):
     """All rotated files are compressed."""
-    wait_for(lambda: all(p.suffix == ".gz" for p in rotated(s)) and not list(s.log.parent.glob(".*")),
+    wait_for(lambda: all(p.suffix == ".gz" for p in rotated(s)) and not list(s.log.parent.glob(".*.gz")),
              lambda: f"compression: {sorted(p.name for p in s.log.parent.iterdir())}")
 
 
@@ -301,7 +301,7 @@ def test_a_line_torn_by_a_crash_is_completed(service):
     s.start(wait=False)
     wait_for(lambda: s.log.read_bytes().count(b"run.started") == 6, "the next start")
     assert s.log.read_bytes().startswith(whole + line)
-    assert "completed" in s.err()
+    wait_for(lambda: "completed" in s.err(), s.err)
     s.stop()
     check_log(s, paths)
 
@@ -409,6 +409,62 @@ def test_a_log_folder_that_is_missing(service):
     s.stop()
     check_log(s, paths)
     assert s.log.parent.stat().st_mode & 0o007 == 0
+
+
+# --- one service on a log ---------------------------------------------------------------------------------------------
+
+def other_on(service, s, folder):
+    """A service with everything of its own but the event log."""
+    other = service(folder=folder)
+    other.sections["events"]["file"] = s.log
+    other.write_configuration()
+    return other
+
+
+def refused(other):
+    done = other.verb("run")
+    assert done.status == 1 and f"another brickwatch is writing to the event log {other.sections['events']['file']}" \
+        in done.err, done
+    assert not (other.state / "ledger.db").exists()
+
+
+@pytest.mark.slow
+def test_two_services_on_one_log(service, folder):
+    """The second one is refused, also after rotations; it may start when the first has ended, however that was."""
+    s = service(events={"max_size": "4KiB"}).start()
+    other = other_on(service, s, folder / "other")
+    refused(other)
+    paths = drop(s, 40)
+    wait_for(lambda: rotated(s), "a rotation")
+    refused(other)
+    os.rename(s.log, s.log.with_name("moved.jsonl"))
+    os.kill(s.process.pid, signal.SIGHUP)
+    paths += drop(s, 3, "later")
+    refused(other)
+    s.kill_keeper()
+    other.log = s.log
+    other.start(wait=False)
+    wait_for(lambda: other.verb("status").status == 0, other.err)
+    done = s.verb("run")
+    assert done.status == 1 and "another brickwatch is writing to the event log" in done.err, done
+    other.stop()
+    s.start()
+    s.stop()
+    s.check_runs(dict.fromkeys(paths, 1))
+
+
+def test_reload_to_a_log_of_another_service(service, folder):
+    s = service().start()
+    other = service(folder=folder / "other").start()
+    other.sections["events"]["file"] = s.log
+    other.write_configuration()
+    done = other.verb("reload")
+    assert done.status == 78 and "another brickwatch is writing to the event log" in done.err, done
+    path = other.put("a.csv")
+    other.wait_event("run.started", path=path)
+    other.stop()
+    s.stop()
+    assert path not in s.log.read_text()
 
 
 def test_ids_are_told_by_token_type_and_number(service):

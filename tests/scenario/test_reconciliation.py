@@ -59,6 +59,23 @@ def test_replaced_while_it_waits(service):
     s.check_started()
 
 
+def test_gone_while_it_waits_and_there_again(service):
+    """Found again on a folder where nothing else happens: it is looked at and started, by its old token."""
+    s = service(settle="100ms").start()
+    assert s.verb("pause", "drop").status == 0
+    path = s.put("data.csv")
+    wait_for(lambda: states(s, "state = 'pending'"), "a file that waits")
+    os.rename(path, s.outside / "data.csv")
+    s.stop()
+    s.start()
+    assert s.verb("resume", "drop").status == 0
+    s.wait_event("file.vanished", path=path)
+    os.rename(s.outside / "data.csv", path)
+    s.wait_run(path)
+    s.check_runs({path: 1})
+    s.stop()
+
+
 # --- files that were there before the watch ---------------------------------------------------------------------------
 
 def test_existing_files_are_held(service):

@@ -1,6 +1,7 @@
 """What is sent: templates, kinds of parameters, and what counts as a new version."""
 
 import datetime
+import json
 import os
 import shutil
 import subprocess
@@ -9,7 +10,7 @@ import pytest
 
 import harness
 from harness import JOB, REMOTE, put, text, wait_for
-from jobsapi import JobsApi
+from jobsapi import Job, JobsApi
 
 TEMPLATES = {
     "path": "{drop}/in/a.b.csv", "uri": REMOTE + "/drop/in/a.b.csv", "relpath": "in/a.b.csv", "name": "a.b.csv",
@@ -49,9 +50,24 @@ def test_every_name_of_a_template(service):
     ({"job_type": "jar"}, {"jar_params": ["URI"], "queue": {"enabled": True}}),
     ({"job_type": "jar", "arg": ["--in", "${uri}", "--size=${size}"]},
      {"jar_params": ["--in", "URI", "--size=SIZE"], "queue": {"enabled": True}}),
+    ({"job_type": "python"}, {"python_params": ["URI"], "queue": {"enabled": True}}),
+    ({"job_type": "python", "arg": ["--in", "${uri}", '""'], "queue": "no"}, {"python_params": ["--in", "URI", ""]}),
+    ({"job_type": "wheel"}, {"python_named_params": {"path": "URI"}, "queue": {"enabled": True}}),
+    ({"job_type": "wheel", "param.in": "${uri}", "param.n": "${size}"},
+     {"python_named_params": {"in": "URI", "n": "SIZE"}, "queue": {"enabled": True}}),
+    ({"job_type": "wheel", "arg": ["--in", "${uri}"]}, {"python_params": ["--in", "URI"], "queue": {"enabled": True}}),
+    ({"job_type": "spark_submit", "arg": ["--class", "a.B", "s3://jars/x.jar", "${uri}"]},
+     {"spark_submit_params": ["--class", "a.B", "s3://jars/x.jar", "URI"], "queue": {"enabled": True}}),
+    ({"job_type": "sql", "param.in": "${uri}"}, {"sql_params": {"in": "URI"}, "queue": {"enabled": True}}),
+    ({"only": ["load, +tell", "end+"]},
+     {"job_parameters": {"path": "URI"}, "only": ["load", "+tell", "end+"], "queue": {"enabled": True}}),
+    ({"performance_target": "STANDARD"},
+     {"job_parameters": {"path": "URI"}, "performance_target": "STANDARD", "queue": {"enabled": True}}),
 ])
 def test_kinds_of_parameters(service, keys, body):
-    s = service(api=JobsApi({JOB: ["path"] if "job_type" not in keys else []}), **keys).start()
+    tasks = [{"task_key": key, "notebook_task": {}} for key in ("load", "tell", "end")]
+    job = Job(JOB, ["path"] if "job_type" not in keys else [], settings={"tasks": tasks})
+    s = service(api=JobsApi([job]), **keys).start()
     data = text("a")
     s.put("a.csv", data)
     s.wait_runs(1)
@@ -110,6 +126,36 @@ def test_parameters_too_long_for_an_older_field(service):
     s.wait_runs(1)
     s.stop()
     assert [e["path"] for e in s.events("run.started")] == [short]
+
+
+@pytest.mark.parametrize("job_type", ["python", "spark_submit", "wheel"])
+def test_a_name_that_is_not_ascii_in_a_field_that_must_be(service, job_type):
+    """A dead letter with the reason before anything is sent; the next file goes on."""
+    s = service(job_type=job_type, arg="${uri}", api=JobsApi({JOB: []})).start()
+    odd, plain = s.put("für.csv"), s.put("plain.csv")
+    event = s.wait_event("start.failed", path=odd)[0]
+    assert event["reason"] == "parameter_not_ascii" and "ASCII" in event["message"]
+    s.wait_event("run.started", path=plain)
+    s.stop()
+    assert len(s.api.sent("run-now")) == 1
+
+
+@pytest.mark.parametrize("job_type, field", [("jar", "jar_params"), ("python", "python_params"),
+                                             ("spark_submit", "spark_submit_params")])
+def test_the_limit_is_met_to_the_byte(service, job_type, field):
+    """10,000 bytes of JSON with the field's name: the last that fits is sent, one more is not."""
+    def size(values):
+        return len(json.dumps({field: [*values, f"{REMOTE}/drop/a.csv"]}, separators=(",", ":")))
+    values = ["x" * 150] * 63
+    for n in range(10000 - size(values)):
+        values[n % len(values)] += "y"
+    assert size(values) == 10000
+    s = service(job_type=job_type, arg=[*values, "${uri}"], api=JobsApi({JOB: []})).start()
+    s.wait_event("run.started", path=s.put("a.csv"))
+    event = s.wait_event("start.failed", path=s.put("aa.csv"))[0]
+    s.stop()
+    assert event["reason"] == "parameters_too_long" and event["attempts"] == 0 and "10001 bytes" in event["message"]
+    assert len(s.api.sent("run-now")) == 1
 
 
 # --- HTTPS ------------------------------------------------------------------------------------------------------------

@@ -235,9 +235,10 @@ def test_answers_that_promise_nothing(service):
         assert len(bodies) == 1, f"{name}: a retry was another request: {bodies}"
         event = s.events("run.started", path=path)[0]
         assert event["run_id"] == s.runs_of(path)[0].run.run_id
-        if name not in ("slow", "hangup"):
+        # libcurl itself sends once more what had no answer at all on a connection that was there before
+        if name not in ("slow", "hangup", "lost", "dropped", "reset"):
             assert event["attempts"] >= 2, name
-            if name not in ("reset", "dropped", "no-http"):
+            if name != "no-http":
                 assert s.events("start.retrying", path=path), name
 
 
@@ -365,7 +366,8 @@ def test_missing_job_holds_only_its_own_files(service):
     s = service(watches={"drop": {}, "second": {"job_id": other}}).start()
     paths = [s.put(f"{n}.csv") for n in range(5)]
     put(s.folder / "second" / "a.csv", text("a"))
-    wait_for(lambda: "its job cannot be started" in s.err(), "a word that the job cannot be started")
+    s.wait_event("job.suspended", watch="second", job_id=other)
+    wait_for(lambda: f"watch second, job {other}: the job is not there" in s.err(), s.err)
     for path in paths:
         s.wait_run(path)
     assert s.runs_of(s.folder / "second" / "a.csv") == [] and s.events("start.failed") == []

@@ -1,5 +1,6 @@
 """The token: in no output, no file and no memory but the dispatcher's; and whose file it may be in."""
 
+import base64
 import contextlib
 import os
 import subprocess
@@ -8,6 +9,7 @@ import pytest
 
 import harness
 from harness import ORDINARY, text, wait_for
+from signing import KINDS, secret_words, signing_in
 
 HUGE = 4 << 30  # larger mappings are a sanitizer's shadow of the memory, not memory
 
@@ -89,6 +91,73 @@ def test_in_no_output_of_any_verb(service):
         assert s.api.token not in done.out + done.err, words
     assert s.api.sent("run-now")[0].headers["authorization"] == f"Bearer {s.api.token}"
     check_nowhere(s)
+
+
+def check_words_nowhere(s):
+    """None of the secrets of any kind in a file but those made for it, nor in anything that was printed."""
+    own = [s.token_file, *(s.folder / "etc" / name for _, files, _, _ in KINDS.values() for name in files)]
+    printed = b"".join(o.data for o in s.outputs)
+    for word in secret_words(s):
+        assert files_that_hold(s.folder, word.encode(), *own) == [], word
+        assert word.encode() not in printed, word
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to read the memory of others")
+@pytest.mark.parametrize("kind", KINDS)
+def test_of_every_kind_in_no_memory_but_the_dispatchers(service, kind):
+    s = signing_in(service, kind, types="@csv", service={"log_level": "debug"}).start()
+    s.wait_run(s.put("a.csv"))
+    s.kill("bw-watch")
+    wait_for(lambda: s.pids("bw-watch"), "another watcher")
+    s.wait_run(s.put("b.csv"))
+    words = {w.encode() for w in secret_words(s)}
+    found = {name: memory_holds(s.pid(name), words) for name in ("keeper", "bw-dispatch", "bw-watch", "bw-sniff")}
+    assert found.pop("bw-dispatch"), "the search does not find anything"
+    assert not any(found.values()), found
+    for name in ("keeper", "bw-dispatch", "bw-watch", "bw-sniff"):
+        for file in ("cmdline", "environ"):
+            with open(f"/proc/{s.pid(name)}/{file}", "rb") as shown:
+                content = shown.read()
+            assert not any(word in content for word in words)
+    s.stop()
+    check_words_nowhere(s)
+
+
+def show_requests(s, **options):
+    """An error that shows what was sent, as some gateways do."""
+    def note(request):
+        authorization = request.headers.get("authorization", "")
+        scheme, _, word = authorization.partition(" ")
+        plain = base64.b64decode(word).decode() if scheme == "Basic" else ""
+        shown.options["message"] = f"Authorization: {authorization} {request.body.decode()[:4000]} ({plain})"
+        return True
+    shown = s.api.fault("status", when=note, **options)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_of_every_kind_in_no_output_of_any_verb(service, kind):
+    s = signing_in(service, kind, service={"log_level": "debug"})
+    path = s.put("a.csv")
+    outputs = []
+
+    def say(*words):
+        done = s.verb(*words)
+        assert done.status == 0, (words, done)
+        outputs.append(done.out + done.err)
+    for words in (["check"], ["config"], ["config", "--json"], ["explain", path], ["scan"], ["events", "--json"]):
+        say(*words)
+    s.start()
+    show_requests(s, path="run-now", body="b.csv", status=401, times=2)
+    if s.token_path:
+        show_requests(s, path=s.token_path, status=400)
+    other = s.put("b.csv")
+    s.wait_event("workspace.suspended")
+    for words in (["status"], ["status", "--json"], ["explain", "--json", other], ["files", "--json"], ["events"]):
+        say(*words)
+    s.wait_run(other)
+    s.stop()
+    assert not [w for w in secret_words(s) if any(w in output for output in outputs)]
+    check_words_nowhere(s)
 
 
 def test_not_when_the_server_shows_it(service):

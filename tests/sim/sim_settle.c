@@ -81,7 +81,7 @@ static void sim_hint(struct sim *s, const char *word)
 			s->complete = s->gone = false;
 		}
 		s->begun = true;
-		if (i == SETTLE_LISTED)
+		if (i == SETTLE_LISTED && s->policy.apart_us == 0)
 			settle_listed(&s->settle, &s->world);
 		return;
 	}
@@ -125,6 +125,12 @@ static void sim_policy(struct sim *s, const char *key, const char *value)
 		good = num_parse_duration(value, &s->policy.quiet_us) == 0;
 	else if (strcmp(key, "need-close") == 0)
 		good = num_parse_bool(value, &s->policy.need_close) == 0;
+	else if (strcmp(key, "quiet-only") == 0)
+		good = num_parse_bool(value, &s->policy.quiet_only) == 0;
+	else if (strcmp(key, "marked") == 0)
+		good = num_parse_bool(value, &s->policy.marked) == 0;
+	else if (strcmp(key, "apart") == 0)
+		good = num_parse_duration(value, &s->policy.apart_us) == 0;
 	else
 		good = false;
 	if (!good)

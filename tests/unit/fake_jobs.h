@@ -1,7 +1,8 @@
 /*
  * fake_jobs: dispatch/jobs without a network, for tests of what uses it. It is linked instead of the real one
  * because a test that defines these functions leaves nothing to look for in the archive. Calls are kept until
- * the test answers them, or, with fake_auto, answered by that function in the next round of the loop.
+ * the test answers them, or, with fake_auto, answered by that function in the next round of the loop. Other
+ * questions (jobs_get) are answered in the next round, by fake_page; without it nothing is known.
  */
 #ifndef TESTS_FAKE_JOBS_H
 #define TESTS_FAKE_JOBS_H
@@ -35,6 +36,18 @@ struct fake_look { /* a question about a run, not answered yet */
 	jobs_run_fn fn;
 	void *tag, *arg;
 };
+
+struct fake_question {
+	struct jobs *jobs;
+	char *path;
+	jobs_page_fn fn;
+	void *arg;
+};
+
+static struct fake_question fake_questions[FAKE_CALLS];
+static size_t fake_questions_n;
+static size_t fake_asked; /* questions ever asked */
+static void (*fake_page)(const char *path, struct jobs_page *ret);
 
 static struct fake_call fake_calls[FAKE_CALLS]; /* not answered yet, in order */
 static size_t fake_calls_n;
@@ -92,10 +105,57 @@ static void fake_answer_all(void *arg)
 	}
 }
 
+static void fake_answer_questions(void *arg)
+{
+	(void)arg;
+	while (fake_questions_n > 0) {
+		struct fake_question q = fake_questions[0];
+		struct jobs_page page = {
+			.outcome = {.kind = OUTCOME_RETRY,
+				.sure_not_started = true,
+				.reason = "server_error"},
+			.body = "",
+			.message = "the server's words",
+			.principal = "token",
+		};
+
+		fake_questions_n--;
+		memmove(fake_questions, fake_questions + 1, fake_questions_n * sizeof(fake_questions[0]));
+		if (fake_page)
+			fake_page(q.path, &page);
+		page.body_len = strlen(page.body);
+		free(q.path);
+		q.fn(&page, q.arg);
+	}
+}
+
+int jobs_get(struct jobs *j, const char *path, jobs_page_fn fn, void *arg, struct err *err)
+{
+	(void)err;
+	BUG_ON(fake_questions_n == FAKE_CALLS);
+	fake_questions[fake_questions_n++] =
+		(struct fake_question){.jobs = j, .path = mem_strdup(path), .fn = fn, .arg = arg};
+	fake_asked++;
+	loop_defer(j->loop, fake_answer_questions, NULL);
+	return 0;
+}
+
+const struct conf_workspace *jobs_workspace(const struct jobs *j)
+{
+	return j->conf;
+}
+
 void jobs_free(struct jobs *j)
 {
 	if (!j)
 		return;
+	for (size_t i = fake_questions_n; i-- > 0;) {
+		if (fake_questions[i].jobs != j)
+			continue;
+		free(fake_questions[i].path);
+		fake_questions[i] = fake_questions[--fake_questions_n];
+	}
+	loop_defer_cancel(j->loop, fake_answer_questions, NULL);
 	for (size_t i = fake_calls_n; i-- > 0;)
 		if (fake_calls[i].jobs == j)
 			fake_remove(i);
@@ -144,6 +204,12 @@ static inline void fake_tell(enum outcome_kind kind, enum fate fate, const char 
 size_t jobs_in_flight(const struct jobs *j)
 {
 	return j->in_flight;
+}
+
+void jobs_sign_in(const struct jobs *j, struct auth_state *ret)
+{
+	(void)j;
+	*ret = (struct auth_state){.kind = "token", .principal = "token"};
 }
 
 static inline void fake_start(size_t i, int64_t run_id)

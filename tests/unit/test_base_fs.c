@@ -683,39 +683,6 @@ static void test_basename_and_beneath(void **state)
 	assert_true(fs_is_beneath("/", "/a/b"));
 }
 
-static void test_types(void **state)
-{
-	static const struct {
-		int64_t magic;
-		const char *name;
-		bool remote;
-	} rows[] = {
-		{0xef53, "ext4", false},
-		{0x58465342, "xfs", false},
-		{INT64_C(0x9123683e), "btrfs", false},
-		{INT64_C(0xffffffff9123683e), "btrfs", false},
-		{0x01021994, "tmpfs", false},
-		{0x794c7630, "overlay", false},
-		{0x6969, "nfs", true},
-		{INT64_C(0xff534d42), "cifs", true},
-		{-(INT64_C(1) << 32) + INT64_C(0xfe534d42), "smb2", true},
-		{0x65735546, "fuse", true},
-		{0x01021997, "9p", true},
-		{0x00c36400, "ceph", true},
-		{0x0bd00bd0, "lustre", true},
-		{0x47504653, "gpfs", true},
-		{0x12345678, "0x12345678", false},
-		{0, "0x0", false},
-	};
-	char text[24];
-
-	(void)state;
-	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-		assert_string_equal(fs_type_name(rows[i].magic, text), rows[i].name);
-		assert_int_equal(fs_type_is_remote(rows[i].magic), rows[i].remote);
-	}
-}
-
 static void test_close(void **state)
 {
 	int fd = dup(0);
@@ -755,7 +722,6 @@ int main(void)
 		cmocka_unit_test(test_join),
 		cmocka_unit_test(test_normalise),
 		cmocka_unit_test(test_basename_and_beneath),
-		cmocka_unit_test(test_types),
 		cmocka_unit_test(test_close),
 	};
 

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <cmocka.h>
 #include "base/mem.h"
+#include "patience.h"
 
 /* SipHash-1-3: the empty one is the first vector of Rust's own tests; b"brickwatch" is what CPython 3.11
  * makes of it with PYTHONHASHSEED=0; the others come from a second implementation that agrees with both. */
@@ -124,9 +125,10 @@ static void test_model(void **state)
 	struct map *m = map_new();
 	uint32_t seed = 1;
 	size_t count = 0;
+	int steps = patience_turns(200000);
 
 	(void)state;
-	for (int step = 0; step < 200000; step++) {
+	for (int step = 0; step < steps; step++) {
 		uint32_t i = next_random(&seed) % MODEL_KEYS;
 		void *value = &values[next_random(&seed) % sizeof(values)];
 		/* fill and empty in turns */

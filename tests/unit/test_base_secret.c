@@ -183,6 +183,49 @@ static void equality(void **state)
 	}
 }
 
+static void base64_of_every_length(void **state)
+{
+	static const char *const rows[][2] = {{"", ""}, {"f", "Zg=="}, {"fo", "Zm8="}, {"foo", "Zm9v"},
+		{"foob", "Zm9vYg=="}, {"fooba", "Zm9vYmE="}, {"foobar", "Zm9vYmFy"}, {"\xff\xfe\xfd", "//79"},
+		{"user:p\xc3\xa4ss", "dXNlcjpww6Rzcw=="}};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		size_t need = strlen(rows[i][1]);
+		struct secret *s = secret_new(need + 1), *small = secret_new(need > 0 ? need : 1);
+
+		assert_int_equal(secret_add(s, "=", 1), 0);
+		assert_int_equal(secret_add_base64(s, rows[i][0], strlen(rows[i][0])), 0);
+		assert_string_equal(secret_bytes(s) + 1, rows[i][1]);
+		assert_int_equal(secret_add(small, "=", 1), 0);
+		if (need > 0)
+			assert_int_equal(secret_add_base64(small, rows[i][0], strlen(rows[i][0])), -ENOBUFS);
+		assert_string_equal(secret_bytes(small), "=");
+		secret_free(s);
+		secret_free(small);
+	}
+}
+
+static void forms_as_the_standard_has_them(void **state)
+{
+	static const char *const rows[][2] = {{"", ""}, {"azAZ09-._*", "azAZ09-._*"}, {"a b", "a+b"},
+		{"+&=%~:/", "%2B%26%3D%25%7E%3A%2F"}, {"\xc3\xa4\n", "%C3%A4%0A"}};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		size_t need = strlen(rows[i][1]);
+		struct secret *s = secret_new(need), *small = secret_new(need > 0 ? need - 1 : 0);
+
+		assert_int_equal(secret_add_form(s, rows[i][0], strlen(rows[i][0])), 0);
+		assert_string_equal(secret_bytes(s), rows[i][1]);
+		if (need > 0)
+			assert_int_equal(secret_add_form(small, rows[i][0], strlen(rows[i][0])), -ENOBUFS);
+		assert_int_equal(secret_len(small), 0);
+		secret_free(s);
+		secret_free(small);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -194,6 +237,8 @@ int main(void)
 		cmocka_unit_test(reading_to_the_end),
 		cmocka_unit_test(reading_too_much_leaves_nothing),
 		cmocka_unit_test(equality),
+		cmocka_unit_test(base64_of_every_length),
+		cmocka_unit_test(forms_as_the_standard_has_them),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -85,13 +85,17 @@ static void test_start(void **state)
 		.error_code = "INVALID_PARAMETER_VALUE",
 		.message = "no \"such\" thing\n",
 		.attempts = 1,
-		.next_attempt_us = NOW + 500000};
+		.next_attempt_us = NOW + 500000,
+		.workspace = "prod",
+		.job_id = INT64_C(9223372036854775807)};
 
 	(void)state;
 	assert_int_equal(event_start(&b, EVENT_START_FAILED, &head, &file, &x, NULL), 0);
 	check_line(&b, HEAD("start.failed") FILE_FIELDS
 		"\"reason\":\"bad_request\",\"http_status\":400,\"error_code\":\"INVALID_PARAMETER_VALUE\","
-		"\"message\":\"no \\\"such\\\" thing\\n\",\"attempts\":1}\n");
+		"\"message\":\"no \\\"such\\\" thing\\n\",\"attempts\":1,\"workspace\":\"prod\",\"job_id\":"
+		"9223372036854775807,\"advice\":\"mend the parameters of the watch, then `brickwatch "
+		"rerun`\"}\n");
 	x = (struct event_failure){.reason = "no_answer",
 		.error_code = "",
 		.message = "",

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <cmocka.h>
 #include "base/mem.h"
+#include "patience.h"
 
 #define B(s) s, sizeof(s) - 1
 #define WHOLE NULL, 0, 0 /* the head is all there is */
@@ -301,9 +302,10 @@ static void test_any_bytes(void **state)
 	static const char *const said[] = {NULL, OCTETS, "text/plain", "application/json", "text/xml"};
 	static const char *const names[] = {"a.csv", "a.json", "a.jsonl", "a.xml", "a"};
 	uint32_t random = 1;
+	int turns = patience_turns(20000);
 
 	(void)state;
-	for (int turn = 0; turn < 20000; turn++) {
+	for (int turn = 0; turn < turns; turn++) {
 		const struct row *r = &rows[(size_t)turn % ARRAY_SIZE(rows)];
 		size_t len = r->head_len;
 		CLEANUP_FREE uint8_t *head = mem_array(len ? len : 1, 1); /* exactly as long as it is */

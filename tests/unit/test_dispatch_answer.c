@@ -71,6 +71,12 @@ static void error_shapes(void **state)
 		 "\"inner\"}]}",
 			"X", "m"},
 		{"{\"message\":\"only words\"}", "", "only words"},
+		{"{\"message\":\"m\",\"details\":[{\"@type\":\"a\"},{\"@type\":\"b\",\"reason\":\"QUOTA_"
+		 "EXCEEDED\"},"
+		 "{\"reason\":\"LATER\"}]}",
+			"QUOTA_EXCEEDED", "m"},
+		{"{\"message\":\"m\",\"details\":[7,null,{\"reason\":{}}]}", "", "m"},
+		{"{\"message\":\"m\",\"details\":{\"reason\":\"NO_LIST\"}}", "", "m"},
 		{"{\"error_code\":\"ONLY_CODE\"}", "ONLY_CODE", ""},
 		{"{\"error\":\"api 1.2 text\"}", "", "api 1.2 text"},
 		{"{\"error\":\"invalid_client\",\"error_description\":\"no such client\"}", "invalid_client",

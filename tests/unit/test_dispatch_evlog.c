@@ -19,10 +19,12 @@
 #include "base/gzip.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "patience.h"
 
 #define DAY_US (INT64_C(86400) * US_PER_S)
 #define NOW (INT64_C(20000) * DAY_US + 3600 * US_PER_S) /* 2024-10-04T01:00:00Z */
 #define NAME "events.jsonl"
+#define LOCK "." NAME ".lock" /* test_dispatch_loglock's business */
 
 struct place {
 	char directory[64];
@@ -69,7 +71,8 @@ static void list(const struct place *p, struct names *names)
 	assert_non_null(d);
 	names->n = 0;
 	while ((entry = readdir(d)) != NULL)
-		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0) {
+		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 &&
+			strcmp(entry->d_name, LOCK) != 0) {
 			assert_true(names->n < ARRAY_SIZE(names->items));
 			names->items[names->n++] = mem_strdup(entry->d_name);
 		}
@@ -80,7 +83,9 @@ static void list(const struct place *p, struct names *names)
 static void clear(const struct place *p)
 {
 	CLEANUP_NAMES struct names names = {.n = 0};
+	CLEANUP_FREE char *lock = fs_join(p->directory, LOCK);
 
+	(void)unlink(lock);
 	list(p, &names);
 	for (size_t i = 0; i < names.n; i++) {
 		CLEANUP_FREE char *path = fs_join(p->directory, names.items[i]);
@@ -204,7 +209,7 @@ static void test_directory_comes_and_goes(void **state)
 {
 	struct place *p = *state;
 	CLEANUP_FREE char *sub = fs_join(p->directory, "sub");
-	CLEANUP_FREE char *file = fs_join(sub, NAME);
+	CLEANUP_FREE char *file = fs_join(sub, NAME), *lock = fs_join(sub, LOCK);
 	struct conf_events conf = {.file = file};
 	struct evlog *e = evlog_new(&conf, true);
 	struct err err = ERR_INIT;
@@ -217,6 +222,7 @@ static void test_directory_comes_and_goes(void **state)
 	append(e, "y\n", NOW); /* removed under us: made again */
 	expect_bytes(p, "sub/" NAME, "y\n");
 	assert_int_equal(unlink(file), 0);
+	assert_int_equal(unlink(lock), 0);
 	assert_int_equal(rmdir(sub), 0);
 	{
 		size_t written = 1;
@@ -473,12 +479,53 @@ static void test_foreign_rotation_meets_ours(void **state)
 	e = open_log(p);
 	append(e, "one\n", NOW);
 	assert_int_equal(rename(p->file, moved), 0);
-	put_file(p, NAME, "x\n"); /* logrotate's create */
-	append(e, "two\nthree\n", NOW);
+	append(e, "two\nthree\n", NOW); /* "two" still fits into the renamed one */
 	expect_names(p, NAME " " NAME ".1");
+	expect_bytes(p, NAME ".1", "one\ntwo\n");
+	expect_bytes(p, NAME, "three\n");
+	evlog_free(e);
+}
+
+/* Another file has the name: logrotate's create, or a copy of the folder in its place. */
+static void test_another_file_has_the_name(void **state)
+{
+	struct place *p = *state;
+	CLEANUP_FREE char *moved = mem_printf("%s.1", p->file);
+	struct evlog *e = open_log(p);
+
+	append(e, "one\n", NOW);
+	assert_int_equal(rename(p->file, moved), 0);
+	append(e, "two\n", NOW);
+	put_file(p, NAME, "x\n");
+	append(e, "three\n", NOW);
 	expect_bytes(p, NAME ".1", "one\ntwo\n");
 	expect_bytes(p, NAME, "x\nthree\n");
 	evlog_free(e);
+}
+
+static void test_folder_is_renamed(void **state)
+{
+	struct place *p = *state;
+	CLEANUP_FREE char *moved = mem_printf("%s.old", p->directory);
+	CLEANUP_FREE char *old = mem_printf("%s/" NAME, moved);
+	CLEANUP_FREE char *lock = mem_printf("%s/." NAME ".lock", moved);
+	struct evlog *e = open_log(p);
+	struct err err = ERR_INIT;
+	size_t written = 1;
+
+	append(e, "one\n", NOW);
+	assert_int_equal(rename(p->directory, moved), 0);
+	assert_int_equal(evlog_append(e, "two\n", 4, NOW, &written, &err), -ENOENT);
+	assert_int_equal(written, 0);
+	assert_false(evlog_is_open(e));
+	assert_int_equal(mkdir(p->directory, 0700), 0);
+	assert_int_equal(evlog_open(e, NOW, &err), 0);
+	append(e, "two\n", NOW);
+	expect_bytes(p, NAME, "two\n");
+	evlog_free(e);
+	assert_int_equal(unlink(old), 0);
+	assert_int_equal(unlink(lock), 0); /* whoever still writes there has it */
+	assert_int_equal(rmdir(moved), 0);
 }
 
 static void expect_gzip(const struct place *p, const char *name, const char *expected)
@@ -699,11 +746,10 @@ static void expect_each_line_once(const struct place *p, int call)
 static void test_crash_at_every_call(void **state)
 {
 	struct place *p = *state;
-	const char *preload = getenv("LD_PRELOAD");
 	bool ended = false;
 	int call = 1;
 
-	if (preload && strstr(preload, "vgpreload"))
+	if (patience_is_short())
 		skip(); /* valgrind's own calls would be counted */
 	p->conf.max_size_bytes = 45;
 	p->conf.compress = CONF_COMPRESS_GZIP;
@@ -733,6 +779,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_names_never_go_back, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_rotates_at_midnight, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_foreign_rotation_meets_ours, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_another_file_has_the_name, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_folder_is_renamed, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_compresses, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_stops_in_the_middle_of_compressing, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_cleans_up, set_up, tear_down),

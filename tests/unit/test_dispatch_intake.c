@@ -327,6 +327,40 @@ static void test_new_version(void **state)
 	assert_int_equal(count(b, LEDGER_SUPERSEDED), 2);
 }
 
+/* A marker that counted for a version does not count for the next one, be it accepted or turned away. */
+static void test_stale_marker(void **state)
+{
+	struct bench *b = *state;
+	struct wire_file f = file_of("a");
+	struct ledger_known known;
+
+	f.marker_mtime_ns = 500;
+	f.marker_ino = 3;
+	ready(b, &f);
+	assert_true(b->result.accepted);
+	assert_false(b->result.stale);
+	newest(b, "a", &known);
+	assert_int_equal(known.marker.mtime_ns, 500);
+	assert_int_equal(known.marker.ino, 3);
+	ready(b, &f); /* told again: the same version */
+	assert_false(b->result.stale);
+	f.mtime_ns += 5000000;
+	ready(b, &f);
+	assert_true(b->result.stale);
+	assert_false(b->result.accepted);
+	f.rule = "types";
+	rejected(b, &f);
+	assert_true(b->result.stale);
+	assert_false(b->result.rejected);
+	assert_int_equal(count(b, LEDGER_PENDING), 1);
+	f.marker_ino = 4;
+	rejected(b, &f);
+	assert_false(b->result.stale);
+	assert_true(b->result.rejected);
+	newest(b, "a", &known);
+	assert_int_equal(known.marker.ino, 4);
+}
+
 static void newest_sent(struct bench *b, const char *relpath)
 {
 	struct ledger_known known;
@@ -371,6 +405,32 @@ static void test_superseded(void **state)
 	expect_event(b, "file.superseded", "\"size\":12");
 	expect_event(b, "file.rejected", "\"size\":0");
 	assert_int_equal(count(b, LEDGER_PENDING), 1);
+}
+
+/* What is held of an older version gives way, too, and is no row that waited to be sent. */
+static void test_superseded_while_held(void **state)
+{
+	struct bench *b = *state;
+	struct wire_file f = file_of("c");
+
+	use_watch(b, "braked");
+	f.root = "/braked";
+	for (int i = 0; i < 3; i++) {
+		CLEANUP_FREE char *name = mem_printf("%c", 'a' + i);
+
+		f.relpath = name;
+		f.ino = 100 + i;
+		ready(b, &f);
+	}
+	expect_event(b, "watch.held", "");
+	assert_int_equal(count(b, LEDGER_HELD), 1);
+	f.relpath = "c";
+	f.size = 12;
+	ready(b, &f);
+	assert_int_equal(b->result.gone, 0);
+	expect_event(b, "file.superseded", "\"size\":10");
+	assert_int_equal(count(b, LEDGER_HELD), 1);
+	assert_int_equal(count(b, LEDGER_SUPERSEDED), 1);
 }
 
 /* The file is under a name that is not known. Is it taken for row id, and what becomes of it then? */
@@ -727,10 +787,140 @@ static void test_renamed_watch(void **state)
 	assert_int_equal(ledger_root(b->ledger, "/drop", false, &key.root_id, NULL), 1);
 	assert_int_equal(ledger_move_key(b->ledger, &key, "sales", NULL), 0); /* no longer configured */
 	ready(b, &f);
-	assert_false(b->result.accepted);
-	newest(b, "a", &known); /* of orders */
+	assert_true(b->result.accepted && b->result.again); /* the line of this watch has it now */
+	newest(b, "a", &known);				    /* of orders */
 	assert_int_equal(count(b, LEDGER_PENDING), 1);
 	assert_int_equal(count(b, LEDGER_FAILED), 0);
+}
+
+/* The file was started under a watch that is not configured any more, with another job. */
+static void known_elsewhere(struct bench *b, const struct wire_file *f, enum ledger_state state, bool sent)
+{
+	struct ledger_new v = {
+		.key = {.watch = "sales", .relpath = f->relpath},
+		.version = {.size = f->size,
+			.mtime_ns = f->mtime_ns,
+			.ino = (uint64_t)f->ino,
+			.ends = ENDS_A},
+		.mime = "",
+		.evidence = "",
+		.first_seen_us = NOW - 9,
+		.completed_us = NOW - 9,
+		.state = state,
+		.reason = "",
+		.detail = "",
+		.rules_hash = "",
+		.token = "",
+		.generation = 1,
+		.workspace = "",
+		.host = "adb.example",
+		.job_id = 1,
+		.uri = "/x",
+		.now_us = NOW - 9,
+	};
+	int64_t id;
+
+	assert_int_equal(ledger_root(b->ledger, "/drop", true, &v.key.root_id, NULL), 1);
+	assert_int_equal(ledger_insert(b->ledger, &v, &id, NULL), 0);
+	if (sent)
+		assert_int_equal(ledger_mark_sent(b->ledger, id, NULL), 0);
+	assert_int_equal(ledger_commit(b->ledger, NULL), 0);
+}
+
+static void newest_is(struct bench *b, const char *relpath, enum ledger_state state, const char *reason)
+{
+	struct ledger_known known;
+
+	newest(b, relpath, &known);
+	assert_int_equal(known.state, state);
+	assert_string_equal(known.reason, reason);
+}
+
+static void scanned(struct bench *b);
+
+/* A listing finds it: held at once, looked at for what it needs to be released, and told of. */
+static void test_known_before_by_a_listing(void **state)
+{
+	struct bench *b = *state;
+	struct wire_file f = file_of("a");
+
+	f.by_listing = 1;
+	known_elsewhere(b, &f, LEDGER_STARTED, true);
+	assert_true(is_wanted(b, "a", 10, 1000000, RULES_1));
+	newest_is(b, "a", LEDGER_HELD, INTAKE_KNOWN_BEFORE);
+	scanned(b);
+	expect_event(b, "watch.held", "brickwatch release --watch orders");
+	expect_event(b, "watch.ready", "");
+	ready(b, &f);
+	assert_false(b->result.accepted);
+	newest_is(b, "a", LEDGER_HELD, INTAKE_KNOWN_BEFORE);
+	assert_false(is_wanted(b, "a", 10, 1000000, RULES_1));
+	scanned(b);
+	expect_no_event(b); /* that was said */
+	assert_int_equal(count(b, LEDGER_HELD), 1);
+	assert_int_equal(count(b, LEDGER_STARTED), 1);
+}
+
+/* A person has released it before it was looked at: it is started when it is. */
+static void test_known_before_and_released(void **state)
+{
+	struct bench *b = *state;
+	struct wire_file f = file_of("a");
+	struct ledger_known known;
+
+	f.by_listing = 1;
+	known_elsewhere(b, &f, LEDGER_HELD, false);
+	assert_true(is_wanted(b, "a", 10, 1000000, RULES_1));
+	newest(b, "a", &known);
+	assert_int_equal(ledger_set_state(b->ledger, known.id, LEDGER_HELD, INTAKE_RELEASED, "",
+				 LEDGER_RULES_LOOK, NOW, NULL),
+		0);
+	assert_true(is_wanted(b, "a", 10, 1000000, RULES_1));
+	ready(b, &f);
+	assert_true(b->result.accepted);
+	newest_is(b, "a", LEDGER_PENDING, "");
+	expect_event(b, "file.superseded", "\"watch\":\"sales\""); /* what waited there goes nowhere */
+	assert_int_equal(count(b, LEDGER_HELD), 0);
+}
+
+static void test_known_before_by_an_event(void **state)
+{
+	static const struct {
+		enum ledger_state state;
+		bool sent, held;
+		int64_t superseded;
+	} cases[] = {
+		{LEDGER_STARTED, true, true, 0},
+		{LEDGER_PENDING, true, true, 0},
+		{LEDGER_HELD, false, true, 1},
+		{LEDGER_REJECTED, false, true, 0},
+		{LEDGER_FAILED, false, true, 0},
+		{LEDGER_DROPPED, false, true, 0},
+		{LEDGER_SKIPPED, false, true, 0},
+		{LEDGER_VANISHED, false, false, 0}, /* no run, and nobody has decided anything */
+		{LEDGER_SUPERSEDED, false, false, 1},
+	};
+	struct bench *b = *state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		int64_t superseded = count(b, LEDGER_SUPERSEDED);
+		CLEANUP_FREE char *name = mem_printf("file-%zu", i);
+		struct wire_file f = file_of(name);
+
+		f.ino = (int64_t)(100 + i);
+		known_elsewhere(b, &f, cases[i].state, cases[i].sent);
+		ready(b, &f);
+		assert_int_equal(b->result.accepted, !cases[i].held);
+		newest_is(b, name, cases[i].held ? LEDGER_HELD : LEDGER_PENDING,
+			cases[i].held ? INTAKE_KNOWN_BEFORE : "");
+		assert_int_equal(count(b, LEDGER_SUPERSEDED), superseded + cases[i].superseded);
+		/* written anew it is new, and what was held of it is nothing any more */
+		f.size = 11;
+		ready(b, &f);
+		assert_true(b->result.accepted);
+		newest_is(b, name, LEDGER_PENDING, "");
+	}
+	assert_int_equal(count(b, LEDGER_PENDING), (int64_t)ARRAY_SIZE(cases) + 1);
 }
 
 static void test_request_that_cannot_be(void **state)
@@ -818,8 +1008,9 @@ static void test_dead_letter_by_rule(void **state)
 	f.dead_letter = 1;
 	rejected(b, &f);
 	assert_true(b->result.failed);
-	assert_string_equal(
-		b->result.text, "dead letter: /drop/\\xff\\xfe: name_not_utf8 (the name is not UTF-8)");
+	assert_string_equal(b->result.text, "dead letter: /drop/\\xff\\xfe: name_not_utf8 (the name is not "
+					    "UTF-8), job 42; give the file another name; or "
+					    "encode it in a parameter that the job decodes");
 	expect_event(b, "start.failed", "\"path_base64\":\"L2Ryb3Av//4=\"");
 	newest_row(b, "\xff\xfe", &r);
 	assert_int_equal(r.state, LEDGER_FAILED);
@@ -1277,18 +1468,23 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_new_file, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_new_version, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_stale_marker, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_brake, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_moved_started, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_moved_needs_the_same_contents, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_moved_while_it_waits, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_moved_rejected_and_held, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_superseded, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_superseded_while_held, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_back_and_forth, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_found_again, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_time_moved, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_time_moved_without_ends, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_same_remote_file, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_renamed_watch, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_known_before_by_a_listing, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_known_before_and_released, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_known_before_by_an_event, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_request_that_cannot_be, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_rejected, set_up, tear_down),
 		cmocka_unit_test(test_rejected_without_events),

@@ -68,6 +68,7 @@ static int set_up(void **state)
 	snprintf(token_path, sizeof(token_path), "%s/token", folder);
 	write_token("dapi-token-one\n", 0600);
 	conf = (struct conf_workspace){.host = host,
+		.host_token = host,
 		.auth = CONF_AUTH_TOKEN,
 		.token_file = token_path,
 		.api_version = (char *)"2.2",
@@ -414,6 +415,147 @@ static void a_server_that_shows_the_request_tells_nothing(void **state)
 	assert_null(strstr(got.message, "token-one"));
 }
 
+static void what_systemd_handed_over_needs_a_restart(void **state)
+{
+	struct err err = ERR_INIT;
+
+	(void)state;
+	server = (struct tiny){.answer = only_token_two};
+	assert_true(tiny_start(&server));
+	snprintf(host, sizeof(host), "http://127.0.0.1:%d", server.port);
+	loop = loop_new(&err);
+	conf.token_file = (char *)"credential:token";
+	jobs = jobs_new_in(loop, &conf, folder, on_answer, &got, &err);
+	assert_non_null(jobs);
+	run_now("{}");
+	assert_int_equal(got.outcome.kind, OUTCOME_CREDENTIAL);
+	assert_non_null(strstr(got.message, "Invalid access token.; systemd copied credential:token when the "
+					    "service started: restart it after a change"));
+}
+
+/* ---- access tokens ---- */
+
+/* Of a workspace that hands out access-1, access-2, and then no more. */
+static int good_token;	     /* the number of the one it takes; set before the start */
+static const char *no_token; /* status of the answer to who asks for one, or NULL */
+
+static enum tiny_next hand_out_token(const struct tiny_request *q)
+{
+	static int n;
+	char body[200];
+
+	if (no_token != NULL || n == 2)
+		return tiny_reply(q, no_token != NULL ? no_token : "500 No more", "",
+			"{\"error\":\"invalid_client\",\"error_description\":\"No such client\"}");
+	snprintf(body, sizeof(body), "{\"access_token\":\"access-%d\",\"expires_in\":3600}", ++n);
+	return tiny_reply(q, "200 OK", "", body);
+}
+
+static enum tiny_next oauth_workspace(const struct tiny_request *q)
+{
+	char line[100];
+
+	if (strncmp(q->text, "GET /oidc/", 10) == 0) {
+		char body[200];
+		const char *at = strstr(q->text, "\r\nHost: ") + 8;
+
+		snprintf(body, sizeof(body), "{\"token_endpoint\":\"http://%.*s/oidc/v1/token\"}",
+			(int)strcspn(at, "\r"), at);
+		return tiny_reply(q, "200 OK", "", body);
+	}
+	if (strncmp(q->text, "POST /oidc/", 11) == 0)
+		return hand_out_token(q);
+	snprintf(line, sizeof(line), "\r\nAuthorization: Bearer access-%d\r\n", good_token);
+	return strstr(q->text, line) != NULL
+		       ? echo(q)
+		       : tiny_reply(q, "401 Unauthorized", "", "{\"message\":\"Token is expired\"}");
+}
+
+static void start_oauth(int good, const char *refusal)
+{
+	good_token = good;
+	no_token = refusal;
+	conf.auth = CONF_AUTH_OAUTH_M2M;
+	conf.client_id = (char *)"client-1";
+	conf.client_secret_file = token_path;
+	start(oauth_workspace);
+}
+
+static void an_access_token_is_asked_for_first(void **state)
+{
+	(void)state;
+	start_oauth(1, NULL);
+	run_now("{\"run_id\":5}");
+	assert_int_equal(got.outcome.kind, OUTCOME_STARTED);
+	assert_string_equal(got.principal, "oauth-m2m:client-1");
+	assert_int_equal(server.seen->requests, 3);
+	run_now("{\"run_id\":6}");
+	assert_int_equal(server.seen->requests, 4);
+}
+
+static void a_refused_token_is_renewed_once_for_all(void **state)
+{
+	struct err err = ERR_INIT;
+
+	(void)state;
+	start_oauth(2, NULL); /* the third would be refused */
+	for (int i = 0; i < 20; i++)
+		assert_int_equal(jobs_run_now(jobs, "{\"run_id\":5}", 12, NULL, &err), 0);
+	wait_for(20);
+	assert_int_equal(got.outcome.kind, OUTCOME_STARTED);
+	run_now("{\"run_id\":6}");
+	assert_int_equal(got.outcome.kind, OUTCOME_STARTED);
+	assert_in_range(server.seen->requests, 2 + 1 + 2 + 21, 2 + 20 + 2 + 21);
+}
+
+static void a_token_that_stays_refused(void **state)
+{
+	(void)state;
+	start_oauth(99, NULL);
+	run_now("{}");
+	assert_int_equal(got.outcome.kind, OUTCOME_CREDENTIAL);
+	assert_string_equal(got.message, "Token is expired");
+	assert_int_equal(got.http_status, 401);
+	assert_int_equal(server.seen->requests, 2 + 1 + 2 + 1);
+}
+
+static void nobody_hands_out_a_token(void **state)
+{
+	static const struct {
+		const char *status;
+		enum outcome_kind kind;
+		int http_status;
+	} rows[] = {{"401 Unauthorized", OUTCOME_CREDENTIAL, 401}, {"503 Busy", OUTCOME_UNREACHABLE, 503}};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		start_oauth(1, rows[i].status);
+		run_now("{}");
+		assert_int_equal(got.outcome.kind, rows[i].kind);
+		assert_true(got.outcome.sure_not_started);
+		assert_int_equal(got.http_status, rows[i].http_status);
+		assert_string_equal(got.error_code, "invalid_client");
+		assert_non_null(strstr(got.message, "sign-in at http://127.0.0.1:"));
+		assert_non_null(strstr(got.message, ": invalid_client: No such client"));
+		assert_int_equal(server.seen->requests, 2); /* no run was asked for */
+		tear_down(state);
+		assert_int_equal(set_up(state), 0);
+	}
+}
+
+static void refused_and_no_other_token_to_be_had(void **state)
+{
+	struct err err = ERR_INIT;
+
+	(void)state;
+	start_oauth(99, NULL);
+	run_now("{}"); /* that was the second token */
+	assert_int_equal(jobs_run_now(jobs, "{}", 2, NULL, &err), 0);
+	wait_for(2);
+	assert_int_equal(got.outcome.kind, OUTCOME_UNREACHABLE);
+	assert_int_equal(got.http_status, 401);
+	assert_ptr_equal(strstr(got.message, "Token is expired; sign-in at http://127.0.0.1:"), got.message);
+}
+
 /* ---- no answer ---- */
 
 static enum tiny_next hang_up(const struct tiny_request *q)
@@ -431,7 +573,7 @@ static void lost_and_not_sent(void **state)
 	assert_false(got.outcome.sure_not_started);
 	assert_string_equal(got.outcome.reason, "no_answer");
 	assert_int_equal(got.http_status, 0);
-	assert_ptr_equal(strstr(got.message, host), got.message);
+	assert_ptr_equal(strstr(got.message, host + strlen("http://")), got.message);
 
 	tiny_stop(&server); /* now nobody listens */
 	server.pid = -1;
@@ -626,6 +768,12 @@ int main(void)
 		TEST(the_second_answer_counts),
 		TEST(forbidden_is_tried_with_another_credential_only),
 		TEST(a_server_that_shows_the_request_tells_nothing),
+		TEST(what_systemd_handed_over_needs_a_restart),
+		TEST(an_access_token_is_asked_for_first),
+		TEST(a_refused_token_is_renewed_once_for_all),
+		TEST(a_token_that_stays_refused),
+		TEST(nobody_hands_out_a_token),
+		TEST(refused_and_no_other_token_to_be_had),
 		TEST(lost_and_not_sent),
 		TEST(freeing_abandons),
 		TEST(too_large_a_body),

@@ -295,6 +295,7 @@ static void test_renamed_watch(void **state)
 
 static void test_line_of_pending_rows(void **state)
 {
+	char principal[LEDGER_PRINCIPAL_BYTES] = ""; /* the longest there can be */
 	struct ledger *l = memory();
 	struct ledger_line line = {.watch = "orders", .host = "adb.example"};
 	struct ledger_line elsewhere = {.watch = "orders", .host = "other.example"};
@@ -319,7 +320,7 @@ static void test_line_of_pending_rows(void **state)
 		r.attempts = 1;
 		r.sent = true;
 		r.next_attempt_us = NOW + 100 - i;
-		assert_int_equal(ledger_set_retry(l, &r, NULL), 0);
+		assert_int_equal(ledger_set_retry(l, &r, "", NULL), 0);
 		ledger_row_done(&r);
 	}
 	assert_int_equal(ledger_fresh(l, &line, LEDGER_YOUNG, 0, got, 8, NULL), 4);
@@ -345,7 +346,11 @@ static void test_line_of_pending_rows(void **state)
 	assert_int_equal(ledger_clamp_due(l, &line, NOW + 99, NULL), 0);
 	assert_int_equal(ledger_due(l, &line, LEDGER_YOUNG, 0, NOW + 99, got, 8, NULL), 2);
 	/* final rows are in no line */
-	assert_int_equal(ledger_set_started(l, ids[0], 1, 2, "token", NOW, NULL), 0);
+	memset(principal, 'p', sizeof(principal) - 1);
+	assert_int_equal(ledger_set_started(l, ids[0], 1, 2, principal, NOW, NULL), 0);
+	assert_int_equal(ledger_row(l, ids[0], &r, NULL), 1);
+	assert_string_equal(r.principal, principal);
+	ledger_row_done(&r);
 	assert_int_equal(ledger_row(l, ids[2], &r, NULL), 1);
 	assert_int_equal(ledger_set_closed(l, &r, LEDGER_FAILED, "bad_request", "", NOW, NULL), 0);
 	ledger_row_done(&r);
@@ -523,9 +528,9 @@ static void test_refuses_newer_schema(void **state)
 	struct ledger *l = open_ledger(p, true);
 
 	ledger_close(l);
-	run_sql(p, "PRAGMA user_version = 3");
+	run_sql(p, "PRAGMA user_version = 4");
 	expect_refusal(p, "newer brickwatch");
-	run_sql(p, "PRAGMA user_version = 2");
+	run_sql(p, "PRAGMA user_version = 3");
 	l = open_ledger(p, true);
 	ledger_close(l);
 }
@@ -554,7 +559,7 @@ static void test_unchecked_and_postponed(void **state)
 	r.attempts = 1;
 	r.last_failed_us = NOW;
 	r.next_attempt_us = NOW + 7;
-	assert_int_equal(ledger_set_retry(l, &r, NULL), 0);
+	assert_int_equal(ledger_set_retry(l, &r, "", NULL), 0);
 	ledger_row_done(&r);
 	assert_int_equal(ledger_postpone(l, first, NOW + 100, NULL), 0);
 	assert_int_equal(ledger_postpone(l, second, NOW + 100, NULL), 0);
@@ -593,13 +598,15 @@ static void test_migrates_older_schema(void **state)
 
 	commit(l);
 	ledger_close(l);
-	run_sql(p, "DROP INDEX version_ino; DROP INDEX version_verify; DROP INDEX version_state;"
-		   "DROP INDEX version_certain;"
-		   "ALTER TABLE version DROP COLUMN verify_at; ALTER TABLE version DROP COLUMN unchecked;"
-		   "ALTER TABLE version DROP COLUMN skips; ALTER TABLE version DROP COLUMN missed;"
-		   "ALTER TABLE version DROP COLUMN birth_ns;"
-		   "ALTER TABLE version DROP COLUMN revived; ALTER TABLE version DROP COLUMN moved;"
-		   "PRAGMA user_version = 1");
+	run_sql(p,
+		"DROP INDEX version_ino; DROP INDEX version_verify; DROP INDEX version_state;"
+		"DROP INDEX version_certain;"
+		"ALTER TABLE version DROP COLUMN verify_at; ALTER TABLE version DROP COLUMN unchecked;"
+		"ALTER TABLE version DROP COLUMN skips; ALTER TABLE version DROP COLUMN missed;"
+		"ALTER TABLE version DROP COLUMN birth_ns;"
+		"ALTER TABLE version DROP COLUMN marker_mtime_ns; ALTER TABLE version DROP COLUMN marker_ino;"
+		"ALTER TABLE version DROP COLUMN revived; ALTER TABLE version DROP COLUMN moved;"
+		"PRAGMA user_version = 1");
 	l = NULL;
 	assert_true(ledger_open_read_only(p->directory, &l, &err) < 0);
 	assert_non_null(strstr(err.text, "older brickwatch"));
@@ -681,7 +688,28 @@ static void test_damaged_values(void **state)
 	}
 }
 
-/* Pages overwritten with rubbish: an error or a right answer, never a crash. */
+/* Looks at the file as it lies there. 0, or what SQLite says. */
+static int look_at(struct place *p)
+{
+	struct ledger_key key = {.watch = "orders", .root_id = 1, .relpath = "file-7"};
+	struct ledger *l = NULL;
+	struct ledger_known known;
+	struct ledger_row r;
+	int rc = ledger_open(p->directory, false, &l, NULL);
+
+	if (rc < 0)
+		return rc;
+	rc = ledger_newest(l, &key, &known, NULL);
+	if (rc > 0)
+		rc = ledger_row(l, known.id, &r, NULL);
+	if (rc > 0)
+		ledger_row_done(&r);
+	ledger_close(l);
+	return rc < 0 ? rc : 0;
+}
+
+/* Pages overwritten with rubbish: an error or a right answer, never a crash. What SQLite calls damaged is so
+ * when it is looked at once more, too. */
 static void test_damaged_pages(void **state)
 {
 	struct place *p = *state;
@@ -691,6 +719,7 @@ static void test_damaged_pages(void **state)
 	CLEANUP_BUF struct buf file = BUF_INIT(1u << 20);
 	char token[TOKEN_BYTES];
 	size_t len;
+	int found = 0;
 
 	for (int i = 0; i < 50; i++) {
 		CLEANUP_FREE char *name = mem_printf("file-%d", i);
@@ -704,20 +733,20 @@ static void test_damaged_pages(void **state)
 	whole = buf_take(&file, &len);
 	for (size_t page = 0; page < len / 4096; page++) {
 		CLEANUP_FREE char *bytes = mem_dup(whole, len);
-		struct ledger_known known;
-		struct ledger_row r;
-		struct ledger_key key = {.watch = "orders", .root_id = 1, .relpath = "file-7"};
 
 		for (size_t i = page * 4096 + (page == 0 ? 100 : 0); i < page * 4096 + 4096; i += 3)
 			bytes[i] ^= 0x5a;
 		write_file(p, bytes, len);
-		l = NULL;
-		if (ledger_open(p->directory, false, &l, NULL) < 0)
-			continue;
-		if (ledger_newest(l, &key, &known, NULL) > 0 && ledger_row(l, known.id, &r, NULL) > 0)
-			ledger_row_done(&r);
-		ledger_close(l);
+		if (look_at(p) == -EUCLEAN) {
+			found++;
+			assert_false(ledger_is_whole(p->directory));
+		}
 	}
+	assert_true(found > 0);
+	write_file(p, whole, len);
+	assert_true(ledger_is_whole(p->directory));
+	assert_int_equal(unlink(path), 0);
+	assert_false(ledger_is_whole(p->directory));
 	write_file(p, whole, len);
 }
 
@@ -839,6 +868,89 @@ static void test_killed_at_each_step(void **state)
 	assert_true(committed > 0);
 }
 
+/* What waits of a file, pending or held, and was never sent; and whether a row is the newest of its file. */
+static void test_waiting_of_a_file(void **state)
+{
+	struct ledger *l = memory();
+	struct ledger_new v = new_row(l, "a", TOKEN_A);
+	int64_t pending = insert(l, &v), held, sent, failed, ids[8];
+	char token[TOKEN_BYTES];
+
+	(void)state;
+	v.token = "";
+	v.state = LEDGER_HELD;
+	held = insert(l, &v);
+	v.state = LEDGER_PENDING;
+	v.token = token_of(3, token);
+	sent = insert(l, &v);
+	assert_int_equal(ledger_mark_sent(l, sent, NULL), 0);
+	v.state = LEDGER_FAILED;
+	v.token = token_of(4, token);
+	failed = insert(l, &v);
+	v = new_row(l, "b", token_of(5, token));
+	(void)insert(l, &v);
+	v = new_row(l, "a", token_of(6, token));
+	assert_int_equal(ledger_unsent_of(l, &v.key, ids, 8, NULL), 2);
+	assert_int_equal(ids[0], pending);
+	assert_int_equal(ids[1], held);
+	assert_int_equal(ledger_has_newer(l, pending, NULL), 1);
+	assert_int_equal(ledger_has_newer(l, sent, NULL), 1);
+	assert_int_equal(ledger_has_newer(l, failed, NULL), 0); /* b is another file */
+	v.key.watch = "other";
+	(void)insert(l, &v);
+	assert_int_equal(ledger_has_newer(l, failed, NULL), 0); /* and another watch has its own */
+	assert_int_equal(ledger_elsewhere(l, &v.key, ids, 8, NULL), 4);
+	assert_int_equal(ids[0], failed); /* newest first */
+	assert_int_equal(ids[3], pending);
+	v.key.watch = "orders";
+	assert_int_equal(ledger_elsewhere(l, &v.key, ids, 8, NULL), 1);
+	ledger_close(l);
+}
+
+/* Deleted, renamed or replaced: what is committed to it would be gone with us. */
+static void test_file_is_moved(void **state)
+{
+	const struct place *p = *state;
+	CLEANUP_FREE char *path = fs_join(p->directory, "ledger.db");
+	CLEANUP_FREE char *away = fs_join(p->directory, "away");
+	struct ledger *l = open_ledger(p, false), *other = NULL;
+	struct err err = ERR_INIT;
+	CLEANUP_BUF struct buf value = BUF_INIT(64);
+
+	assert_int_equal(ledger_check_place(l, &err), 0);
+	assert_int_equal(ledger_set_meta(l, "a", "1", &err), 0);
+	assert_int_equal(rename(path, away), 0);
+	assert_int_equal(ledger_check_place(l, &err), -ESTALE);
+	assert_non_null(strstr(err.text, path));
+	assert_int_equal(ledger_commit(l, &err), -ESTALE);
+	assert_false(ledger_is_open(l));
+	assert_int_equal(ledger_meta(l, "a", &value, &err), 0); /* it was given up */
+	assert_int_equal(rename(away, path), 0);
+	assert_int_equal(ledger_set_meta(l, "a", "2", &err), 0);
+	assert_int_equal(ledger_commit(l, &err), 0);
+	ledger_close(l);
+	assert_int_equal(ledger_open_memory(&other, &err), 0);
+	assert_int_equal(ledger_check_place(other, &err), 0);
+	ledger_close(other);
+}
+
+static void test_read_only_without_permission(void **state)
+{
+	const struct place *p = *state;
+	struct ledger *l = NULL;
+	struct err err = ERR_INIT;
+
+	if (geteuid() != 0)
+		skip();
+	assert_int_equal(ledger_open_read_only(p->directory, &l, &err), -ENOENT);
+	ledger_close(open_ledger(p, false));
+	assert_int_equal(chmod(p->directory, 0755), 0);
+	assert_int_equal(seteuid(65534), 0);
+	assert_int_equal(ledger_open_read_only(p->directory, &l, &err), -EACCES);
+	assert_int_equal(seteuid(0), 0);
+	assert_non_null(strstr(err.text, "not permitted to read the ledger"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -847,6 +959,7 @@ int main(void)
 		cmocka_unit_test(test_tokens_are_unique),
 		cmocka_unit_test(test_newest_row_of_a_key),
 		cmocka_unit_test(test_renamed_watch),
+		cmocka_unit_test(test_waiting_of_a_file),
 		cmocka_unit_test(test_line_of_pending_rows),
 		cmocka_unit_test_setup_teardown(test_unchecked_and_postponed, set_up, tear_down),
 		cmocka_unit_test(test_each_line),
@@ -860,6 +973,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_read_only, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_is_private, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_killed_at_each_step, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_file_is_moved, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_read_only_without_permission, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

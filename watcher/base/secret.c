@@ -64,6 +64,53 @@ int secret_add(struct secret *s, const void *p, size_t n)
 	return 0;
 }
 
+int secret_add_base64(struct secret *s, const void *p, size_t n)
+{
+	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	const unsigned char *in = p;
+	int r = (n + 2) / 3 > (s->room - s->len) / 4 ? -ENOBUFS : 0;
+
+	for (size_t i = 0; r == 0 && i < n; i += 3) {
+		size_t have = n - i < 3 ? n - i : 3;
+		unsigned bits = (unsigned)in[i] << 16 | (have > 1 ? (unsigned)in[i + 1] << 8 : 0) |
+				(have > 2 ? in[i + 2] : 0);
+		char out[4] = {digits[bits >> 18], digits[bits >> 12 & 63],
+			have > 1 ? digits[bits >> 6 & 63] : '=', have > 2 ? digits[bits & 63] : '='};
+
+		r = secret_add(s, out, sizeof(out));
+	}
+	return r;
+}
+
+static bool is_plain_in_forms(unsigned char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+	       c == '.' || c == '_' || c == '*';
+}
+
+int secret_add_form(struct secret *s, const void *p, size_t n)
+{
+	static const char digits[] = "0123456789ABCDEF";
+	const unsigned char *in = p;
+	size_t need = 0;
+	int r;
+
+	for (size_t i = 0; i < n; i++)
+		need += is_plain_in_forms(in[i]) || in[i] == ' ' ? 1 : 3;
+	r = need > s->room - s->len ? -ENOBUFS : 0;
+	for (size_t i = 0; r == 0 && i < n; i++) {
+		const char out[3] = {'%', digits[in[i] >> 4], digits[in[i] & 15]};
+
+		if (is_plain_in_forms(in[i]))
+			r = secret_add(s, &in[i], 1);
+		else if (in[i] == ' ')
+			r = secret_add(s, "+", 1);
+		else
+			r = secret_add(s, out, sizeof(out));
+	}
+	return r;
+}
+
 /* Back to what was there before, without a trace of the rest. */
 static int give_up_reading(struct secret *s, size_t old_len, int code)
 {

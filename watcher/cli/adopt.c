@@ -13,11 +13,13 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/text.h"
 #include "cli/client.h"
 
-#define ADOPT_LINE_BYTES (60u * 1024) /* what one message holds; lines of ours are shorter */
-#define ADOPT_LINES 2000	      /* in one command */
-#define ADOPT_BYTES (800u * 1024)     /* likewise */
+#define ADOPT_LINE_BYTES (60u * 1024)	 /* what one message holds; lines of ours are shorter */
+#define ADOPT_LINES 2000		 /* in one command */
+#define ADOPT_LINE_BEGINS "{\"time\":\"" /* every line of ours */
+#define ADOPT_BYTES (800u * 1024)	 /* likewise */
 
 enum { ADOPT_REASON = CLI_OPTION_FIRST };
 
@@ -26,6 +28,7 @@ struct adopt_cli {
 	const char *reason, *file;
 	char *lines[ADOPT_LINES];
 	size_t n, bytes;
+	int64_t read, events; /* lines of the file in hand */
 	int64_t inserted, started, known, damaged;
 };
 
@@ -82,6 +85,8 @@ static int adopt_send(struct adopt_cli *a, struct err *err)
 /* Only lines that can be about a started run need to travel. */
 static int adopt_line(struct adopt_cli *a, const struct buf *line, struct err *err)
 {
+	a->read++;
+	a->events += text_starts_with(buf_str(line), ADOPT_LINE_BEGINS);
 	if (!strstr(buf_str(line), "\"run.started\""))
 		return 0;
 	a->lines[a->n++] = mem_strdup(buf_str(line));
@@ -97,6 +102,7 @@ static int adopt_file(struct adopt_cli *a, const char *path, struct err *err)
 	bool torn = false;
 
 	a->file = path;
+	a->read = a->events = 0;
 	while (rc > 0) {
 		rc = gzip_reader_line(r, &line, &torn, err);
 		if (rc == -EFBIG) {
@@ -108,6 +114,9 @@ static int adopt_file(struct adopt_cli *a, const char *path, struct err *err)
 		}
 	}
 	gzip_reader_close(r);
+	if (rc == 0 && a->read > 0 && a->events == 0)
+		return err_set(err, ERR_INPUT, EINVAL,
+			"%s is not an event log: none of its lines is an event", path);
 	return rc == 0 ? adopt_send(a, err) : rc;
 }
 
@@ -165,9 +174,9 @@ static int adopt_run(const struct cli_verb *verb, int argc, char **argv)
 const struct cli_verb cli_adopt = {
 	.name = "adopt",
 	.usage = "[-c FILE] [--reason TEXT] [--json] EVENTLOG…",
-	.summary = "Marks every version that these event logs (compressed or not, the oldest first) say was "
-		   "started\n"
-		   "as started: for a host that joins, returns or moves, a renamed watch, a lost ledger.",
+	.summary = "Marks as started what event logs say was started.\n"
+		   "Compressed or not, the oldest first. For a host that joins, returns or moves, a renamed\n"
+		   "watch, a lost ledger.",
 	.help = "  --reason TEXT      why; stands in the event log\n"
 		"  --json             the numbers as JSON\n",
 	.run = adopt_run,

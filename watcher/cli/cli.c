@@ -36,6 +36,19 @@ int cli_usage(const struct cli_verb *verb, const char *fmt, ...)
 	return CLI_USAGE;
 }
 
+/* After getopt_long() has returned '?' or ':'. */
+static int cli_wrong_option(const struct cli_verb *verb, int opt, char **argv)
+{
+	const char *word = argv[optind - 1];
+	char letter[3] = {'-', (char)optopt, '\0'};
+
+	/* optopt is a letter, or of a long option its value, or 0 where it does not know one */
+	if (optopt > 0 && optopt < CLI_OPTION_FIRST && strncmp(word, "--", 2) != 0)
+		word = letter;
+	return cli_usage(
+		verb, opt == ':' ? "%s needs a value" : "there is no option %s, or it takes no value", word);
+}
+
 int cli_options(const struct cli_verb *verb, int argc, char **argv, const struct option *own, size_t own_n,
 	int (*take)(int opt, const char *value, void *arg, struct err *err), void *arg,
 	struct cli_common *ret, int *ret_rest)
@@ -46,17 +59,18 @@ int cli_options(const struct cli_verb *verb, int argc, char **argv, const struct
 	int opt;
 
 	BUG_ON(own_n > CLI_OWN_OPTIONS_MAX);
+	opterr = 0; /* its own messages name the verb as if it were the program */
 	for (size_t i = 0; i < own_n; i++)
 		options[3 + i] = own[i];
 	*ret = (struct cli_common){.config = CONFFILE_PATH};
 	optind = 1;
-	while ((opt = getopt_long(argc, argv, "c:fh", options, NULL)) != -1) {
+	while ((opt = getopt_long(argc, argv, ":c:fh", options, NULL)) != -1) {
 		if (opt == 'h') {
 			cli_help(verb);
 			return CLI_DONE;
 		}
-		if (opt == '?')
-			return cli_usage(verb, "see brickwatch %s --help", verb->name);
+		if (opt == '?' || opt == ':')
+			return cli_wrong_option(verb, opt, argv);
 		if (opt == 'c')
 			ret->config = optarg;
 		else if (opt == 'j')

@@ -24,6 +24,7 @@
 
 struct client {
 	int fd;
+	bool recorded; /* a record has come */
 	struct wire_message in;
 };
 
@@ -130,6 +131,7 @@ static int client_receive(struct client *c, struct client_command *q, char **ret
 				       ? (int)c->in.as.done.status
 				       : CLI_FAILED;
 		}
+		c->recorded |= c->in.type == WIRE_RECORD;
 		rc = c->in.type == WIRE_RECORD ? client_take_record(q, &c->in.as.record, err) : 0;
 		wire_message_close(&c->in);
 		if (rc < 0)
@@ -144,9 +146,21 @@ int client_ask(struct client *c, struct client_command *q, char **ret_text, stru
 	return rc < 0 ? rc : client_receive(c, q, ret_text, err);
 }
 
+static void client_print_json(const char *text)
+{
+	CLEANUP_BUF struct buf b = BUF_INIT(WIRE_MESSAGE_BYTES);
+	struct json_writer w = JSON_WRITER(&b);
+
+	json_begin_object(&w, NULL);
+	json_add_string(&w, "done", text);
+	json_end_object(&w);
+	(void)printf("%s\n", buf_str(&b));
+}
+
 int client_run(const struct conf *conf, struct client_command *q, bool json)
 {
 	struct client *c = NULL;
+	bool recorded;
 	CLEANUP_FREE char *text = NULL;
 	struct err err = ERR_INIT;
 	int rc = client_open(conf, &c, &err);
@@ -157,6 +171,7 @@ int client_run(const struct conf *conf, struct client_command *q, bool json)
 	}
 	if (rc == 0)
 		rc = client_ask(c, q, &text, &err);
+	recorded = c && c->recorded;
 	client_close(c);
 	if (rc < 0)
 		return cli_fail(&err);
@@ -164,6 +179,8 @@ int client_run(const struct conf *conf, struct client_command *q, bool json)
 		log_error("%s", text);
 	else if (text && text[0] && !json)
 		(void)printf("%s\n", text);
+	else if (text && text[0] && !recorded)
+		client_print_json(text);
 	return rc;
 }
 
@@ -173,5 +190,9 @@ char *client_path(const char *operand, struct err *err)
 	CLEANUP_FREE char *joined = here ? fs_join(here, operand) : mem_strdup(operand);
 	char *path;
 
+	if (operand[0] == '\0') {
+		(void)err_set(err, ERR_USAGE, EINVAL, "an empty path names no file");
+		return NULL;
+	}
 	return fs_normalise(joined, &path, err) == 0 ? path : NULL;
 }

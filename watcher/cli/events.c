@@ -216,8 +216,8 @@ const struct cli_verb cli_events = {
 	.name = "events",
 	.usage = "[-c FILE] [-f] [--since T] [--until T] [--type TYPE] [--watch NAME] [--run ID] [--json] "
 		 "[PATH…]",
-	.summary = "Reads the event log, across rotated and compressed files. T: RFC 3339, \"2h\" (ago), or "
-		   "a local date.",
+	.summary = "Reads the event log, across rotated and compressed files.\n"
+		   "T: RFC 3339, \"2h\" (ago), or a local date.",
 	.help = "  -f, --follow       go on with what is appended, over rotations\n"
 		"  --since T          not before\n"
 		"  --until T          before\n"

@@ -20,10 +20,15 @@
 #include "base/mem.h"
 #include "base/sock.h"
 #include "base/text.h"
+#include "core/filetype.h"
+#include "core/jobcheck.h"
 #include "core/request.h"
+#include "core/rules.h"
 #include "core/start.h"
 #include "cli/client.h"
 #include "cli/history.h"
+#include "dispatch/jobwatch.h"
+#include "dispatch/ledger.h"
 #include "keep/keeper.h"
 #include "keep/process.h"
 
@@ -46,7 +51,8 @@ struct explain_watch {
 	bool has_file;
 	struct explain_told { /* what the watcher says of the file itself */
 		struct wire_file file;
-		char ends[64], mime[128], rule[64], detail[1024];
+		char ends[VERSION_ENDS_HEX], mime[FILETYPE_MIME_BYTES], rule[LEDGER_WORD_BYTES],
+			detail[RULES_WHY_BYTES], file_system[LEDGER_WORD_BYTES];
 	} told;
 };
 
@@ -149,6 +155,7 @@ static void explain_take_file(struct explain_watch *e, const struct json *j)
 	explain_copy(t->mime, sizeof(t->mime), j, "mime");
 	explain_copy(t->rule, sizeof(t->rule), j, "rule");
 	explain_copy(t->detail, sizeof(t->detail), j, "detail");
+	explain_copy(t->file_system, sizeof(t->file_system), j, "file_system");
 	t->file = (struct wire_file){
 		.root = e->root,
 		.relpath = relpath + (*relpath == '/'),
@@ -159,6 +166,7 @@ static void explain_take_file(struct explain_watch *e, const struct json *j)
 		.mime = t->mime,
 		.rule = t->rule,
 		.detail = t->detail,
+		.evidence = t->file_system,
 		.dead_letter = json_is_true(json_get(j, "dead_letter")),
 	};
 	e->has_file = true;
@@ -233,23 +241,23 @@ static int explain_ask_watcher(struct explain_watch *e, struct err *err)
 }
 
 /* The request with everything that is sent but the credential. */
-static void explain_request(struct explain_watch *e, const struct buf *body)
+static void explain_request(
+	struct explain_watch *e, const char *host, const char *api_version, const char *body)
 {
 	CLEANUP_BUF struct buf text = BUF_INIT(REQUEST_BODY_BYTES + 4096);
-	const struct conf_workspace *ws = e->watch->workspace;
 
 	if (e->json) {
 		json_begin_object(e->json, NULL);
 		json_add_string(e->json, "step", "request");
 		json_add_bool(e->json, "passes", true);
-		(void)buf_addf(&text, "%s/api/%s/jobs/run-now", ws->host, ws->api_version);
+		(void)buf_addf(&text, "%s/api/%s/jobs/run-now", host, api_version);
 		json_add_string(e->json, "url", buf_str(&text));
-		json_add_raw(e->json, "body", body->data, body->len);
+		json_add_raw(e->json, "body", body, strlen(body));
 		json_end_object(e->json);
 		return;
 	}
-	(void)buf_addf(&text, "POST %s/api/%s/jobs/run-now\nAuthorization: Bearer ****\n%s", ws->host,
-		ws->api_version, buf_str(body));
+	(void)buf_addf(&text, "POST %s/api/%s/jobs/run-now\nAuthorization: Bearer ****\n%s", host,
+		api_version, body);
 	explain_step(e, "request", 1, buf_str(&text));
 }
 
@@ -259,9 +267,58 @@ static void explain_history(struct explain_watch *e, const struct wire_file *f)
 	CLEANUP_BUF struct buf text = BUF_INIT(4096);
 	struct version now = {.size = f->size, .mtime_ns = f->mtime_ns, .ino = (uint64_t)f->ino};
 
+	const struct history_question q = {
+		.conf = e->conf,
+		.watch = e->watch,
+		.root = f->root,
+		.relpath = f->relpath,
+		.file_system = f->evidence,
+		.now = f->size >= 0 ? &now : NULL,
+	};
+
 	memcpy(now.ends, f->ends, strnlen(f->ends, sizeof(now.ends) - 1));
-	history_find(e->conf, e->watch, f->root, f->relpath, f->size >= 0 ? &now : NULL, &e->history, &text);
-	explain_step(e, "ledger", 2, buf_str(&text));
+	history_find(&q, &e->history, &text);
+	explain_step(e, "ledger", e->history.kind == HISTORY_UNREADABLE ? 0 : 2, buf_str(&text));
+	if (!e->history.mount_had[0])
+		return;
+	buf_reset(&text);
+	(void)buf_addf(&text,
+		"the directory is on %s, and was on %s: its mount is missing; nothing in it is judged until "
+		"it is back, or until brickwatch resume %s says that this is meant",
+		f->evidence, e->history.mount_had, e->watch->name);
+	explain_step(e, "mount", 0, buf_str(&text));
+	e->starts = false;
+}
+
+static const struct conf_workspace *explain_workspace(const struct conf *conf, const char *host_token)
+{
+	for (size_t i = 0; i < conf->workspaces_n; i++)
+		if (conf->workspaces[i]->host_token &&
+			strcmp(conf->workspaces[i]->host_token, host_token) == 0)
+			return conf->workspaces[i];
+	return NULL;
+}
+
+/* It waits: what goes out stands in the ledger, whatever the configuration says now. */
+static void explain_waiting(struct explain_watch *e)
+{
+	const struct history *h = &e->history;
+	const struct conf_workspace *ws = explain_workspace(e->conf, h->host);
+	CLEANUP_FREE char *host = ws ? mem_strdup(ws->host) : mem_printf("https://%s", h->host);
+	CLEANUP_FREE char *token = mem_printf("%s (generation %" PRId64 ")", h->token, h->generation);
+
+	explain_step(e, "path_map", 2, h->uri);
+	explain_step(e, "token", 2, token);
+	if (h->stranded) {
+		CLEANUP_FREE char *text = mem_printf("%s is not configured any more; it may have been sent "
+						     "there, and only that workspace can "
+						     "tell whether its run exists: bring it back, or "
+						     "brickwatch rerun or drop it, with --reason",
+			h->host);
+
+		explain_step(e, "workspace", 0, text);
+	}
+	explain_request(e, host, ws ? ws->api_version : e->watch->workspace->api_version, h->request);
 }
 
 static void explain_outcome(struct explain_watch *e, const struct wire_file *f)
@@ -298,7 +355,8 @@ static void explain_outcome(struct explain_watch *e, const struct wire_file *f)
 	explain_step(e, "token", 2, buf_str(&text));
 	buf_reset(&text);
 	if (rc == 0) {
-		explain_request(e, &s.body);
+		explain_request(
+			e, e->watch->workspace->host, e->watch->workspace->api_version, buf_str(&s.body));
 	} else {
 		(void)buf_addf(
 			&text, "cannot be made: %s (it would become a dead letter: %s)", err.text, reason);
@@ -308,13 +366,44 @@ static void explain_outcome(struct explain_watch *e, const struct wire_file *f)
 	start_done(&s);
 }
 
+/* The job of the watch in words. */
+static const char *explain_job(const struct explain_watch *e, char out[JOBCHECK_WORD_BYTES])
+{
+	return jobcheck_call(e->watch->job_id, e->watch->job_name, out);
+}
+
+/* A job_name that was not found yet: no run before it is. */
+static void explain_unknown_job(struct explain_watch *e)
+{
+	CLEANUP_BUF struct buf b = BUF_INIT(8192);
+	char job[JOBCHECK_WORD_BYTES];
+
+	if (e->watch->job_id > 0)
+		return;
+	(void)buf_addf(&b,
+		"%s, whose number is not known yet; its files wait (brickwatch status, or check --online, "
+		"tells more)",
+		explain_job(e, job));
+	explain_step(e, "job", 0, buf_str(&b));
+	e->starts = false;
+}
+
 static void explain_known(const struct explain_watch *e, struct buf *b)
 {
+	char job[JOBCHECK_WORD_BYTES];
+
 	if (e->history.state == LEDGER_STARTED)
 		(void)buf_addf(
 			b, "started already, as run %" PRId64 "; not started again", e->history.run_id);
+	else if (e->history.stranded)
+		(void)buf_addf(b, "accepted; may have been sent to %s, which is not configured any more",
+			e->history.host);
 	else if (e->history.state == LEDGER_PENDING)
-		(void)buf_addf(b, "accepted; waits for job %" PRId64 " to be started", e->watch->job_id);
+		(void)buf_addf(b, "accepted; waits for %s to be started%s",
+			e->history.job_id > 0 && e->history.job_id != e->watch->job_id
+				? jobcheck_call(e->history.job_id, NULL, job)
+				: explain_job(e, job),
+			buf_str(&e->history.waits));
 	else
 		(void)buf_addf(b, "known as %s; no run by itself", ledger_state_name(e->history.state));
 }
@@ -322,6 +411,7 @@ static void explain_known(const struct explain_watch *e, struct buf *b)
 static void explain_close(struct explain_watch *e, const struct wire_file *f, const char *trouble)
 {
 	CLEANUP_BUF struct buf b = BUF_INIT(8192);
+	char job[JOBCHECK_WORD_BYTES];
 
 	if (e->json)
 		json_end_array(e->json);
@@ -336,10 +426,11 @@ static void explain_close(struct explain_watch *e, const struct wire_file *f, co
 		(void)buf_adds(&b, "no run; see the NO above");
 	else if (f->size < 0)
 		(void)buf_adds(&b, "no run now; see the first NO above");
+	else if (e->history.kind == HISTORY_UNREADABLE)
+		(void)buf_adds(&b, "cannot tell: whether this version was started already is known to the "
+				   "ledger only");
 	else if (e->starts)
-		(void)buf_addf(&b, "starts job %" PRId64 " when complete%s", e->watch->job_id,
-			e->history.kind == HISTORY_UNREADABLE ? ", unless the ledger knows this version"
-							      : "");
+		(void)buf_addf(&b, "starts %s when complete", explain_job(e, job));
 	else
 		(void)buf_adds(&b, "no run; see the first NO above");
 	explain_fact(e, "verdict", buf_str(&b));
@@ -373,6 +464,7 @@ static int explain_one(struct explain_watch *e, const char *root)
 	e->root = root;
 	explain_open(e, root);
 	e->never = false;
+	history_done(&e->history);
 	e->history = (struct history){.kind = HISTORY_NONE};
 	e->has_file = false;
 	rc = e->client ? explain_ask_service(e, &err) : 0;
@@ -390,11 +482,62 @@ static int explain_one(struct explain_watch *e, const char *root)
 	e->starts = e->told.file.size >= 0 && !e->told.file.rule[0];
 	if (!e->never && e->told.file.size != WIRE_SIZE_NOT_A_FILE)
 		explain_history(e, &e->told.file);
+	explain_unknown_job(e);
 	if (!e->never && e->told.file.size != WIRE_SIZE_NOT_A_FILE && !e->told.file.rule[0] &&
-		e->watch->workspace && e->watch->job_id > 0)
-		explain_outcome(e, &e->told.file);
+		e->watch->workspace && e->watch->job_id > 0) {
+		if (e->history.kind == HISTORY_SAME && e->history.request)
+			explain_waiting(e);
+		else
+			explain_outcome(e, &e->told.file);
+	}
 	explain_close(e, &e->told.file, NULL);
-	return CLI_DONE;
+	return e->history.kind == HISTORY_UNREADABLE ? CLI_FAILED : CLI_DONE;
+}
+
+/* What a watch had of it that is not configured any more. */
+static void explain_removed(const char *watch, const char *text, void *arg)
+{
+	struct explain_watch *e = arg;
+
+	if (e->json) {
+		json_begin_object(e->json, NULL);
+		json_add_string(e->json, "watch", watch);
+		json_add_bool(e->json, "configured", false);
+		json_begin_array(e->json, "steps");
+		explain_step(e, "ledger", 2, text);
+		json_end_array(e->json);
+		json_add_string(e->json, "verdict", text);
+		json_end_object(e->json);
+		return;
+	}
+	(void)buf_adds(e->out, "watch ");
+	explain_text(e->out, watch);
+	(void)buf_adds(e->out, ", which is not configured any more\n");
+	explain_step(e, "ledger", 2, text);
+	(void)buf_addc(e->out, '\n');
+}
+
+static int explain_nobody(struct explain_watch *e, const struct err *err)
+{
+	if (e->json)
+		return CLI_FAILED;
+	explain_text(e->out, e->path);
+	(void)buf_adds(e->out, "\n  NO  no watch: this path is not below any configured directory\n");
+	if (err->text[0])
+		(void)buf_addf(e->out, "  NO  ledger: %s\n", err->text);
+	return CLI_FAILED;
+}
+
+/* The numbers of job names are in the ledger; without it they are not known. */
+static void explain_recall_jobs(struct conf *conf)
+{
+	struct ledger *l = NULL;
+	struct err none = ERR_INIT;
+
+	if (ledger_open_read_only(conf->service.state_directory, &l, &none) == 0 &&
+		jobwatch_recall(conf, l, &none) < 0)
+		log_debug("%s", none.text);
+	ledger_close(l);
 }
 
 static int explain_all(const struct conf *conf, const char *path, bool json)
@@ -407,7 +550,7 @@ static int explain_all(const struct conf *conf, const char *path, bool json)
 	struct err none = ERR_INIT;
 	const char *root;
 	size_t from = 0;
-	int status = CLI_DONE, rc;
+	int status = CLI_DONE, rc, removed;
 	bool found = false;
 
 	if (client_open(conf, &e.client, &none) < 0)
@@ -420,27 +563,18 @@ static int explain_all(const struct conf *conf, const char *path, bool json)
 		if (rc != CLI_DONE)
 			status = rc;
 	}
+	none = ERR_INIT;
+	removed = history_of_removed(conf, path, explain_removed, &e, &none);
+	if (!found && removed <= 0)
+		status = explain_nobody(&e, &none);
 	if (json) {
 		json_end_array(&w);
 		(void)buf_addc(&out, '\n');
 	}
-	if (!found && !json) {
-		explain_text(&out, path);
-		(void)buf_adds(&out, "\n  NO  no watch: this path is not below any configured directory\n");
-	}
 	client_close(e.client);
+	history_done(&e.history);
 	(void)fputs(buf_str(&out), stdout);
-	return found ? status : CLI_FAILED;
-}
-
-/* The path as the watches know it: absolute, without doubled slashes. Links in it are not resolved: nobody
- * but a watcher looks at drop folders. */
-static int explain_normalise(const char *operand, char **ret, struct err *err)
-{
-	CLEANUP_FREE char *here = operand[0] == '/' ? NULL : getcwd(NULL, 0);
-	CLEANUP_FREE char *joined = here ? fs_join(here, operand) : mem_strdup(operand);
-
-	return fs_normalise(joined, ret, err);
+	return status;
 }
 
 static int explain_run(const struct cli_verb *verb, int argc, char **argv)
@@ -456,13 +590,15 @@ static int explain_run(const struct cli_verb *verb, int argc, char **argv)
 		return rc;
 	if (argc - rest != 1)
 		return cli_usage(verb, "exactly one PATH is expected");
-	if (explain_normalise(argv[rest], &path, &err) < 0)
+	path = client_path(argv[rest], &err);
+	if (!path)
 		return cli_usage(verb, "%s", err.text);
 	rc = cli_load(common.config, false, &conf);
 	if (rc != 0)
 		return rc;
 	log_set_level((enum log_level)conf->service.log_level);
 	(void)signal(SIGPIPE, SIG_IGN);
+	explain_recall_jobs(conf);
 	rc = explain_all(conf, path, common.json);
 	conf_free(conf);
 	return rc;
@@ -471,7 +607,7 @@ static int explain_run(const struct cli_verb *verb, int argc, char **argv)
 const struct cli_verb cli_explain = {
 	.name = "explain",
 	.usage = "[-c FILE] [--json] PATH",
-	.summary = "Why this file would start a run, or not, step by step, with the exact request.\n"
+	.summary = "Why this file would start a run, or not, step by step, with the request.\n"
 		   "The watch, each rule, completeness, type with each voice, version and token. The path "
 		   "need not\n"
 		   "exist yet. Nothing is sent or written.",

@@ -142,6 +142,7 @@ static void files_record(const struct wire_record *raw, const struct json *j, vo
 	}
 }
 
+/* 1: some, 0: there are none, -errno */
 static int files_from_ledger(struct files *f, struct ledger *l, struct err *err)
 {
 	CLEANUP_BUF struct buf json = BUF_INIT(CONTROL_RECORD_BYTES);
@@ -152,7 +153,7 @@ static int files_from_ledger(struct files *f, struct ledger *l, struct err *err)
 		buf_reset(&json);
 		rc = report_rows_next(rows, l, &json, err);
 		if (rc == 0)
-			return 0;
+			return !report_is_empty(rows);
 		if (rc > 0) {
 			const struct wire_record raw = {.json = buf_str(&json), .json_len = json.len};
 			CLEANUP_JSON struct json *j = json_parse(raw.json, raw.json_len, err);
@@ -181,6 +182,11 @@ static int files_read(struct files *f, const struct conf *conf, const char *why)
 	if (rc == 0)
 		rc = files_from_ledger(f, l, &err);
 	ledger_close(l);
+	if (rc == 0 && f->request.watch[0] && !conf_watch_find(conf, f->request.watch)) {
+		log_error("there is no watch \"%s\", and the ledger has no such files of one",
+			f->request.watch);
+		return CLI_USAGE;
+	}
 	return rc < 0 ? cli_fail(&err) : CLI_DONE;
 }
 
@@ -246,11 +252,10 @@ static int files_run(const struct cli_verb *verb, int argc, char **argv)
 const struct cli_verb cli_files = {
 	.name = "files",
 	.usage = "[-c FILE] [--state S] [--watch NAME] [--since T] [--until T] [--day D] [--json] [GLOB]",
-	.summary = "What became of each file: waiting (not complete yet), pending, started, rejected, "
-		   "failed, held,\n"
-		   "skipped, vanished, superseded, dropped or discarded. Ends with the totals per state. "
-		   "Asks the\n"
-		   "running service, or reads the ledger when there is none.",
+	.summary = "What became of each file, and the totals per state.\n"
+		   "States: waiting (not complete yet), pending, started, rejected, failed, held, skipped,\n"
+		   "vanished, superseded, dropped, discarded. Asks the running service, or reads the ledger\n"
+		   "when there is none.",
 	.help = "  --state S          in this state only\n"
 		"  --watch NAME       of this watch\n"
 		"  --since T          whose state changed not before; T: RFC 3339, \"2h\" (ago), or a local "

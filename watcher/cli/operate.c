@@ -60,16 +60,20 @@ static void operate_record(const struct wire_record *raw, const struct json *j, 
 	CLEANUP_BUF struct buf b = BUF_INIT(WIRE_MESSAGE_BYTES);
 	const bool *json = arg;
 	const char *path = json_get_text(j, "path"), *problem = json_get_text(j, "problem"),
-		   *state = json_get_text(j, "state"), *needed = json_get_text(j, "needed");
+		   *state = json_get_text(j, "state"), *needed = json_get_text(j, "needed"),
+		   *way_out = json_get_text(j, "way_out");
 
 	if (*json) {
 		(void)printf("%.*s\n", (int)raw->json_len, (const char *)raw->json);
 		return;
 	}
+	if (json_get(j, "totals"))
+		return; /* the sentence says it */
 	if (path)
 		(void)text_add_printable(&b, path, strlen(path));
 	if (needed && state)
-		(void)buf_addf(&b, ": it is %s, not %s", state, needed);
+		(void)buf_addf(&b, ": it is %s, not %s%s%s", state, needed, way_out ? "; " : "",
+			way_out ? way_out : "");
 	else
 		(void)buf_addf(&b, ": %s", problem ? problem : "?");
 	(void)fprintf(stderr, "%s\n", buf_str(&b));
@@ -154,7 +158,8 @@ static int operate_run(const struct cli_verb *verb, int argc, char **argv)
 const struct cli_verb cli_release = {
 	.name = "release",
 	.usage = "[-c FILE] " OPERATE_USAGE " [--reason TEXT] [PATH…]",
-	.summary = "Held files go: their runs are started. Those that had never been judged are judged now.",
+	.summary = "Held files go: their runs are started.\n"
+		   "Those that had never been judged are judged now.",
 	.help = OPERATE_HELP,
 	.run = operate_run,
 };
@@ -162,9 +167,8 @@ const struct cli_verb cli_release = {
 const struct cli_verb cli_retry = {
 	.name = "retry",
 	.usage = "[-c FILE] " OPERATE_USAGE " [--reason TEXT] [PATH…]",
-	.summary = "Failed files (dead letters) are tried again, with the same request and token: a run that "
-		   "may\n"
-		   "exist already is not started twice.",
+	.summary = "Failed files (dead letters) are tried again.\n"
+		   "With the same request and token: a run that may exist already is not started twice.",
 	.help = OPERATE_HELP,
 	.run = operate_run,
 };
@@ -180,10 +184,10 @@ const struct cli_verb cli_drop = {
 const struct cli_verb cli_rerun = {
 	.name = "rerun",
 	.usage = "[-c FILE] " OPERATE_USAGE " --reason TEXT [--yes] [PATH…]",
-	.summary = "Another run for files that had one, and for failed files whose request cannot succeed: "
-		   "it is\n"
-		   "made anew. Without --yes it only says how many, and names those that may have a run "
-		   "already.",
+	.summary = "Another run for files that had one, or whose request cannot succeed.\n"
+		   "The request is made anew. With PATH also the first run of skipped and discarded files.\n"
+		   "Without --yes it only says how many and why not the others, and names those that may\n"
+		   "have a run already.",
 	.help = OPERATE_HELP "  --yes              do it\n",
 	.run = operate_run,
 };

@@ -44,8 +44,8 @@ static int run_run(const struct cli_verb *verb, int argc, char **argv)
 const struct cli_verb cli_run = {
 	.name = "run",
 	.usage = "[-c FILE] [--dry-run]",
-	.summary = "The service, in the foreground: starts one job run for every finished file, until "
-		   "SIGTERM or SIGINT.",
+	.summary = "The service, in the foreground, until SIGTERM or SIGINT.\n"
+		   "Starts one job run for every finished file.",
 	.help = "  --dry-run          send and write nothing; print what would be started (also beside a "
 		"running service)\n",
 	.run = run_run,

@@ -64,9 +64,8 @@ static int scan_run(const struct cli_verb *verb, int argc, char **argv)
 const struct cli_verb cli_scan = {
 	.name = "scan",
 	.usage = "[-c FILE] [--dry-run] [--watch NAME] [--wait 5m]",
-	.summary = "Once: everything now complete is started or dead-lettered, then exit. For cron and batch "
-		   "windows.\n"
-		   "Not beside a running service, but for --dry-run.",
+	.summary = "Once: everything now complete is started or dead-lettered, then exit.\n"
+		   "For cron and batch windows. Not beside a running service, but for --dry-run.",
 	.help = "  --dry-run          send and write nothing; print what would be started\n"
 		"  --watch NAME       only this watch\n"
 		"  --wait TIME        at most this long (default 5m); what could not be sent by then stays "

@@ -90,9 +90,8 @@ const struct cli_verb cli_rescan = {
 const struct cli_verb cli_pause = {
 	.name = "pause",
 	.usage = "[-c FILE] [--reason TEXT] NAME",
-	.summary = "Nothing of a watch is sent any more, also over restarts, until it is resumed. Its files "
-		   "are\n"
-		   "accepted and wait.",
+	.summary = "Nothing of a watch is sent, also over restarts, until it is resumed.\n"
+		   "Its files are accepted and wait.",
 	.help = SERVICE_HELP,
 	.run = service_one,
 };
@@ -108,10 +107,9 @@ const struct cli_verb cli_resume = {
 const struct cli_verb cli_reload = {
 	.name = "reload",
 	.usage = "[-c FILE] [--reason TEXT] [--json]",
-	.summary = "The running service reads its configuration again. A mistaken one is refused whole, with "
-		   "every\n"
-		   "mistake and exit status 78, and the running one stays; else only changed watches are "
-		   "restarted.",
+	.summary = "The running service reads its configuration again.\n"
+		   "A mistaken one is refused whole, with every mistake and exit status 78, and the running\n"
+		   "one stays; else only changed watches are restarted.",
 	.help = SERVICE_HELP "  --json             one JSON object a mistake\n",
 	.run = service_reload,
 };

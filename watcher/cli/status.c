@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "cli/client.h"
+#include "core/jobcheck.h"
 
 #define STATUS_TEXT_BYTES (1024u * 1024)
 #define STATUS_WHY_BYTES (64u * 1024)
@@ -66,82 +67,253 @@ static const char *status_age(const char *time, char text[CLOCK_TEXT_BYTES])
 	return clock_format_span(at_us > 0 ? at_us : 0, text);
 }
 
+/* A line of further words, if there are any. */
+static void status_line(struct status *s, const char *indent, const char *words, const char *text)
+{
+	if (!text[0])
+		return;
+	(void)buf_addf(&s->out, "%s%s", indent, words);
+	status_add(s, text);
+	(void)buf_addc(&s->out, '\n');
+}
+
+static int64_t status_number(const struct json *j, const char *key)
+{
+	int64_t v;
+
+	return json_get_i64(j, key, &v) < 0 ? 0 : v;
+}
+
 static void status_service(struct status *s, const struct json *j)
 {
+	const char *trouble = status_text(j, "ledger_trouble");
 	bool ledger = json_is_true(json_get(j, "ledger_failing")),
 	     log = json_is_true(json_get(j, "event_log_failing"));
 	char age[CLOCK_TEXT_BYTES];
 
 	if (ledger)
-		status_blame(s, "", "", "the ledger cannot be written: nothing is accepted or sent");
+		status_blame(s, "the ledger cannot be written, nothing is accepted or sent:", trouble, "");
 	if (log)
 		status_blame(s, "", "", "the event log cannot be written: events wait in the ledger");
 	(void)buf_addf(&s->out,
 		"brickwatch %s, process %s, up %s: %s runs started, %s files pending, %s on their way\n",
 		status_text(j, "version"), status_text(j, "pid"), status_age(status_text(j, "started"), age),
 		status_text(j, "runs_started"), status_text(j, "pending"), status_text(j, "in_flight"));
-	(void)buf_addf(&s->out, "ledger %s, event log %s\n\n", ledger ? "CANNOT BE WRITTEN" : "ok",
+	(void)buf_addf(&s->out, "ledger %s, event log %s\n", ledger ? "CANNOT BE WRITTEN" : "ok",
 		log ? "CANNOT BE WRITTEN" : "ok");
-	(void)buf_addf(&s->out, "%-16s %-9s %-10s %-10s %9s %9s  %s\n", "WATCH", "STATE", "METHOD", "ON",
-		"FILES", "WAITING", "LISTED");
+	status_line(s, "  ", "", trouble);
+	(void)buf_addf(&s->out, "\n%-16s %-9s %-10s %-10s %9s %9s %9s  %s\n", "WATCH", "STATE", "METHOD",
+		"ON", "STARTED", "WAITING", "LISTED", "LAST LISTING");
+}
+
+static const char *status_state_words(const struct json *j, const char *state)
+{
+	if (strcmp(state, "lost") == 0)
+		return status_text(j, "lost_why")[0] ? status_text(j, "lost_why") : "its folder is missing";
+	return strcmp(state, "stalled") == 0  ? "it is stalled"
+	       : strcmp(state, "down") == 0   ? "it has no process"
+	       : strcmp(state, "no_job") == 0 ? "it waits until its job is known"
+					      : "it is still being listed";
+}
+
+/* What of a watch stands still until a person acts. */
+static void status_watch_stands(struct status *s, const struct json *j, const char *name)
+{
+	const char *failure = status_text(j, "paused_by_failure");
+	int64_t files = status_number(j, "unreadable_files"),
+		directories = status_number(j, "unreadable_directories");
+	CLEANUP_FREE char *denied = mem_printf("may not read %" PRId64 " file%s and %" PRId64 " director%s",
+		files, files == 1 ? "" : "s", directories, directories == 1 ? "y" : "ies");
+	CLEANUP_FREE char *paused = mem_printf("is paused since a file became a dead letter (%s)", failure);
+
+	if (failure[0]) {
+		status_blame(s, "watch", name, paused);
+		status_line(s, "    it ", paused, "; brickwatch resume lets it go on");
+	}
+	if (files + directories > 0) {
+		status_blame(s, "watch", name, denied);
+		status_line(s, "    it ", denied, "; brickwatch files --state waiting shows them");
+	}
 }
 
 static void status_watch(struct status *s, const struct json *j)
 {
 	const char *name = status_text(j, "watch"), *state = status_text(j, "state");
 	const char *listed = status_text(j, "listed"), *waiting = status_text(j, "waiting");
-	bool paused = json_is_true(json_get(j, "paused"));
+	const char *started = status_text(json_get(j, "known"), "started");
+	bool paused = json_is_true(json_get(j, "paused")), ready = strcmp(state, "ready") == 0;
+	const char *words = status_state_words(j, state);
+	CLEANUP_FREE char *how = mem_printf("is %s (%s)", state, words);
 	char age[CLOCK_TEXT_BYTES];
 
 	s->watches++;
-	if (strcmp(state, "ready") == 0)
-		s->ready++;
-	else
-		status_blame(s, "watch", name,
-			strcmp(state, "lost") == 0	? "is lost (its folder is missing)"
-			: strcmp(state, "stalled") == 0 ? "is stalled"
-			: strcmp(state, "down") == 0	? "has no process"
-							: "is still being listed");
-	(void)buf_addf(&s->out, "%-16s %-9s %-10s %-10s %9s %9s  %s%s\n", name, paused ? "paused" : state,
-		status_text(j, "method"), status_text(j, "file_system"), status_text(j, "files"),
-		waiting[0] ? waiting : "?", listed[0] ? status_age(listed, age) : "not yet",
-		listed[0] ? " ago" : "");
-	if (paused && strcmp(state, "ready") != 0)
+	s->ready += ready;
+	if (!ready)
+		status_blame(s, "watch", name, how);
+	(void)buf_addf(&s->out, "%-16s %-9s %-10s %-10s %9s %9s %9s  %s%s\n", name, paused ? "paused" : state,
+		status_text(j, "method"), status_text(j, "file_system"), started[0] ? started : "0",
+		waiting[0] ? waiting : "?", status_text(j, "listed_files"),
+		listed[0] ? status_age(listed, age) : "not yet", listed[0] ? " ago" : "");
+	if (paused && !ready)
 		(void)buf_addf(&s->out, "    and it is %s\n", state);
-	if (status_text(j, "busy_with")[0]) {
-		(void)buf_adds(&s->out, "    it is in ");
-		status_add(s, status_text(j, "busy_with"));
+	if (strcmp(state, "lost") == 0)
+		status_line(s, "    ", "", words);
+	status_watch_stands(s, j, name);
+	status_line(s, "    ", "it is in ", status_text(j, "busy_with"));
+	status_line(s, "    ", "", status_text(j, "limits"));
+}
+
+/* Held files, and those of a workspace that is no more. */
+static void status_standing(struct status *s, const struct json *j)
+{
+	const char *name = status_text(j, "watch"),
+		   *more = json_is_true(json_get(j, "or_more")) ? " or more" : "";
+	bool held = strcmp(status_text(j, "state"), "held") == 0;
+	int64_t n = status_number(j, "files");
+	CLEANUP_FREE char *how = NULL;
+
+	if (held)
+		how = mem_printf("has %" PRId64 "%s held file%s (%s)", n, more, n == 1 ? "" : "s",
+			status_text(j, "reason"));
+	else
+		how = mem_printf("has %" PRId64
+				 "%s file%s for %s, which is no workspace of the configuration",
+			n, more, n == 1 ? "" : "s", status_text(j, "host"));
+	status_blame(s, "watch", name, how);
+	(void)buf_adds(&s->out, "\nwatch ");
+	status_add(s, name);
+	(void)buf_addf(&s->out, " %s", how);
+	if (held)
+		(void)buf_addf(
+			&s->out, "; brickwatch release --watch %s lets %s go", name, n == 1 ? "it" : "them");
+	(void)buf_addc(&s->out, '\n');
+}
+
+/* With the words of the last answer. */
+static void status_blame_place(
+	struct status *s, const struct json *j, const char *what, const char *name, const char *how)
+{
+	CLEANUP_BUF struct buf b = BUF_INIT(STATUS_WHY_BYTES);
+	const char *why = status_text(j, "detail");
+
+	(void)buf_addf(&b, "%s%s", how, why[0] ? " (" : "");
+	(void)text_add_printable(&b, why, strlen(why));
+	(void)buf_adds(&b, why[0] ? ")" : "");
+	status_blame(s, what, name, buf_str(&b));
+}
+
+/* How the service signs in, and how long what it has for that is good. */
+static void status_sign_in(struct status *s, const struct json *j)
+{
+	const char *changed = status_text(j, "credential_changed"),
+		   *expires = status_text(j, "token_expires");
+	const char *kind = status_text(j, "auth");
+	char age[CLOCK_TEXT_BYTES], left[CLOCK_TEXT_BYTES];
+	int64_t end_us;
+
+	if (!kind[0])
+		return;
+	(void)buf_adds(&s->out, "  signs in as ");
+	status_add(s, status_text(j, "principal"));
+	if (changed[0])
+		(void)buf_addf(&s->out, ", with a file that was changed %s ago", status_age(changed, age));
+	if (expires[0] && clock_parse_rfc3339(expires, &end_us) == 0) {
+		end_us -= clock_wall_us();
+		if (end_us > 0)
+			(void)buf_addf(&s->out, "; its access token is good for %s",
+				clock_format_span(end_us, left));
+		else
+			(void)buf_adds(&s->out, "; its access token is over");
+	} else if (strcmp(kind, "token") != 0 && strcmp(kind, "basic") != 0) {
+		(void)buf_adds(&s->out, "; it has no access token yet");
+	}
+	(void)buf_addc(&s->out, '\n');
+}
+
+/* "  job "load" (5) of watch orders", "workspace prod" */
+static void status_name_place(struct status *s, const struct json *j, const char *name, bool is_job)
+{
+	char job[JOBCHECK_WORD_BYTES];
+	int64_t id = 0;
+
+	if (!is_job) {
+		(void)buf_addf(&s->out, "\nworkspace %s", name);
+		return;
+	}
+	if (json_get_i64(j, "job_id", &id) < 0)
+		id = 0;
+	(void)buf_addf(&s->out, "  %s of watch %s", jobcheck_call(id, json_get_text(j, "job_name"), job),
+		status_text(j, "watch"));
+}
+
+/* What looking at the job has shown; notes are for `check --online`. */
+static void status_findings(struct status *s, const struct json *j)
+{
+	const struct json *all = json_get(j, "findings");
+
+	for (const struct json *it = json_first(all); it; it = json_next(it)) {
+		if (strcmp(status_text(it, "level"), "note") == 0)
+			continue;
+		(void)buf_addf(&s->out, "    %s: ", status_text(it, "level"));
+		status_add(s, status_text(it, "text"));
 		(void)buf_addc(&s->out, '\n');
 	}
-	if (status_text(j, "limits")[0]) {
-		(void)buf_adds(&s->out, "    ");
-		status_add(s, status_text(j, "limits"));
-		(void)buf_addc(&s->out, '\n');
-	}
+	status_line(s, "    ", "", status_text(j, "not_checked"));
+}
+
+static bool status_has_findings(const struct json *j)
+{
+	const struct json *first = json_first(json_get(j, "findings"));
+
+	return status_text(j, "not_checked")[0] ||
+	       (first && strcmp(status_text(first, "level"), "note") != 0);
 }
 
 static void status_place(struct status *s, const struct json *j, bool is_job)
 {
 	const char *state = status_text(j, "state");
 	const char *name = status_text(j, "workspace");
-	int64_t next_ms = 0;
+	int64_t next_ms;
 	char span[CLOCK_TEXT_BYTES];
 
 	if (!name[0])
 		name = status_text(j, "host");
 	if (strcmp(state, "suspended") == 0)
-		status_blame(s, is_job ? "the job of watch" : "workspace",
+		status_blame_place(s, j, is_job ? "the job of watch" : "workspace",
 			is_job ? status_text(j, "watch") : name,
 			is_job ? "cannot be started" : "cannot be reached, or refuses the credential");
-	if (is_job && strcmp(state, "ok") == 0)
+	if (is_job && strcmp(state, "ok") == 0 && !status_has_findings(j))
 		return; /* nothing to say; the counts say how much waits */
-	if (json_get_i64(j, "next_try_ms", &next_ms) < 0)
-		next_ms = 0;
-	(void)buf_addf(&s->out, "%s%s %s is %s", is_job ? "" : "\n", is_job ? "  job of watch" : "workspace",
-		is_job ? status_text(j, "watch") : name, state);
+	next_ms = status_number(j, "next_try_ms");
+	status_name_place(s, j, name, is_job);
+	(void)buf_addf(&s->out, " is %s", state);
 	if (next_ms > 0)
 		(void)buf_addf(&s->out, ", next try in %s", clock_format_span(next_ms * US_PER_MS, span));
 	(void)buf_addc(&s->out, '\n');
+	status_line(s, "    ", "", status_text(j, "detail"));
+	if (is_job)
+		status_findings(s, j);
+	else
+		status_sign_in(s, j);
+}
+
+/* Files that may have been sent to a workspace that is not configured any more. */
+static void status_stranded(struct status *s, const struct json *j)
+{
+	CLEANUP_BUF struct buf how = BUF_INIT(STATUS_WHY_BYTES);
+
+	(void)buf_addf(&how, "has %s files that may have been sent to ", status_text(j, "pending"));
+	(void)text_add_printable(&how, status_text(j, "host"), strlen(status_text(j, "host")));
+	(void)buf_adds(&how, ", which is not configured any more");
+	status_blame(s, "watch", status_text(j, "watch"), buf_str(&how));
+	(void)buf_addf(&s->out, "\n%s files of watch %s wait for ", status_text(j, "pending"),
+		status_text(j, "watch"));
+	status_add(s, status_text(j, "host"));
+	(void)buf_adds(&s->out,
+		", a workspace that is not configured any more. They may have been sent, and\n"
+		"only it can tell whether their runs exist: bring it back, or brickwatch rerun or drop "
+		"--reason "
+		"TEXT PATH\n");
 }
 
 static void status_counts(struct status *s, const struct json *j)
@@ -178,6 +350,10 @@ static void status_record(const struct wire_record *raw, const struct json *j, v
 		status_watch(s, j);
 	else if (strcmp(kind, "workspace") == 0 || strcmp(kind, "job") == 0)
 		status_place(s, j, kind[0] == 'j');
+	else if (strcmp(kind, "stranded") == 0)
+		status_stranded(s, j);
+	else if (strcmp(kind, "standing") == 0)
+		status_standing(s, j);
 	else if (strcmp(kind, "counts") == 0)
 		status_counts(s, j);
 }
@@ -220,8 +396,9 @@ const struct cli_verb cli_status = {
 	.name = "status",
 	.usage = "[-c FILE] [--check] [--json]",
 	.summary =
-		"How the running service is: each watch, workspace and job, and how many files are in which "
-		"state.",
+		"How the running service is: each watch, workspace and job, and its files.\n"
+		"STARTED are all files of the watch that the ledger has as started, WAITING those that are\n"
+		"not complete yet, LISTED those that the last listing met.",
 	.help = "  --check            one line; exit status 0 healthy, 1 degraded, 3 not running\n"
 		"  --json             one JSON object a line\n",
 	.run = status_run,

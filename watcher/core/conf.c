@@ -453,7 +453,7 @@ const struct conf_entry *conf_entry_find(const struct conf *c, const char *secti
 unsigned conf_auth_found(const struct conf_workspace *ws)
 {
 	unsigned found = 0;
-	bool other_client = ws->azure_tenant_id || ws->oidc_token_file;
+	bool other_client = ws->azure_tenant_id || ws->oidc_token_file || ws->azure_metadata_host;
 
 	if (ws->token_file)
 		found |= 1u << CONF_AUTH_TOKEN;
@@ -463,9 +463,11 @@ unsigned conf_auth_found(const struct conf_workspace *ws)
 		found |= 1u << CONF_AUTH_PROFILE;
 	if (ws->azure_tenant_id)
 		found |= 1u << CONF_AUTH_AZURE_CLIENT_SECRET;
+	if (ws->azure_metadata_host && !ws->profile)
+		found |= 1u << CONF_AUTH_AZURE_MANAGED_IDENTITY;
 	if (ws->oidc_token_file)
 		found |= 1u << CONF_AUTH_OIDC;
-	/* client_id serves three kinds; a secret without a tenant is one of our own kind even beside an
+	/* client_id serves four kinds; a secret without a tenant is one of our own kind even beside an
 	 * identity token. */
 	if ((ws->client_id && !other_client) || (ws->client_secret_file && !ws->azure_tenant_id))
 		found |= 1u << CONF_AUTH_OAUTH_M2M;
@@ -569,6 +571,15 @@ static const struct conf_entry *next_of_watch(const struct conf *c, const char *
 	return NULL;
 }
 
+/* A job_name at another workspace is another job. */
+static bool names_differ(const struct conf_watch *a, const struct conf_watch *b)
+{
+	const struct conf_workspace *at_a = a ? a->workspace : NULL, *at_b = b ? b->workspace : NULL;
+
+	return a && b && a->job_name && b->job_name && at_a && at_b && at_a->host_token && at_b->host_token &&
+	       strcmp(at_a->host_token, at_b->host_token) != 0;
+}
+
 bool conf_watch_differs(const struct conf *a, const struct conf *b, const char *name)
 {
 	const struct conf_entry *of_a, *of_b;
@@ -585,7 +596,7 @@ bool conf_watch_differs(const struct conf *a, const struct conf *b, const char *
 			(strcmp(of_a->key, of_b->key) != 0 || strcmp(of_a->value, of_b->value) != 0))
 			return true;
 	} while (of_a);
-	return false;
+	return names_differ(conf_watch_find(a, name), conf_watch_find(b, name));
 }
 
 const char *conf_auth_name(int auth)

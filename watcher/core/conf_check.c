@@ -11,10 +11,12 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "core/conf_host.h"
+#include "core/conf_job.h"
 #include "core/conf_schema.h"
 #include "core/conf_value.h"
 #include "core/filetype.h"
 #include "core/glob.h"
+#include "core/noproxy.h"
 #include "core/rules.h"
 #include "core/template.h"
 
@@ -113,15 +115,25 @@ static void warn_of_patterns(
 			e->key, value);
 }
 
-static void check_values(const struct conf_key *k, const struct conf_entry *e, struct conf_mistakes *m)
+static bool is_parameter(const struct conf_key *k)
+{
+	return k->type == CONF_TYPE_PARAM || strcmp(k->name, "arg") == 0;
+}
+
+/* object: of the section. */
+static void check_values(
+	const struct conf_key *k, const struct conf_entry *e, const void *object, struct conf_mistakes *m)
 {
 	struct conf_list values;
 
 	if (conf_value_split(k, e->value, &values, NULL) < 0)
 		return; /* was told by conf_set() */
 	for (size_t i = 0; i < values.n; i++) {
+		const char *fault = is_parameter(k) ? conf_job_template_fault(object, values.items[i]) : NULL;
 		struct err err = ERR_INIT;
 
+		if (fault)
+			conf_mistake_add(m, false, e->file, e->line, "%s %s", e->key, fault);
 		warn_of_patterns(k, e, values.items[i], m);
 		if (check_value(k, values.items[i], &err) < 0) {
 			conf_err_name_key(&err, e->key);
@@ -199,7 +211,7 @@ static void check_entries(const struct conf *c, struct conf_mistakes *m)
 			continue; /* told once for the section */
 		if (k->type == CONF_TYPE_PATTERN || k->type == CONF_TYPE_MIME ||
 			k->type == CONF_TYPE_TEMPLATE || k->type == CONF_TYPE_PARAM)
-			check_values(k, e, m);
+			check_values(k, e, s->object, m);
 		check_available(k, s, e, m);
 	}
 	for (size_t i = 0; i < c->sections_n; i++) {
@@ -251,21 +263,24 @@ static void check_events(const struct conf *c, struct conf_mistakes *m)
 
 /* Which keys a kind of credential has; needed ones first. */
 static const struct {
-	const char *keys[4];
+	const char *keys[5];
 	size_t needed;
 } AUTH_KEYS[] = {
 	[CONF_AUTH_NONE] = {{NULL}, 0},
 	[CONF_AUTH_TOKEN] = {{"token_file"}, 1},
 	[CONF_AUTH_OAUTH_M2M] = {{"client_id", "client_secret_file"}, 2},
-	[CONF_AUTH_AZURE_CLIENT_SECRET] = {{"azure_tenant_id", "client_id", "client_secret_file"}, 3},
-	[CONF_AUTH_AZURE_MANAGED_IDENTITY] = {{"client_id"}, 0},
+	[CONF_AUTH_AZURE_CLIENT_SECRET] = {{"azure_tenant_id", "client_id", "client_secret_file",
+						   "azure_authority_host"},
+		3},
+	[CONF_AUTH_AZURE_MANAGED_IDENTITY] = {{"client_id", "azure_metadata_host"}, 0},
 	[CONF_AUTH_OIDC] = {{"oidc_token_file", "client_id"}, 1},
 	[CONF_AUTH_BASIC] = {{"username", "password_file"}, 2},
-	[CONF_AUTH_PROFILE] = {{"profile", "config_file"}, 2},
+	[CONF_AUTH_PROFILE] = {{"profile", "config_file", "azure_authority_host", "azure_metadata_host"}, 2},
 };
 
 static const char *const CREDENTIAL_KEYS[] = {"token_file", "username", "password_file", "client_id",
-	"client_secret_file", "azure_tenant_id", "oidc_token_file", "profile", "config_file"};
+	"client_secret_file", "azure_tenant_id", "azure_authority_host", "azure_metadata_host",
+	"oidc_token_file", "profile", "config_file"};
 
 static bool auth_has_key(int auth, const char *key)
 {
@@ -310,7 +325,10 @@ static void check_auth(const struct site *s, const struct conf_workspace *ws)
 			return;
 	}
 	if (found == 0) {
-		TELL(s, false, NULL, "[%s] has no credential: token_file is missing", s->section);
+		TELL(s, false, NULL,
+			"[%s] has no credential: token_file is missing, or what another kind needs (see "
+			"auth)",
+			s->section);
 		return;
 	}
 	for (int kind = CONF_AUTH_TOKEN; kind <= CONF_AUTH_PROFILE; kind++) {
@@ -320,6 +338,75 @@ static void check_auth(const struct site *s, const struct conf_workspace *ws)
 	TELL(s, false, NULL, "[%s] has more than one kind of credential: %s; keep one", s->section,
 		buf_str(&names));
 	buf_done(&names);
+}
+
+/* A tenant goes into a path: an id, or a name of a domain. */
+static bool is_tenant(const char *text)
+{
+	for (const char *p = text; *p; p++) {
+		if (!((*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') || (*p >= '0' && *p <= '9') ||
+			    *p == '-' || *p == '.'))
+			return false;
+	}
+	return text[0] != '.';
+}
+
+static void check_azure(const struct site *s, const struct conf_workspace *ws)
+{
+	if (ws->azure_tenant_id && !is_tenant(ws->azure_tenant_id))
+		TELL(s, false, "azure_tenant_id",
+			"azure_tenant_id is the id of a tenant or the name of its domain");
+	if (ws->auth == CONF_AUTH_AZURE_CLIENT_SECRET && ws->host && !ws->azure_authority_host &&
+		!conf_host_azure_authority(ws->host))
+		TELL(s, false, is_given(s, "auth") ? "auth" : "azure_tenant_id",
+			"the name of the host does not show its cloud; azure_authority_host says where to "
+			"sign in");
+	if (ws->azure_metadata_host && !conf_host_is_loopback(ws->azure_metadata_host))
+		TELL(s, false, "azure_metadata_host",
+			"azure_metadata_host must be an address of this machine");
+}
+
+static void check_basic(const struct site *s, const struct conf_workspace *ws)
+{
+	if (ws->auth != CONF_AUTH_BASIC)
+		return;
+	TELL(s, true, is_given(s, "auth") ? "auth" : "username",
+		"Databricks took its last sign-in by user name and password on 10 July 2024; auth = basic is "
+		"of "
+		"use only where a gateway before the workspace takes it");
+	if (ws->username && strchr(ws->username, ':'))
+		TELL(s, false, "username", "username cannot hold a colon");
+}
+
+static void check_tls(const struct site *s, const struct conf_workspace *ws)
+{
+	if (ws->tls_max && strcmp(ws->tls_min, ws->tls_max) > 0)
+		TELL(s, false, is_given(s, "tls_max") ? "tls_max" : "tls_min",
+			"tls_max is lower than tls_min");
+	if (ws->ciphers && strcmp(ws->tls_min, "1.2") > 0)
+		TELL(s, true, "ciphers", "ciphers is for TLS 1.2, which tls_min = %s leaves out",
+			ws->tls_min);
+	if (ws->tls13_ciphers && ws->tls_max && strcmp(ws->tls_max, "1.3") < 0)
+		TELL(s, true, "tls13_ciphers", "tls13_ciphers is for TLS 1.3, which tls_max = %s leaves out",
+			ws->tls_max);
+}
+
+static void check_proxy(const struct site *s, const struct conf_workspace *ws)
+{
+	size_t scheme = strlen("https://");
+
+	if (ws->proxy_ca_file && ws->proxy && !text_starts_with(ws->proxy, "https://"))
+		TELL(s, false, "proxy_ca_file", "proxy_ca_file is for a proxy that begins with https://");
+	if (ws->proxy_username && strchr(ws->proxy_username, ':'))
+		TELL(s, false, "proxy_username", "proxy_username cannot hold a colon (RFC 7617)");
+	if (!ws->proxy || !ws->host)
+		return;
+	if (text_starts_with(ws->host, "http://"))
+		TELL(s, true, "proxy", "proxy is not used for %s: only what is encrypted goes through it",
+			ws->host);
+	else if (noproxy_matches((const char *const *)ws->no_proxy.items, ws->no_proxy.n, ws->host + scheme,
+			 strlen(ws->host + scheme)))
+		TELL(s, true, "no_proxy", "proxy is not used for %s: no_proxy says so", ws->host);
 }
 
 static void check_workspace(const struct conf *c, const struct conf_workspace *ws, struct conf_mistakes *m)
@@ -332,12 +419,14 @@ static void check_workspace(const struct conf *c, const struct conf_workspace *w
 		TELL(&s, false, NULL,
 			"[workspace] needs a name because there is another one: [workspace:NAME]");
 	check_auth(&s, ws);
+	check_azure(&s, ws);
+	check_basic(&s, ws);
 	check_needs(&s, CONF_KIND_WORKSPACE);
 	if (ws->request_timeout_us < ws->connect_timeout_us)
 		TELL(&s, false, is_given(&s, "request_timeout") ? "request_timeout" : "connect_timeout",
 			"request_timeout is shorter than connect_timeout, which is a part of it");
-	if (ws->tls_max && strcmp(ws->tls_min, ws->tls_max) > 0)
-		TELL(&s, false, "tls_max", "tls_max is lower than tls_min");
+	check_tls(&s, ws);
+	check_proxy(&s, ws);
 	if (ws->host && !conf_host_is_loopback(ws->host) &&
 		(__int128)ws->rate.count * 1000000 > (__int128)ws->rate.per_us * WORKSPACE_RATE_PER_S)
 		TELL(&s, true, "rate", "a workspace starts at most %d runs a second for everyone together",
@@ -380,13 +469,20 @@ static void check_watch_workspace(const struct site *s, const struct conf_watch 
 	buf_done(&all);
 }
 
-static void check_watch_job(const struct site *s, const struct conf_watch *w)
+static void tell_of_job(bool warning, const char *key, const char *text, void *arg)
+{
+	const struct site *s = arg;
+
+	TELL(s, warning, key, "%s", text);
+}
+
+static void check_watch_job(struct site *s, const struct conf_watch *w)
 {
 	bool list = conf_job_type_is_list(w->job_type);
 	bool either = w->job_type == CONF_JOB_WHEEL;
 
 	if (!is_tried(s, "job_id") && !is_tried(s, "job_name"))
-		TELL(s, false, NULL, "[%s] has no job_id", s->section);
+		TELL(s, false, NULL, "[%s] has no job_id and no job_name", s->section);
 	if (w->job_id != 0 && w->job_name)
 		TELL(s, false, "job_name", "job_id and job_name are both given; keep one");
 	if (list && is_given(s, "param.*"))
@@ -397,6 +493,28 @@ static void check_watch_job(const struct site *s, const struct conf_watch *w)
 			conf_job_type_name(w->job_type));
 	if (either && is_given(s, "arg") && is_given(s, "param.*"))
 		TELL(s, false, "arg", "job_type = wheel takes either arg or param.KEY, not both");
+	conf_job_check(w, tell_of_job, s);
+}
+
+/* What is known of a file before it is complete. */
+static void check_marker(const struct site *s, const struct conf_watch *w)
+{
+	static const char *const unknown[] = {"uri", "dir_uri", "type", "host", "job_id", "token", "now"};
+	static const char *const per_file[] = {"path", "relpath", "name", "stem", "dir", "element"};
+	bool differs = false;
+
+	for (size_t i = 0; i < ARRAY_SIZE(unknown); i++)
+		if (template_uses(w->marker, unknown[i]))
+			TELL(s, false, "marker",
+				"marker cannot hold ${%s}, which is not known before a file is complete",
+				unknown[i]);
+	for (size_t i = 0; i < ARRAY_SIZE(per_file); i++)
+		differs |= template_uses(w->marker, per_file[i]);
+	if (strcmp(w->marker, "${name}") == 0 || strcmp(w->marker, "${path}") == 0 ||
+		strcmp(w->marker, "${relpath}") == 0)
+		TELL(s, false, "marker", "marker = %s is the file itself", w->marker);
+	else if (!differs && w->marker[0] == '/')
+		TELL(s, true, "marker", "marker is the same for all files of this watch");
 }
 
 static void check_watch_values(const struct site *s, const struct conf_watch *w)
@@ -407,6 +525,8 @@ static void check_watch_values(const struct site *s, const struct conf_watch *w)
 		TELL(s, false, "complete", "complete = marker needs marker");
 	if (w->marker && w->complete != CONF_COMPLETE_MARKER)
 		TELL(s, false, "marker", "marker is of no use without complete = marker");
+	else if (w->marker)
+		check_marker(s, w);
 	if (w->complete == CONF_COMPLETE_CLOSE && w->method == CONF_METHOD_POLL)
 		TELL(s, false, "complete",
 			"complete = close cannot be told with method = poll; take auto or quiet");
@@ -524,22 +644,32 @@ static bool same_job(const struct conf_watch *a, const struct conf_watch *b)
 	return a->job_id != 0 && a->job_id == b->job_id;
 }
 
-/* Both would make the same tokens: every file would be a dead letter of one of them. */
-static void check_other_watch_overlap(
-	const struct site *s, const struct conf_watch *a, const struct conf_watch *b)
+bool conf_watches_overlap(
+	const struct conf_watch *a, const struct conf_watch *b, const char **ret_a, const char **ret_b)
 {
 	for (size_t i = 0; i < a->directory.n; i++) {
 		for (size_t j = 0; j < b->directory.n; j++) {
 			if (!overlaps(
 				    a->directory.items[i], a->recursive, b->directory.items[j], b->recursive))
 				continue;
-			TELL(s, false, "directory",
-				"[watch:%s] and [watch:%s] start the same job for the same files: %s and %s "
-				"overlap",
-				b->name, a->name, b->directory.items[j], a->directory.items[i]);
-			return;
+			*ret_a = a->directory.items[i];
+			*ret_b = b->directory.items[j];
+			return true;
 		}
 	}
+	return false;
+}
+
+/* Both would make the same tokens: every file would be a dead letter of one of them. */
+static void check_other_watch_overlap(
+	const struct site *s, const struct conf_watch *a, const struct conf_watch *b)
+{
+	const char *in_a, *in_b;
+
+	if (conf_watches_overlap(a, b, &in_a, &in_b))
+		TELL(s, false, "directory",
+			"[watch:%s] and [watch:%s] start the same job for the same files: %s and %s overlap",
+			b->name, a->name, in_b, in_a);
 }
 
 static void check_watch(const struct conf *c, size_t i, struct conf_mistakes *m)

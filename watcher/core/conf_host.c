@@ -31,7 +31,18 @@ static int fail(struct err *err, const char *why)
 	return err_set(err, ERR_CONF, EINVAL, "%s", why);
 }
 
-static int parse_scheme(const char **text, bool *ret_tls, struct err *err)
+static int check_rest(const char *rest, bool proxy, struct err *err)
+{
+	if (strchr(rest, '@'))
+		return fail(err, proxy ? "no user name or password belongs here; see proxy_username and "
+					 "proxy_password_file"
+				       : "no user name or password belongs here; credentials stand in files");
+	if (rest[strspn(rest, "/")] == '\0') /* slashes at the end mean nothing */
+		return 0;
+	return fail(err, "only scheme, name and port belong here; cut off what comes behind");
+}
+
+static int parse_scheme(const char **text, bool proxy, bool *ret_tls, struct err *err)
 {
 	char shown[200];
 
@@ -46,18 +57,12 @@ static int parse_scheme(const char **text, bool *ret_tls, struct err *err)
 		return 0;
 	}
 	if (strstr(*text, "://"))
-		return fail(err, "a workspace is reached by https:// only");
-	return err_set(err, ERR_CONF, EINVAL, "there is no scheme; write https://%s",
-		text_printable(*text, strlen(*text), shown, sizeof(shown)));
-}
-
-static int check_rest(const char *rest, struct err *err)
-{
-	if (strchr(rest, '@'))
-		return fail(err, "no user name or password belongs here; credentials stand in files");
-	if (rest[0] == '\0' || strcmp(rest, "/") == 0)
-		return 0;
-	return fail(err, "only scheme, name and port belong here; cut off what comes behind");
+		return fail(err, proxy ? "a proxy begins with http:// or https://; others are not supported"
+				       : "only https:// is spoken here");
+	if (strchr(*text, '@')) /* may be a password: not shown */
+		return check_rest(*text, proxy, err);
+	return err_set(err, ERR_CONF, EINVAL, "there is no scheme; write %s%s",
+		proxy ? "http://" : "https://", text_printable(*text, strlen(*text), shown, sizeof(shown)));
 }
 
 static int check_label(const char *s, size_t len)
@@ -150,14 +155,14 @@ static int parse_port(const char *s, size_t len, struct address *a, struct err *
 	return 0;
 }
 
-static int parse_address(const char *text, struct address *a, struct err *err)
+static int parse_address(const char *text, bool proxy, struct address *a, struct err *err)
 {
-	int r = parse_scheme(&text, &a->tls, err);
+	int r = parse_scheme(&text, proxy, &a->tls, err);
 
 	if (r < 0)
 		return r;
 	size_t len = strcspn(text, "/?#@\\");
-	r = check_rest(text + len, err);
+	r = check_rest(text + len, proxy, err);
 	if (r < 0)
 		return r;
 
@@ -175,10 +180,12 @@ static int parse_address(const char *text, struct address *a, struct err *err)
 	}
 	if (r < 0)
 		return r;
+	if (proxy && name_len == len)
+		return fail(err, "the port of the proxy is missing (often 3128 or 8080)");
 	r = parse_port(text + name_len, len - name_len, a, err);
 	if (r < 0)
 		return r;
-	if (!a->tls && !a->loopback)
+	if (!proxy && !a->tls && !a->loopback)
 		return fail(err,
 			"http:// would send the credential in clear; it is for loopback addresses only, "
 			"write https://");
@@ -188,7 +195,7 @@ static int parse_address(const char *text, struct address *a, struct err *err)
 int conf_host_parse(const char *text, char **ret_host, char **ret_token, struct err *err)
 {
 	struct address a = {.port = 0};
-	int r = parse_address(text, &a, err);
+	int r = parse_address(text, false, &a, err);
 
 	if (r < 0)
 		return r;
@@ -201,9 +208,40 @@ int conf_host_parse(const char *text, char **ret_host, char **ret_token, struct 
 	return 0;
 }
 
+int conf_host_parse_proxy(const char *text, char **ret, struct err *err)
+{
+	struct address a = {.port = 0};
+	int r = parse_address(text, true, &a, err);
+
+	if (r < 0)
+		return r;
+	*ret = mem_printf("%s%s:%d", a.tls ? "https://" : "http://", a.name, a.port);
+	return 0;
+}
+
 bool conf_host_is_loopback(const char *host)
 {
 	struct address a = {.port = 0};
 
-	return parse_address(host, &a, NULL) == 0 && a.loopback;
+	return parse_address(host, false, &a, NULL) == 0 && a.loopback;
+}
+
+const char *conf_host_azure_authority(const char *host)
+{
+	/* Entra's endpoints of the national clouds: Microsoft's page "National clouds" */
+	static const struct {
+		const char *suffix, *authority;
+	} clouds[] = {
+		{".azuredatabricks.net", "https://login.microsoftonline.com"},
+		{".databricks.azure.us", "https://login.microsoftonline.us"},
+		{".databricks.azure.cn", "https://login.partner.microsoftonline.cn"},
+	};
+	struct address a = {.port = 0};
+
+	if (parse_address(host, false, &a, NULL) < 0)
+		return NULL;
+	for (size_t i = 0; i < ARRAY_SIZE(clouds); i++)
+		if (text_ends_with(a.name, clouds[i].suffix))
+			return clouds[i].authority;
+	return NULL;
 }

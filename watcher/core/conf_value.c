@@ -12,6 +12,7 @@
 #include "base/num.h"
 #include "base/text.h"
 #include "core/conf_host.h"
+#include "core/noproxy.h"
 #include "core/pathmap.h"
 
 #define SHOWN_BYTES 160 /* of a value in an error message */
@@ -35,8 +36,11 @@ static bool is_string(enum conf_type type)
 	case CONF_TYPE_TEXT:
 	case CONF_TYPE_PATH:
 	case CONF_TYPE_SECRET:
+	case CONF_TYPE_PROXY:
+	case CONF_TYPE_NOPROXY:
 	case CONF_TYPE_NAME:
 	case CONF_TYPE_CHOICE:
+	case CONF_TYPE_ORIGIN:
 	case CONF_TYPE_PATTERN:
 	case CONF_TYPE_MIME:
 	case CONF_TYPE_TEMPLATE:
@@ -146,15 +150,31 @@ static int parse_secret(const char *text, char **ret, struct err *err)
 	return 0;
 }
 
+static int parse_origin(const char *text, char **ret, struct err *err)
+{
+	char *token;
+	int r = conf_host_parse(text, ret, &token, err);
+
+	if (r == 0)
+		free(token);
+	return r;
+}
+
 static int parse_string(const struct conf_key *k, const char *text, char **ret, struct err *err)
 {
 	char shown[SHOWN_BYTES];
 	int word;
 
+	if (k->type == CONF_TYPE_ORIGIN)
+		return parse_origin(text, ret, err);
 	if (k->type == CONF_TYPE_PATH)
 		return parse_path(text, ret, err);
 	if (k->type == CONF_TYPE_SECRET)
 		return parse_secret(text, ret, err);
+	if (k->type == CONF_TYPE_PROXY)
+		return conf_host_parse_proxy(text, ret, err);
+	if (k->type == CONF_TYPE_NOPROXY && noproxy_check(text, err) < 0)
+		return -EINVAL;
 	if (k->type == CONF_TYPE_CHOICE && parse_word(k, text, &word, err) < 0)
 		return -EINVAL;
 	if (k->type == CONF_TYPE_NAME && !conf_schema_is_name(text))
@@ -426,8 +446,11 @@ static int set_values(const struct conf_key *k, const char *key, const struct co
 	case CONF_TYPE_TEXT:
 	case CONF_TYPE_PATH:
 	case CONF_TYPE_SECRET:
+	case CONF_TYPE_PROXY:
+	case CONF_TYPE_NOPROXY:
 	case CONF_TYPE_NAME:
 	case CONF_TYPE_CHOICE:
+	case CONF_TYPE_ORIGIN:
 	case CONF_TYPE_PATTERN:
 	case CONF_TYPE_MIME:
 	case CONF_TYPE_TEMPLATE:
@@ -619,7 +642,7 @@ void conf_value_add_canonical(const struct conf_key *k, const char *value, struc
 
 	if (k->type == CONF_TYPE_MAP && pathmap_parse(value, &text, &remote, NULL) == 0)
 		(void)buf_addf(b, "%s => %s", text, remote);
-	else if ((k->type == CONF_TYPE_PATH || k->type == CONF_TYPE_SECRET) &&
+	else if ((k->type == CONF_TYPE_PATH || k->type == CONF_TYPE_SECRET || k->type == CONF_TYPE_PROXY) &&
 		 parse_string(k, value, &text, NULL) == 0)
 		(void)buf_adds(b, text);
 	else

@@ -15,6 +15,7 @@
 #include "base/mem.h"
 #include "base/sha256.h"
 #include "base/text.h"
+#include "core/advice.h"
 
 static const char *const type_names[] = {
 	[EVENT_RUN_STARTED] = "run.started",
@@ -207,6 +208,12 @@ int event_start(struct buf *b, enum event_type type, const struct event_head *h,
 	json_add_i64(&w, "attempts", x->attempts);
 	if (type == EVENT_START_RETRYING)
 		add_time(&w, "next_attempt", x->next_attempt_us);
+	if (x->workspace) {
+		json_add_string(&w, "workspace", x->workspace);
+		json_add_i64(&w, "job_id", x->job_id);
+	}
+	if (advice_for(x->reason)[0])
+		json_add_string(&w, "advice", advice_for(x->reason));
 	return finish(&w, type, err);
 }
 
@@ -256,8 +263,10 @@ int event_watch(struct buf *b, enum event_type type, const struct event_head *h,
 
 	buf_reset(b);
 	add_head(&w, type, h);
-	json_add_string(&w, "method", x->method);
-	json_add_string(&w, "file_system", x->file_system);
+	if (x->method[0])
+		json_add_string(&w, "method", x->method);
+	if (x->file_system[0])
+		json_add_string(&w, "file_system", x->file_system);
 	json_add_string(&w, "detail", x->detail);
 	if (x->count >= 0)
 		json_add_i64(&w, "count", x->count);

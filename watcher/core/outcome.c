@@ -21,13 +21,6 @@
 #include "base/err.h"
 #include "base/mem.h"
 
-struct rule {
-	int from, to;	  /* statuses */
-	const char *code; /* error code, or NULL for any */
-	const char *text; /* pattern for the message, or NULL for any: see text_fits() */
-	struct outcome outcome;
-};
-
 #define SURE true
 #define UNSURE false
 
@@ -37,7 +30,7 @@ static const struct outcome started = {OUTCOME_STARTED, UNSURE, "started"};
 static const struct outcome no_run_id = {OUTCOME_RETRY, UNSURE, "no_run_id"};
 static const struct outcome unexpected = {OUTCOME_RETRY, UNSURE, "unexpected_status"};
 
-static const struct rule rules[] = {
+static const struct outcome_rule rules[] = {
 	/* not the Jobs API, but something in front of it */
 	{300, 399, "private-link-validation-error", NULL, {OUTCOME_UNREACHABLE, SURE, "private_link"}},
 	{300, 399, NULL, NULL, {OUTCOME_UNREACHABLE, UNSURE, "redirected"}},
@@ -47,6 +40,11 @@ static const struct rule rules[] = {
 	{405, 405, NULL, NULL, {OUTCOME_UNREACHABLE, SURE, "no_jobs_api"}},
 	{501, 501, NULL, NULL, {OUTCOME_UNREACHABLE, SURE, "no_jobs_api"}},
 	{403, 403, NULL, "IP ACL", {OUTCOME_UNREACHABLE, SURE, "address_blocked"}},
+	/* nginx, at the start of its own pages */
+	{400, 400, NULL, "^# No required SSL certificate was sent",
+		{OUTCOME_UNREACHABLE, SURE, "client_certificate_refused"}},
+	{400, 400, NULL, "^# The SSL certificate error",
+		{OUTCOME_UNREACHABLE, SURE, "client_certificate_refused"}},
 
 	/* the server is in trouble or busy, whatever it says */
 	{500, 599, NULL, NULL, {OUTCOME_RETRY, UNSURE, "server_error"}},
@@ -188,7 +186,7 @@ static bool text_fits(const char *pattern, const char *message)
 	}
 }
 
-static bool rule_fits(const struct rule *r, const struct outcome_answer *a)
+static bool rule_fits(const struct outcome_rule *r, const struct outcome_answer *a)
 {
 	return a->http_status >= r->from && a->http_status <= r->to &&
 	       (r->code == NULL || strcmp(r->code, a->error_code) == 0) &&
@@ -203,6 +201,25 @@ static struct outcome decide_by_status(const struct outcome_answer *a)
 		if (rule_fits(&rules[i], a))
 			return rules[i].outcome;
 	return unexpected;
+}
+
+bool outcome_rule_at(size_t i, struct outcome_rule *ret)
+{
+	const struct outcome_rule others[] = {
+		{0, 0, NULL, NULL, not_sent},
+		{0, 0, NULL, NULL, lost},
+		{200, 299, NULL, NULL, started},
+		{200, 299, NULL, NULL, no_run_id},
+		{600, 999, NULL, NULL, unexpected},
+	};
+
+	if (i < ARRAY_SIZE(rules))
+		*ret = rules[i];
+	else if (i - ARRAY_SIZE(rules) < ARRAY_SIZE(others))
+		*ret = others[i - ARRAY_SIZE(rules)];
+	else
+		return false;
+	return true;
 }
 
 struct outcome outcome_decide(const struct outcome_answer *a)

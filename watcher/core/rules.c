@@ -143,7 +143,8 @@ static const char *const shipped_patterns[] = {
 		NULL,
 };
 
-static const char *const companions[] = {".aria2", ".lftp-pget-status", NULL};
+static const char *const companions[] = {
+	".aria2", ".filepart", ".lftp-pget-status", ".part", ".partial", NULL};
 
 static const char *shipped_match(const char *name, bool is_directory)
 {
@@ -721,6 +722,14 @@ bool rules_enter_directory(const struct conf_watch *w, const char *relpath, char
 const char *const *rules_companion_suffixes(void)
 {
 	return companions;
+}
+
+bool rules_is_companion(const char *name)
+{
+	for (size_t i = 0; companions[i]; i++)
+		if (text_ends_with(name, companions[i]))
+			return true;
+	return false;
 }
 
 enum rules_verdict rules_judge_file(

@@ -8,15 +8,20 @@
  * close two equal looks are needed; a first one is therefore made early. `settle = 0` speaks of files whose
  * close was seen: a file that is just being created is never taken at once, since the writer's open may not
  * have reached the kernel when its CREATE has reached us.
+ *
+ * Where nobody tells of all writers (apart_us: a polled mount) the first look is made at once and others
+ * follow while it waits, since only looks show that it grows; a hint makes what was seen before it worthless.
  */
 #include "core/settle.h"
 
+#include <errno.h>
 #include <string.h>
 #include "base/clock.h"
 
 #define SETTLE_REOPEN_FIRST_US (US_PER_S / 2)
 #define SETTLE_REOPEN_MOST_US (30 * US_PER_S)
 
+#define SETTLE_LOOKS_MEANWHILE 3	/* on a polled mount, while a file must be quiet */
 #define SETTLE_UNSURE_LEAST_US US_PER_S /* without evidence of the close, also when settle = 0 */
 #define SETTLE_UNCLOSED_LEAST_US                                                                             \
 	(30 * US_PER_S) /* a file being created, where nobody can tell whether it is open */
@@ -31,7 +36,9 @@ static int64_t settle_needed_us(
 {
 	bool created = s->by_event && !s->moved_in;
 
-	if (s->closed || (s->moved_in && lease == SETTLE_LEASE_FREE))
+	if (p->quiet_only)
+		return settle_at_least(p->quiet_us, SETTLE_UNSURE_LEAST_US);
+	if (p->marked || s->closed || (s->moved_in && lease == SETTLE_LEASE_FREE))
 		return p->closed_us;
 	if (lease == SETTLE_LEASE_UNKNOWN)
 		return settle_at_least(
@@ -42,7 +49,7 @@ static int64_t settle_needed_us(
 static bool settle_needs_two_looks(
 	const struct settle *s, const struct settle_policy *p, enum settle_lease lease)
 {
-	return settle_needed_us(s, p, lease) > p->closed_us;
+	return p->apart_us > 0 || p->quiet_only || settle_needed_us(s, p, lease) > p->closed_us;
 }
 
 void settle_begin(struct settle *s, const struct settle_policy *p, enum settle_hint hint, int64_t now_us)
@@ -58,8 +65,14 @@ void settle_note(struct settle *s, const struct settle_policy *p, enum settle_hi
 
 	s->noted = true;
 	s->changed_us = now_us;
+	if (p->apart_us > 0)
+		s->looks = 0;
 	if (hint != SETTLE_LISTED)
 		s->by_event = true;
+	if (hint == SETTLE_LISTED && p->apart_us > 0) {
+		s->due_us = now_us;
+		return;
+	}
 	if (hint == SETTLE_LISTED) {
 		s->due_us = now_us + settle_at_least(p->closed_us, p->quiet_us);
 		return;
@@ -98,9 +111,20 @@ static void settle_take(struct settle *s, const struct settle_look *look, int64_
 		s->changed_us = s->noted ? s->changed_us : now_us;
 		s->looks = 0;
 	}
+	if (s->looks == 0)
+		s->equal_us = now_us;
 	s->last = *look;
 	s->looks++;
 	s->noted = false;
+}
+
+/* The next look at a file that will be ready then: on a polled mount some are made before. */
+static int64_t settle_next_us(
+	const struct settle_policy *p, int64_t now_us, int64_t ready_us, int64_t needed_us)
+{
+	int64_t step_us = settle_at_least(p->apart_us, needed_us / SETTLE_LOOKS_MEANWHILE);
+
+	return p->apart_us > 0 && now_us + step_us < ready_us ? now_us + step_us : ready_us;
 }
 
 static enum settle_verdict settle_held_open(struct settle *s, int64_t now_us)
@@ -118,20 +142,22 @@ static enum settle_verdict settle_held_open(struct settle *s, int64_t now_us)
 enum settle_verdict settle_look(
 	struct settle *s, const struct settle_policy *p, const struct settle_look *look, int64_t now_us)
 {
-	int64_t ready_us;
+	int64_t needed_us, ready_us;
 
 	settle_take(s, look, now_us);
-	if (look->lease == SETTLE_LEASE_OPEN)
+	if (look->lease == SETTLE_LEASE_OPEN && !p->quiet_only)
 		return settle_held_open(s, now_us);
 	s->open_since_us = 0;
 	s->reopen_us = 0;
-	ready_us = s->changed_us + settle_needed_us(s, p, look->lease);
+	needed_us = settle_needed_us(s, p, look->lease);
+	ready_us =
+		settle_at_least(s->changed_us + needed_us, p->apart_us > 0 ? s->equal_us + p->apart_us : 0);
 	if (now_us < ready_us) {
-		s->due_us = ready_us;
+		s->due_us = settle_next_us(p, now_us, ready_us, needed_us);
 		return SETTLE_WAIT;
 	}
 	if (settle_needs_two_looks(s, p, look->lease) && s->looks < 2) {
-		s->due_us = now_us + settle_needed_us(s, p, look->lease);
+		s->due_us = now_us + needed_us;
 		return SETTLE_WAIT;
 	}
 	if (p->need_close && !s->closed && look->lease != SETTLE_LEASE_FREE) {
@@ -191,18 +217,38 @@ int settle_add_evidence(const struct settle *s, int64_t now_us, struct buf *b)
 	return buf_adds(b, ", lease unknown");
 }
 
+/* On a polled mount: how many looks there are, and when the next one is. */
+static void settle_add_looks(
+	const struct settle *s, const struct settle_policy *p, int64_t now_us, struct buf *b)
+{
+	char apart[CLOCK_TEXT_BYTES], next[CLOCK_TEXT_BYTES];
+
+	if (p->apart_us == 0)
+		return;
+	(void)buf_addf(b, ", %u equal look%s of 2 at least %s apart, the next in %s", s->looks,
+		s->looks == 1 ? "" : "s", clock_format_span(p->apart_us, apart),
+		clock_format_span(s->due_us > now_us ? s->due_us - now_us : 0, next));
+}
+
 int settle_add_missing(const struct settle *s, const struct settle_policy *p, int64_t now_us, struct buf *b)
 {
 	char span[CLOCK_TEXT_BYTES], need[CLOCK_TEXT_BYTES];
 	int64_t needed = settle_needed_us(s, p, s->last.lease);
+	bool two = settle_needs_two_looks(s, p, s->last.lease);
 
 	if (s->open_since_us != 0)
 		return buf_addf(
 			b, "open for writing since %s", clock_format_span(now_us - s->open_since_us, span));
-	if (now_us - s->changed_us < needed || s->looks < 2)
-		return buf_addf(b, "unchanged for %s of %s%s",
-			clock_format_span(now_us - s->changed_us, span), clock_format_span(needed, need),
-			s->closed ? "" : " (no sign that the writer closed)");
+	if (now_us - s->changed_us < needed || (two && s->looks < 2) ||
+		(p->apart_us > 0 && now_us - s->equal_us < p->apart_us)) {
+		(void)buf_addf(b, "unchanged for %s of %s%s", clock_format_span(now_us - s->changed_us, span),
+			clock_format_span(needed, need),
+			p->quiet_only		 ? " (complete = quiet)"
+			: s->closed || p->marked ? ""
+						 : " (no sign that the writer closed)");
+		settle_add_looks(s, p, now_us, b);
+		return b->failed ? -ENOBUFS : 0;
+	}
 	if (p->need_close && !s->closed)
 		return buf_adds(b, "no sign that the writer closed, which complete = close asks for");
 	return buf_adds(b, "nothing");

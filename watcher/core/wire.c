@@ -58,7 +58,8 @@ static const struct wire_field fields_configure[] = {TEXT(wire_configure, sectio
 	TEXT(wire_configure, value), TEXT(wire_configure, file), I64(wire_configure, line), END};
 static const struct wire_field fields_configured[] = {I64(wire_configured, mode),
 	I64(wire_configured, dry_run), I64(wire_configured, watches), I64(wire_configured, wait_us),
-	TEXT(wire_configured, only_watch), TEXT(wire_configured, hash), END};
+	TEXT(wire_configured, only_watch), TEXT(wire_configured, hash), I64(wire_configured, started_us),
+	I64(wire_configured, runs_started), END};
 static const struct wire_field fields_empty[] = {I64(wire_empty, unused), END};
 static const struct wire_field fields_attach[] = {
 	TEXT(wire_attach, name), I64(wire_attach, pid), I64(wire_attach, start), END};
@@ -75,7 +76,8 @@ static const struct wire_field fields_file[] = {TEXT(wire_file, root), TEXT(wire
 	TEXT(wire_file, ends), TEXT(wire_file, mime), I64(wire_file, groups), I64(wire_file, by_listing),
 	I64(wire_file, first_seen_us), I64(wire_file, completed_us), TEXT(wire_file, evidence),
 	TEXT(wire_file, rule), TEXT(wire_file, detail), I64(wire_file, dead_letter),
-	TEXT(wire_file, rules_hash), I64(wire_file, birth_ns), END};
+	TEXT(wire_file, rules_hash), I64(wire_file, birth_ns), I64(wire_file, marker_mtime_ns),
+	I64(wire_file, marker_ino), END};
 static const struct wire_field fields_waiting[] = {TEXT(wire_waiting, root), TEXT(wire_waiting, relpath),
 	TEXT(wire_waiting, waiting_for), I64(wire_waiting, since_us), I64(wire_waiting, gone), END};
 static const struct wire_field fields_scanned[] = {I64(wire_scanned, pass), I64(wire_scanned, directories),
@@ -84,7 +86,8 @@ static const struct wire_field fields_scanned[] = {I64(wire_scanned, pass), I64(
 static const struct wire_field fields_trouble[] = {TEXT(wire_trouble, kind), TEXT(wire_trouble, path),
 	TEXT(wire_trouble, detail), I64(wire_trouble, count), END};
 static const struct wire_field fields_counts[] = {I64(wire_counts, unsettled), I64(wire_counts, judging),
-	I64(wire_counts, directories), I64(wire_counts, done), END};
+	I64(wire_counts, directories), I64(wire_counts, done), I64(wire_counts, unreadable),
+	I64(wire_counts, closed), END};
 static const struct wire_field fields_explain[] = {TEXT(wire_explain, path), END};
 static const struct wire_field fields_explained[] = {
 	TEXT(wire_explained, step), I64(wire_explained, ok), TEXT(wire_explained, text), END};
@@ -96,6 +99,9 @@ static const struct wire_field fields_confirm[] = {
 static const struct wire_field fields_confirmed[] = {
 	I64(wire_confirmed, serial), BLOB(wire_confirmed, verdicts), END};
 static const struct wire_field fields_list[] = {I64(wire_list, serial), I64(wire_list, offset), END};
+static const struct wire_field fields_stale[] = {TEXT(wire_stale, root), TEXT(wire_stale, relpath),
+	I64(wire_stale, marker_mtime_ns), I64(wire_stale, marker_ino), I64(wire_stale, by_listing),
+	I64(wire_stale, first_seen_us), END};
 static const struct wire_field fields_unsettled[] = {
 	I64(wire_unsettled, serial), I64(wire_unsettled, total), BLOB(wire_unsettled, items), END};
 static const struct wire_field fields_command[] = {I64(wire_command, protocol), TEXT(wire_command, verb),
@@ -137,6 +143,7 @@ static const struct wire_table wire_tables[] = {
 	[WIRE_CONFIRM] = {"confirm", fields_confirm},
 	[WIRE_COUNT] = {"count", fields_empty},
 	[WIRE_LIST] = {"list", fields_list},
+	[WIRE_STALE] = {"stale", fields_stale},
 	[WIRE_COMMAND] = {"command", fields_command},
 	[WIRE_OPERAND] = {"operand", fields_operand},
 	[WIRE_GO] = {"go", fields_empty},

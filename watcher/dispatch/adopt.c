@@ -182,7 +182,7 @@ static const char *read_line(const struct conf *conf, const struct json *j, stru
 	x->row.host = w && w->workspace && w->workspace->host_token ? w->workspace->host_token : "";
 	x->row.uri = text_or_empty(j, "uri", WIRE_MESSAGE_BYTES);
 	x->row.now_us = x->at_us;
-	x->principal = text_or_empty(j, "principal", LEDGER_WORD_BYTES);
+	x->principal = text_or_empty(j, "principal", LEDGER_PRINCIPAL_BYTES);
 	return NULL;
 }
 

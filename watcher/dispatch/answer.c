@@ -62,6 +62,17 @@ static const char *first_text(const struct json *o, const char *const *keys, siz
 	return NULL;
 }
 
+/* "details":[{"@type":"…ErrorInfo","reason":"…"},…]: only where there is no code beside it. */
+static const char *reason_of_details(const struct json *details)
+{
+	const char *reason = NULL;
+
+	for (const struct json *it = json_is_array(details) ? json_first(details) : NULL; it && !reason;
+		it = json_next(it))
+		reason = json_get_text(it, "reason");
+	return reason;
+}
+
 static void read_object(const struct json *o, struct answer *a)
 {
 	static const char *const codes[] = {"error_code", "errorCode", "scimType", "code"};
@@ -78,6 +89,8 @@ static void read_object(const struct json *o, struct answer *a)
 	/* OAuth: "error" is the code when there is a description */
 	if (code == NULL && json_get_text(o, "error_description") != NULL)
 		code = json_get_text(o, "error");
+	if (code == NULL)
+		code = reason_of_details(json_get(o, "details"));
 	if (code != NULL)
 		set_code(a, code, strlen(code));
 	if (message != NULL)

@@ -1,228 +1,428 @@
 /*
- * A kind is one row of a table: how it is called and how it makes the header line. What a kind needs more (a
- * request to a token endpoint) will stand beside `load`; who uses this module sees only the header line.
+ * Idle -> (for tokens of the workspace: discovering ->) asking -> idle. Every pass begins with reading the
+ * credential's file anew, so a changed secret, a rotated identity token, an edited profile need no restart.
+ * Kinds without a token endpoint are through when the file is read.
  *
- * The file is judged by its open descriptor: what was checked is what is read. Links are followed, because
- * mounted secrets (Kubernetes, /run/secrets) are links; it is the file at their end that must be closed to
- * others.
+ * Who waits stands in `waiting` while a pass is under way, and in `ready` from its end to the deferred call
+ * that serves them; so nobody is called from inside of anything, and a pass that is begun by one of them
+ * concerns the others no more.
  *
- * A credential that systemd hands over is owned by root with a right for the service's user in its access
- * control list, and stat(2) shows the list's mask in the group bits: mode 0440 then says nothing about a
- * group. So for these the group's read bit is let through; they lie in a directory of this service only.
- * Source: systemd.exec(5) and systemd's exec-credential.c.
+ * The life of a token is kept on two clocks. The monotonic one cannot be set, but stands still while the
+ * machine sleeps; the other one goes on. The one that says "over" first counts: asking once too often is
+ * harmless.
  *
- * Nothing of a credential's content is ever put in a message; a byte that does not belong there is told by
- * its place.
+ * A renewal ahead of time that fails is nobody's trouble while the old token is good: it is logged once and
+ * tried again after a back-off. When the old one is over, requests wait, and get the trouble.
+ *
+ * The endpoint is looked up in every pass: one small request an hour, and no memory of where it used to be.
  */
 #include "dispatch/auth.h"
 
-#include <fcntl.h>
-#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
-#include "base/fs.h"
+#include "base/clock.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "core/backoff.h"
+#include "core/signin.h"
+#include "dispatch/credential.h"
+#include "dispatch/oauth.h"
+#include "dispatch/secretfile.h"
+#include "dispatch/words.h"
 
-#define CREDENTIAL_PREFIX "credential:"
-#define UID_OVERFLOW 65534 /* owners outside of our user namespace (PrivateUsers=) */
-#define LINE_END_BYTES 16  /* room for what does not count */
-#define FILE_FORBIDDEN 077
-#define CREDENTIAL_FORBIDDEN 037
+#define TIMED_FROM_S 60 /* tokens of less are renewed when they are used, not by the clock */
+#define HINT_BYTES 512
+#define SHOWN_BYTES 600
 
-struct auth_kind {
-	int auth; /* enum conf_auth */
-	const char *principal;
-	int (*load)(const struct auth *a, struct secret **ret, struct err *err);
-};
+enum step { STEP_IDLE, STEP_DISCOVERING, STEP_ASKING };
 
 struct auth {
+	struct loop *loop;
 	const struct conf_workspace *conf;
-	const struct auth_kind *kind;
+	struct http_options options;
 	char *credentials_directory; /* or NULL */
-	struct secret *header;
+	struct credential credential;
+	char name[CREDENTIAL_NAME_BYTES], hint[HINT_BYTES];
+	struct secret *header; /* NULL: none yet */
+	struct signin_life mono, wall;
+
+	enum step step;
+	struct http *http; /* to who hands out tokens; for one pass, since the next one is an hour away */
+	struct oauth_request request;
+	struct secret *answer;
+	int64_t asked_mono_us, asked_wall_us;
+
+	struct list waiting, ready;
+	size_t waiters;
+	struct auth_trouble trouble; /* of the last pass that failed */
+	struct loop_timer *timer;
+	unsigned failures;     /* in a row */
+	int64_t not_before_us; /* monotonic: no renewal ahead of time before that */
+	bool told;	       /* that one has failed */
 };
 
-/* Where a credential is, and what its mode may not have. */
-struct place {
-	char *path;
-	mode_t forbidden;
-};
+/* ---- the header ---- */
 
-/* ---- from file to bytes ---- */
-
-static int conf_errno(struct err *err, int code, const char *path)
+static bool is_static(const struct auth *a)
 {
-	return err_set(err, ERR_CONF, code, "cannot read %s: %s", path, strerror(code));
+	return a->credential.kind == CONF_AUTH_TOKEN || a->credential.kind == CONF_AUTH_BASIC;
 }
 
-static int find_place(const struct auth *a, const char *value, struct place *ret, struct err *err)
+static enum signin_state header_state(const struct auth *a)
 {
-	if (!text_starts_with(value, CREDENTIAL_PREFIX)) {
-		*ret = (struct place){mem_strdup(value), FILE_FORBIDDEN};
-		return 0;
+	enum signin_state mono = signin_state(&a->mono, clock_mono_us());
+	enum signin_state wall = signin_state(&a->wall, clock_wall_us());
+
+	return mono > wall ? mono : wall;
+}
+
+/* Owns fresh from now on. The same one as before stays, so that who compares sees no change. */
+static void take_header(struct auth *a, struct secret *fresh)
+{
+	if (a->header != NULL && secret_is_equal(a->header, fresh)) {
+		secret_free(fresh);
+		return;
 	}
-
-	const char *name = value + strlen(CREDENTIAL_PREFIX);
-
-	if (*name == '\0' || strlen(name) > NAME_MAX || strchr(name, '/') != NULL || strcmp(name, ".") == 0 ||
-		strcmp(name, "..") == 0)
-		return err_set(err, ERR_CONF, EINVAL, "%s does not name a credential", value);
-	if (a->credentials_directory == NULL)
-		return err_set(err, ERR_CONF, ENOENT,
-			"%s is given, but systemd hands no credentials over (LoadCredential= in the unit is "
-			"missing)",
-			value);
-	*ret = (struct place){fs_join(a->credentials_directory, name), CREDENTIAL_FORBIDDEN};
-	return 0;
+	secret_free(a->header);
+	a->header = fresh;
 }
 
-static int check_mode(const struct place *p, const struct stat *st, struct err *err)
+static void take_token(struct auth *a, const struct oauth_token *t)
 {
-	if (!S_ISREG(st->st_mode))
-		return err_set(err, ERR_CONF, EINVAL, "%s is not a regular file", p->path);
-	if (st->st_mode & p->forbidden)
-		return err_set(err, ERR_CONF, EPERM, "%s is open to others (mode %04o); run: chmod 600 %s",
-			p->path, (unsigned)st->st_mode & 07777, p->path);
-	return 0;
+	take_header(a, t->header);
+	a->mono = signin_life(a->asked_mono_us, t->seconds);
+	a->wall = signin_life(a->asked_wall_us, t->seconds);
+	if (t->seconds >= TIMED_FROM_S)
+		loop_timer_set(a->timer, a->mono.renew_us);
 }
 
-static int check_file(const struct place *p, const struct stat *st, struct err *err)
+static void take_static(struct auth *a, struct secret *header)
 {
-	int rc = check_mode(p, st, err);
-
-	if (rc < 0)
-		return rc;
-	if (st->st_uid != 0 && st->st_uid != geteuid() && st->st_uid != UID_OVERFLOW)
-		return err_set(err, ERR_CONF, EPERM,
-			"%s belongs to user %u, who could change it; run: chown %u %s", p->path,
-			(unsigned)st->st_uid, (unsigned)geteuid(), p->path);
-	return 0;
+	take_header(a, header);
+	a->mono = a->wall = (struct signin_life){.end_us = 0};
+	loop_timer_clear(a->timer);
 }
 
-/* Adds the file's content to s. */
-static int read_place(const struct place *p, struct secret *s, struct err *err)
+static void describe(struct auth *a)
 {
-	struct stat st;
-	CLEANUP_FD int fd = open(p->path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	const struct credential *c = &a->credential;
 
-	if (fd < 0 || fstat(fd, &st) < 0)
-		return conf_errno(err, errno, p->path);
+	credential_name(c, a->conf, a->name);
+	a->hint[0] = '\0';
+	if (c->file != NULL && secretfile_is_handed_over(c->file))
+		snprintf(a->hint, sizeof(a->hint),
+			"systemd copied %s when the service started: restart it after a change", c->file);
+}
 
-	int r = check_file(p, &st, err);
+/* Reads the file anew; on failure everything is as before. */
+static int read_credential(struct auth *a, struct err *err)
+{
+	struct credential fresh;
+	int r = credential_load(a->conf, a->credentials_directory, &fresh, err);
 
 	if (r < 0)
 		return r;
-	r = secret_read(s, fd);
-	if (r == -EFBIG)
-		return err_set(err, ERR_CONF, EFBIG, "%s is longer than %u bytes", p->path, AUTH_TOKEN_BYTES);
-	return r < 0 ? conf_errno(err, -r, p->path) : 0;
-}
-
-/* What stands behind the first `start` bytes must be one word of visible ASCII: it goes into a header line.
- */
-static int check_word(struct secret *s, size_t start, const char *path, struct err *err)
-{
-	const char *p = secret_bytes(s);
-	size_t len = secret_len(s);
-
-	while (len > start && (p[len - 1] == '\n' || p[len - 1] == '\r'))
-		len--;
-	secret_truncate(s, len);
-	if (len == start)
-		return err_set(err, ERR_CONF, EINVAL, "%s is empty", path);
-	if (len - start > AUTH_TOKEN_BYTES)
-		return err_set(err, ERR_CONF, EFBIG, "%s is longer than %u bytes", path, AUTH_TOKEN_BYTES);
-	for (size_t i = start; i < len; i++)
-		if ((unsigned char)p[i] < 0x21 || (unsigned char)p[i] > 0x7e)
-			return err_set(err, ERR_CONF, EINVAL,
-				"%s must hold one word and nothing else: byte %zu cannot be part of it", path,
-				i - start + 1);
+	credential_done(&a->credential);
+	a->credential = fresh;
+	describe(a);
 	return 0;
 }
 
-/* Adds the one word that the file named by a *_file key holds. */
-static int add_word(const struct auth *a, const char *value, struct secret *s, struct err *err)
-{
-	struct place p = {NULL, 0};
-	size_t start = secret_len(s);
-	int r = find_place(a, value, &p, err);
+/* ---- the end of a pass ---- */
 
-	if (r == 0)
-		r = read_place(&p, s, err);
-	if (r == 0)
-		r = check_word(s, start, p.path, err);
-	free(p.path);
-	return r;
+static void serve(void *arg)
+{
+	struct auth *a = arg;
+	struct auth_trouble trouble = a->trouble; /* the next pass may fail before all are served */
+
+	while (!list_is_empty(&a->ready)) {
+		struct auth_waiter *w = LIST_OF(a->ready.next, struct auth_waiter, in);
+
+		list_remove(&w->in);
+		a->waiters--;
+		w->fn(w->failed ? &trouble : NULL, w->arg);
+	}
 }
 
-/* ---- kinds ---- */
-
-static int load_token(const struct auth *a, struct secret **ret, struct err *err)
+static void make_ready(struct auth *a, struct auth_waiter *w, bool failed)
 {
-	static const char scheme[] = "Authorization: Bearer ";
-	CLEANUP_SECRET struct secret *s = secret_new(sizeof(scheme) + AUTH_TOKEN_BYTES + LINE_END_BYTES);
-	int r;
-
-	if (a->conf->token_file == NULL)
-		return err_set(err, ERR_CONF, EINVAL, "token_file is missing");
-	r = secret_add(s, scheme, sizeof(scheme) - 1);
-	BUG_ON(r < 0);
-	r = add_word(a, a->conf->token_file, s, err);
-	if (r == 0)
-		*ret = secret_ref(s);
-	return r;
+	list_remove(&w->in);
+	w->failed = failed;
+	list_add_tail(&a->ready, &w->in);
+	loop_defer(a->loop, serve, a);
 }
 
-static const struct auth_kind kinds[] = {
-	{CONF_AUTH_TOKEN, "token", load_token},
-};
-
-static const struct auth_kind *find_kind(int auth)
+/* Not at once: its own callback may be what ended the pass. */
+static void close_http(void *arg)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
-		if (kinds[i].auth == auth)
-			return &kinds[i];
-	return NULL;
+	struct auth *a = arg;
+
+	if (a->step != STEP_IDLE)
+		return; /* of the next pass already */
+	http_free(a->http);
+	a->http = NULL;
+}
+
+static void end_pass(struct auth *a, bool failed)
+{
+	a->step = STEP_IDLE;
+	loop_defer(a->loop, close_http, a);
+	oauth_request_done(&a->request);
+	secret_free(a->answer);
+	a->answer = NULL;
+	LIST_FOREACH_SAFE (it, &a->waiting)
+		make_ready(a, LIST_OF(it, struct auth_waiter, in), failed);
+}
+
+static void succeed(struct auth *a)
+{
+	if (a->told)
+		log_info("workspace %s: signed in again", a->conf->host_token);
+	a->told = false;
+	a->failures = 0;
+	a->not_before_us = 0;
+	end_pass(a, false);
+}
+
+/* Nobody was kept waiting by it yet. */
+static void tell_renewal_failed(struct auth *a)
+{
+	char shown[SHOWN_BYTES], span[CLOCK_TEXT_BYTES];
+
+	if (a->told || !list_is_empty(&a->waiting))
+		return;
+	a->told = true;
+	log_warning("workspace %s: there is no new access token yet: %s; the present one is good for %s",
+		a->conf->host_token,
+		text_printable(a->trouble.message, strlen(a->trouble.message), shown, sizeof(shown)),
+		clock_format_span(a->mono.usable_us - clock_mono_us(), span));
+}
+
+/* a->trouble is filled. */
+static void fail(struct auth *a)
+{
+	bool renewing = a->header != NULL && header_state(a) == SIGNIN_RENEW;
+
+	a->not_before_us = clock_mono_us() + backoff_ceiling_us(++a->failures);
+	loop_timer_clear(a->timer);
+	if (renewing) {
+		loop_timer_set(a->timer, a->not_before_us);
+		tell_renewal_failed(a);
+	}
+	end_pass(a, true);
+}
+
+/* What went wrong without an answer that could be judged. */
+static void fail_with(struct auth *a, enum outcome_kind kind, const char *reason, const char *message)
+{
+	a->trouble =
+		(struct auth_trouble){.outcome = {.kind = kind, .sure_not_started = true, .reason = reason}};
+	snprintf(a->trouble.message, sizeof(a->trouble.message), "%s", message);
+	fail(a);
+}
+
+/* ---- asking ---- */
+
+/* Who hands out the tokens, for messages. */
+static const char *token_host(const struct auth *a)
+{
+	if (a->credential.kind == CONF_AUTH_AZURE_CLIENT_SECRET)
+		return a->credential.authority;
+	return a->credential.kind == CONF_AUTH_AZURE_MANAGED_IDENTITY ? a->credential.metadata
+								      : a->conf->host;
+}
+
+static void blot_form(const struct auth *a, char *message)
+{
+	const struct secret *s = a->credential.secret;
+	CLEANUP_SECRET struct secret *form = secret_new(s != NULL ? 3 * secret_len(s) : 0);
+
+	if (s != NULL && secret_add_form(form, secret_bytes(s), secret_len(s)) == 0)
+		words_blot(message, secret_bytes(form), secret_len(form));
+}
+
+/* An answer without a token. detail: what is wrong with a 2xx. */
+static void refuse(struct auth *a, const struct http_response *r, const char *detail)
+{
+	struct answer said = {.has_run_id = false};
+	struct outcome_answer o = {.transport = r->transport, .http_status = r->status};
+	const char *words = detail;
+
+	if (r->transport != OUTCOME_TRANSPORT_OK) {
+		words = r->error;
+	} else if (r->status < 200 || r->status > 299) {
+		words_read(r, &said);
+		auth_blot(a, a->request.authorization, said.message);
+		blot_form(a, said.message);
+		words = said.message;
+	}
+	o.error_code = said.code;
+	o.message = words;
+	a->trouble = (struct auth_trouble){
+		.outcome = signin_decide(&o), .http_status = r->status, .retry_after_us = r->retry_after_us};
+	memcpy(a->trouble.code, said.code, sizeof(said.code));
+	snprintf(a->trouble.message, sizeof(a->trouble.message), "sign-in at %s: %s%s%.*s", token_host(a),
+		said.code, said.code[0] != '\0' ? ": " : "", SHOWN_BYTES, words);
+	fail(a);
+}
+
+static void on_token(const struct http_response *r, void *arg)
+{
+	struct auth *a = arg;
+	struct oauth_token token;
+	struct err err = ERR_INIT;
+
+	if (r->transport != OUTCOME_TRANSPORT_OK || r->status < 200 || r->status > 299) {
+		refuse(a, r, "");
+	} else if (oauth_read_token(r->body, r->body_len, clock_wall_us(), &token, &err) < 0) {
+		refuse(a, r, err.text);
+	} else {
+		take_token(a, &token);
+		succeed(a);
+	}
+}
+
+/* Sends what a->request says. */
+static int ask(struct auth *a, enum step step, http_response_fn fn, struct err *err)
+{
+	const struct oauth_request *o = &a->request;
+	struct http_request q = {
+		.url = o->url,
+		.headers = o->headers,
+		.authorization = o->authorization,
+		.body = o->body != NULL ? secret_bytes(o->body) : NULL,
+		.body_len = o->body != NULL ? secret_len(o->body) : 0,
+	};
+
+	secret_free(a->answer);
+	a->answer = secret_new(OAUTH_ANSWER_BYTES);
+	q.answer = a->answer;
+	a->step = step;
+	return http_send(a->http, &q, fn, a, err);
+}
+
+static void ask_for_token(struct auth *a, const char *endpoint)
+{
+	struct err err = ERR_INIT;
+
+	oauth_request_done(&a->request);
+	oauth_request_init(&a->request, &a->credential, endpoint);
+	a->asked_mono_us = clock_mono_us();
+	a->asked_wall_us = clock_wall_us();
+	if (ask(a, STEP_ASKING, on_token, &err) < 0)
+		fail_with(a, OUTCOME_UNREACHABLE, "sign_in_unavailable", err.text);
+}
+
+static void on_endpoint(const struct http_response *r, void *arg)
+{
+	struct auth *a = arg;
+	struct err err = ERR_INIT;
+	char *endpoint;
+
+	if (r->transport != OUTCOME_TRANSPORT_OK || r->status < 200 || r->status > 299) {
+		refuse(a, r, "");
+	} else if (oauth_read_endpoint(a->conf->host, r->body, r->body_len, &endpoint, &err) < 0) {
+		refuse(a, r, err.text);
+	} else {
+		ask_for_token(a, endpoint);
+		free(endpoint);
+	}
+}
+
+static void ask_for_endpoint(struct auth *a)
+{
+	static const char *const headers[] = {"Accept: application/json", NULL};
+	struct err err = ERR_INIT;
+
+	oauth_request_done(&a->request);
+	a->request.url = oauth_discovery_url(a->conf->host);
+	a->request.headers = headers;
+	if (ask(a, STEP_DISCOVERING, on_endpoint, &err) < 0)
+		fail_with(a, OUTCOME_UNREACHABLE, "sign_in_unavailable", err.text);
+}
+
+/* The metadata service is on this machine's own link: nothing that is set for the workspace holds for it. */
+static struct http_options options_for(const struct auth *a)
+{
+	struct http_options o = a->options;
+
+	if (a->credential.kind == CONF_AUTH_AZURE_MANAGED_IDENTITY)
+		o = (struct http_options){.connect_timeout_us = a->options.connect_timeout_us,
+			.request_timeout_us = a->options.request_timeout_us};
+	o.max_requests = 1;
+	return o;
+}
+
+static int open_http(struct auth *a, struct err *err)
+{
+	struct http_options o = options_for(a);
+
+	http_free(a->http);
+	a->http = http_new(a->loop, &o, err);
+	return a->http != NULL ? 0 : -err->code;
+}
+
+static void begin_pass(struct auth *a)
+{
+	struct err err = ERR_INIT;
+
+	if (read_credential(a, &err) < 0) {
+		fail_with(a, OUTCOME_CREDENTIAL, "credential_unreadable", err.text);
+		return;
+	}
+	if (is_static(a)) {
+		take_static(a, credential_header(&a->credential));
+		succeed(a);
+		return;
+	}
+	if (open_http(a, &err) < 0)
+		fail_with(a, OUTCOME_UNREACHABLE, "sign_in_unavailable", err.text);
+	else if (oauth_is_of_workspace(&a->credential))
+		ask_for_endpoint(a);
+	else
+		ask_for_token(a, NULL);
+}
+
+static void renew_if_due(struct auth *a)
+{
+	if (a->step == STEP_IDLE && clock_mono_us() >= a->not_before_us && header_state(a) == SIGNIN_RENEW)
+		begin_pass(a);
+}
+
+static void on_timer(struct loop_timer *timer, void *arg)
+{
+	(void)timer;
+	renew_if_due(arg);
 }
 
 /* ---- public ---- */
 
-int auth_look_at_files(const struct conf_workspace *conf, struct err *err)
+struct auth *auth_new(struct loop *loop, const struct conf_workspace *conf, const struct http_options *http,
+	const char *credentials_directory, struct err *err)
 {
-	const struct place p = {conf->token_file, FILE_FORBIDDEN};
-	struct stat st;
-
-	if (p.path == NULL || text_starts_with(p.path, CREDENTIAL_PREFIX))
-		return 0;
-	if (stat(p.path, &st) < 0)
-		return conf_errno(err, errno, p.path);
-	if (st.st_size == 0)
-		return err_set(err, ERR_CONF, EINVAL, "%s is empty", p.path);
-	return check_mode(&p, &st, err);
-}
-
-struct auth *auth_new(const struct conf_workspace *conf, const char *credentials_directory, struct err *err)
-{
-	const struct auth_kind *kind = find_kind(conf->auth);
-	bool changed;
-
-	if (kind == NULL) {
-		err_set(err, ERR_CONF, ENOTSUP, "this version signs in by token_file only");
-		return NULL;
-	}
-
 	struct auth *a = mem_alloc(sizeof(*a));
 
+	a->loop = loop;
 	a->conf = conf;
-	a->kind = kind;
-	if (credentials_directory != NULL && credentials_directory[0] == '/')
+	a->options = *http;
+	if (credentials_directory != NULL)
 		a->credentials_directory = mem_strdup(credentials_directory);
-	if (auth_refresh(a, &changed, err) < 0) {
+	list_init(&a->waiting);
+	list_init(&a->ready);
+	a->timer = loop_timer_add(loop, on_timer, a);
+	if (read_credential(a, err) < 0) {
 		auth_free(a);
 		return NULL;
 	}
+	if (is_static(a))
+		take_static(a, credential_header(&a->credential));
+	if (a->credential.kind == CONF_AUTH_BASIC && a->credential.from_profile)
+		log_warning(
+			"workspace %s: the profile signs in by user name and password, which Databricks took "
+			"for the last time on 10 July 2024",
+			conf->host_token);
 	return a;
 }
 
@@ -230,35 +430,81 @@ void auth_free(struct auth *a)
 {
 	if (a == NULL)
 		return;
+	BUG_ON(a->waiters > 0);
+	http_free(a->http); /* first: it has borrowed request and answer */
+	oauth_request_done(&a->request);
+	secret_free(a->answer);
 	secret_free(a->header);
+	credential_done(&a->credential);
+	loop_timer_remove(a->timer);
+	loop_defer_cancel(a->loop, serve, a);
+	loop_defer_cancel(a->loop, close_http, a);
 	free(a->credentials_directory);
 	free(a);
 }
 
-int auth_refresh(struct auth *a, bool *ret_changed, struct err *err)
+struct secret *auth_header(struct auth *a)
 {
-	struct secret *fresh;
-	int r = a->kind->load(a, &fresh, err);
+	if (a->header == NULL || header_state(a) == SIGNIN_OVER)
+		return NULL;
+	renew_if_due(a);
+	return a->header;
+}
 
-	if (r < 0)
-		return r;
-	if (a->header != NULL && secret_is_equal(a->header, fresh)) {
-		secret_free(fresh);
-		*ret_changed = false;
-		return 0;
-	}
-	secret_free(a->header);
-	a->header = fresh;
-	*ret_changed = true;
+int auth_await(struct auth *a, struct auth_waiter *w, const struct secret *refused, bool of_credential,
+	struct err *err)
+{
+	const struct secret *present = auth_header(a);
+	bool other = refused != NULL && present != NULL && !secret_is_equal(present, refused);
+	bool pointless = refused != NULL && present != NULL && !of_credential && !is_static(a);
+
+	if (a->waiters >= AUTH_WAITERS_MAX)
+		return err_set(err, ERR_LIMIT, EAGAIN, "%d requests wait for an access token already",
+			AUTH_WAITERS_MAX);
+	a->waiters++;
+	list_add_tail(&a->waiting, &w->in);
+	if (other || pointless)
+		make_ready(a, w, false);
+	else if (a->step == STEP_IDLE)
+		begin_pass(a);
 	return 0;
 }
 
-struct secret *auth_header(const struct auth *a)
+void auth_unwait(struct auth *a, struct auth_waiter *w)
 {
-	return a->header;
+	if (!list_is_linked(&w->in))
+		return;
+	list_remove(&w->in);
+	a->waiters--;
+}
+
+void auth_blot(const struct auth *a, const struct secret *sent, char *message)
+{
+	const struct secret *s = a->credential.secret;
+
+	words_blot_header(message, sent);
+	if (s != NULL)
+		words_blot(message, secret_bytes(s), secret_len(s));
+}
+
+const char *auth_hint(const struct auth *a)
+{
+	return a->hint[0] != '\0' ? a->hint : NULL;
 }
 
 const char *auth_principal(const struct auth *a)
 {
-	return a->kind->principal;
+	return a->name;
+}
+
+void auth_state(const struct auth *a, struct auth_state *ret)
+{
+	*ret = (struct auth_state){
+		.kind = conf_auth_name(a->credential.kind),
+		.principal = a->name,
+		.file = a->credential.file,
+		.changed_us = a->credential.changed_us,
+		.has_token = a->header != NULL && a->wall.end_us != 0,
+		.token_end_us = a->wall.end_us,
+	};
 }

@@ -6,11 +6,13 @@
  * crash left both, the plain one counts and the other is removed. A dot file left over is removed.
  *
  * An append that fails half-way is cut back to whole lines at once; only a crash can leave a torn line, and
- * the next start completes or cuts it. Nobody else writes to the file: the lock of the state directory sees
- * to that.
+ * the next start completes or cuts it. Nobody else writes to the file: the lock beside it (dispatch/loglock)
+ * sees to that.
  *
- * The file may be renamed or removed under us. Renamed (logrotate) we go on in it until we are told to
- * reopen, as everybody expects. Removed it would swallow lines, so that is looked at before each append.
+ * The file may be renamed or removed under us, which is looked at before each append. Renamed in its folder
+ * (logrotate) we go on in it until we are told to reopen, as everybody expects, or until another one has its
+ * name. Removed it would swallow lines, and in a folder that is not where it was nobody would look for them:
+ * then a new one is made at once.
  */
 #include "dispatch/evlog.h"
 
@@ -31,6 +33,7 @@
 #include "base/num.h"
 #include "base/text.h"
 #include "core/event.h"
+#include "dispatch/loglock.h"
 
 #define TAIL_MAX_BYTES (4 * 1024 * 1024) /* where a line must begin, or it is no event log */
 #define TAIL_STEP_BYTES (64 * 1024)
@@ -47,11 +50,14 @@ struct evlog {
 	char *directory;
 	const char *name; /* in conf->file */
 	int fd;		  /* -1: closed */
+	dev_t folder_dev; /* where it was opened */
+	ino_t folder_ino;
 	int64_t size;
 	int64_t torn;		 /* bytes behind the last line feed */
 	int64_t born_us;	 /* time of the first line; 0: there is none */
 	int64_t last_us, last_n; /* stamp and number of the youngest old file so far */
 	bool work;		 /* old files want looking after */
+	struct loglock lock;
 	struct gzip_job *job;
 	char *job_plain, *job_hidden, *job_done; /* paths */
 };
@@ -310,6 +316,19 @@ static int look_at_log(struct evlog *e, int fd, struct err *err)
 	return 0;
 }
 
+/* Where it is, so that a folder that takes its place is known. One that does so in this moment is looked at
+ * again at the next append, like any. */
+static int look_at_folder(struct evlog *e, struct err *err)
+{
+	struct stat st;
+
+	if (stat(e->directory, &st) < 0)
+		return err_errno(err, errno, "cannot look at %s", e->directory);
+	e->folder_dev = st.st_dev;
+	e->folder_ino = st.st_ino;
+	return 0;
+}
+
 struct evlog *evlog_new(const struct conf_events *conf, bool sync)
 {
 	struct evlog *e = mem_alloc(sizeof(*e));
@@ -320,6 +339,7 @@ struct evlog *evlog_new(const struct conf_events *conf, bool sync)
 	e->directory = e->name - conf->file > 1 ? mem_strndup(conf->file, (size_t)(e->name - conf->file - 1))
 						: mem_strdup("/");
 	e->fd = -1;
+	loglock_init(&e->lock);
 	e->work = true; /* what a crash left */
 	return e;
 }
@@ -340,8 +360,14 @@ void evlog_free(struct evlog *e)
 		return;
 	end_job(e);
 	evlog_close(e);
+	loglock_done(&e->lock);
 	free(e->directory);
 	free(e);
+}
+
+int evlog_claim(struct evlog *e, int keeper_fd, struct err *err)
+{
+	return loglock_wait(&e->lock, e->conf->file, keeper_fd, err);
 }
 
 bool evlog_is_open(const struct evlog *e)
@@ -356,10 +382,13 @@ int evlog_open(struct evlog *e, int64_t now_us, struct err *err)
 	(void)now_us;
 	if (e->fd >= 0)
 		return 0;
-	fd = open_log(e, err);
+	rc = loglock_hold(&e->lock, e->conf->file, err);
+	fd = rc < 0 ? rc : open_log(e, err);
 	if (fd < 0)
 		return fd;
-	rc = look_at_log(e, fd, err);
+	rc = look_at_folder(e, err);
+	if (rc == 0)
+		rc = look_at_log(e, fd, err);
 	if (rc < 0) {
 		fs_close(&fd);
 		return rc;
@@ -590,6 +619,18 @@ static int rotate(struct evlog *e, int64_t now_us, struct err *err)
 	return open_new(e, now_us, err);
 }
 
+/* Would nobody find in its place what is written to this descriptor? */
+static bool is_misplaced(const struct evlog *e, const struct stat *own)
+{
+	struct stat st;
+
+	if (own->st_nlink == 0)
+		return true;
+	if (lstat(e->conf->file, &st) == 0)
+		return st.st_dev != own->st_dev || st.st_ino != own->st_ino;
+	return stat(e->directory, &st) < 0 || st.st_dev != e->folder_dev || st.st_ino != e->folder_ino;
+}
+
 /* What happened to the file since the last append. */
 static int look_again(struct evlog *e, int64_t now_us, struct err *err)
 {
@@ -597,7 +638,7 @@ static int look_again(struct evlog *e, int64_t now_us, struct err *err)
 
 	if (fstat(e->fd, &st) < 0)
 		return err_errno(err, errno, "cannot look at the event log %s", e->conf->file);
-	if (st.st_nlink == 0) {
+	if (is_misplaced(e, &st)) {
 		evlog_close(e);
 		return open_new(e, now_us, err);
 	}

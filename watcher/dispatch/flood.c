@@ -11,8 +11,18 @@
 
 #define FLOOD_ROWS_MOST 100000 /* looked at after a restart */
 
+#define RULES_SOON_US (1 * US_PER_S)
+#define RULES_GAP_US (60 * US_PER_S)
+
+/* Files held because the rules were changed. Times are monotonic. */
+struct rules {
+	int64_t due_us;	 /* when to tell of them; 0: nothing to tell */
+	int64_t told_us; /* when that was done last; 0: never */
+};
+
 struct one {
 	struct brake now, committed;
+	struct rules rules, rules_committed;
 	bool loaded;
 };
 
@@ -93,6 +103,8 @@ void flood_carry(struct flood *to, const struct flood *from)
 
 		if (w && w->brake.count == old->brake.count && w->brake.per_us == old->brake.per_us)
 			*find_one(to, w) = from->ones[i];
+		else if (w)
+			find_one(to, w)->rules = find_one(to, w)->rules_committed = from->ones[i].rules;
 	}
 }
 
@@ -121,51 +133,80 @@ int flood_take(struct flood *f, const struct conf_watch *w, int64_t now_us, bool
 	return rc;
 }
 
+void flood_note_rules(struct flood *f, const struct conf_watch *w)
+{
+	struct rules *r = &find_one(f, w)->rules;
+	int64_t now_us = clock_mono_us();
+
+	if (r->due_us > 0)
+		return;
+	r->due_us = now_us + RULES_SOON_US;
+	if (r->told_us > 0 && r->due_us < r->told_us + RULES_GAP_US)
+		r->due_us = r->told_us + RULES_GAP_US;
+}
+
 int64_t flood_due_us(const struct flood *f)
 {
 	int64_t due_us = INT64_MAX;
 
 	for (size_t i = 0; i < f->conf->watches_n; i++) {
-		int64_t one_us = brake_due_us(&f->ones[i].now);
+		int64_t one_us = brake_due_us(&f->ones[i].now), rules_us = f->ones[i].rules.due_us;
 
 		if (one_us < due_us)
 			due_us = one_us;
+		if (rules_us > 0 && rules_us < due_us)
+			due_us = rules_us;
 	}
 	return due_us;
+}
+
+/* Tells how many of the watch are held for this reason, if any. */
+static int tell_held(struct flood *f, const struct conf_watch *w, const char *reason, const char *words,
+	int64_t now_us, struct err *err)
+{
+	CLEANUP_FREE char *detail = NULL;
+	int64_t n;
+	int rc = ledger_count_held(f->ledger, w->name, reason, &n, err);
+
+	if (rc < 0 || n == 0)
+		return rc;
+	detail = mem_printf("%s: %" PRId64 " file%s held; brickwatch release --watch %s lets %s go", words, n,
+		n == 1 ? " is" : "s are", w->name, n == 1 ? "it" : "them");
+	return write_event(f, w, detail, n, now_us, err);
 }
 
 int flood_apply(struct flood *f, int64_t now_us, struct err *err)
 {
 	int64_t mono_us = clock_mono_us();
+	int rc = 0;
 
-	for (size_t i = 0; i < f->conf->watches_n; i++) {
+	for (size_t i = 0; rc == 0 && i < f->conf->watches_n; i++) {
 		const struct conf_watch *w = f->conf->watches[i];
-		CLEANUP_FREE char *detail = NULL;
-		int64_t n;
-		int rc;
+		struct rules *r = &f->ones[i].rules;
 
-		if (!brake_end(&f->ones[i].now, mono_us))
+		if (brake_end(&f->ones[i].now, mono_us))
+			rc = tell_held(f, w, FLOOD_HELD, "brake", now_us, err);
+		if (rc < 0 || r->due_us == 0 || mono_us < r->due_us)
 			continue;
-		rc = ledger_count_held(f->ledger, w->name, FLOOD_HELD, &n, err);
-		detail = mem_printf("brake: %" PRId64
-				    " files are held; brickwatch release --watch %s lets them go",
-			n, w->name);
-		if (rc == 0 && n > 0)
-			rc = write_event(f, w, detail, n, now_us, err);
-		if (rc < 0)
-			return rc;
+		*r = (struct rules){.told_us = mono_us};
+		rc = tell_held(f, w, FLOOD_RULES, "they were rejected before, and pass by the changed rules",
+			now_us, err);
 	}
-	return 0;
+	return rc;
 }
 
 void flood_committed(struct flood *f)
 {
-	for (size_t i = 0; i < f->conf->watches_n; i++)
+	for (size_t i = 0; i < f->conf->watches_n; i++) {
 		f->ones[i].committed = f->ones[i].now;
+		f->ones[i].rules_committed = f->ones[i].rules;
+	}
 }
 
 void flood_undo(struct flood *f)
 {
-	for (size_t i = 0; i < f->conf->watches_n; i++)
+	for (size_t i = 0; i < f->conf->watches_n; i++) {
 		f->ones[i].now = f->ones[i].committed;
+		f->ones[i].rules = f->ones[i].rules_committed;
+	}
 }

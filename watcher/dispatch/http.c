@@ -6,10 +6,11 @@
  * collect. Answers are given out after curl has returned, from the list of finished transfers, so a user's
  * callback may send the next request at once.
  *
- * Sent or not: curl says how many bytes of requests it wrote and when the connection was ready to write the
- * first. If neither is there, the request cannot have arrived; in every other failure it may have. curl sends
- * a request again by itself when a kept connection turns out to be closed by the server; the idempotency
- * token makes that harmless.
+ * Sent or not: curl calls on_ready() when the connection stands and the request comes next (before 7.80: it
+ * says how many bytes it wrote, those for a proxy included, and when the connection was ready). If it did
+ * not, the request cannot have arrived; in every other failure it may have, but for a server that refuses the
+ * handshake of TLS 1.3 late. curl sends a request again by itself when a kept connection turns out to be
+ * closed by the server; the idempotency token makes that harmless.
  *
  * An answer that is not complete (cut off, too large, too slow) is no answer, even when its status is known:
  * half of an error message could be taken for another one.
@@ -23,10 +24,8 @@
  */
 #include "dispatch/http.h"
 
-#include <arpa/inet.h>
 #include <curl/curl.h>
 #include <limits.h>
-#include <netinet/in.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,6 +34,9 @@
 #include "base/clock.h"
 #include "base/list.h"
 #include "base/mem.h"
+#include "core/mishap.h"
+#include "core/noproxy.h"
+#include "dispatch/outgoing.h"
 
 #ifndef BW_VERSION
 #error "BW_VERSION must be defined"
@@ -44,6 +46,9 @@
 #define KEEPALIVE_IDLE_S 30L
 #define KEEPALIVE_INTERVAL_S 15L
 #define LOW_SPEED_BYTES 1L /* a second */
+#define ADDRESS_LIFE_S 60L
+#define AUTHORITIES_LIFE_S                                                                                   \
+	60L /* of the system's: a hundred certificates, read for each connection without it */
 #define PROTOCOLS "http,https"
 
 struct call {
@@ -51,6 +56,8 @@ struct call {
 	struct http_request request;
 	http_response_fn fn;
 	void *arg;
+	char *url; /* what request.url is */
+	char *why; /* failed: for what reason */
 };
 
 struct slot {
@@ -65,7 +72,13 @@ struct slot {
 	bool head_complete; /* the empty line was there: curl takes a head that ends in the middle for a whole
 			       one */
 	bool too_large;
+	bool ready;   /* the connection stood, and the request was about to be written */
+	bool proxied; /* the way is through the proxy */
 	char error[CURL_ERROR_SIZE];
+	char sentence[MISHAP_TEXT_BYTES]; /* what is made of it */
+	unsigned generation;		  /* of the transport's values it is set up with */
+	struct secret *proxy_line;	  /* what the node below points into */
+	struct curl_slist proxy_lines[1];
 };
 
 struct watch { /* a descriptor of curl's */
@@ -85,88 +98,10 @@ struct http {
 	size_t n_waiting;
 	size_t n_in_flight;
 	uint64_t n_connections;
+	struct transport *transport; /* or NULL */
+	bool doubt;   /* something failed that a change of the transport's files may have mended */
 	bool calling; /* a user's callback is running */
 };
-
-/* ---- what may be sent ---- */
-
-static bool is_visible(const char *s, size_t len)
-{
-	for (size_t i = 0; i < len; i++)
-		if ((unsigned char)s[i] < 0x21 || (unsigned char)s[i] > 0x7e || s[i] == '\\')
-			return false;
-	return true;
-}
-
-/* Name, colon, anything without control characters: nothing that could begin another line. */
-static bool is_header_line(const char *line, size_t len)
-{
-	const char *colon = memchr(line, ':', len);
-
-	if (colon == NULL || colon == line || !is_visible(line, (size_t)(colon - line)))
-		return false;
-	for (size_t i = 0; i < len; i++)
-		if (((unsigned char)line[i] < 0x20 && line[i] != '\t') || line[i] == 0x7f)
-			return false;
-	return true;
-}
-
-/* host[:port] of this machine only; authority is everything up to the path, without user and password. */
-static bool is_loopback(const char *authority, size_t len)
-{
-	char host[64];
-	struct in_addr v4;
-	const char *colon = memchr(authority, ':', len);
-	size_t host_len = colon != NULL ? (size_t)(colon - authority) : len;
-
-	if (len >= 5 && memcmp(authority, "[::1]", 5) == 0)
-		return len == 5 || authority[5] == ':';
-	if (host_len >= sizeof(host))
-		return false;
-	memcpy(host, authority, host_len);
-	host[host_len] = '\0';
-	return strcasecmp(host, "localhost") == 0 ||
-	       (inet_pton(AF_INET, host, &v4) == 1 && ntohl(v4.s_addr) >> 24 == IN_LOOPBACKNET);
-}
-
-static int check_url(const char *url, struct err *err)
-{
-	size_t len = strlen(url);
-	const char *authority = url + strcspn(url, "/");
-
-	if (len > HTTP_URL_BYTES || !is_visible(url, len))
-		return err_set(
-			err, ERR_INPUT, EINVAL, "the URL is too long or has bytes that a URL cannot have");
-	authority += strspn(authority, "/");
-	len = strcspn(authority, "/?#");
-	if (memchr(authority, '@', len) != NULL)
-		return err_set(err, ERR_INPUT, EINVAL, "the URL must not hold a user or password");
-	if (strncmp(url, "https://", 8) == 0)
-		return 0;
-	if (strncmp(url, "http://", 7) != 0)
-		return err_set(err, ERR_INPUT, EINVAL, "the URL must begin with https://");
-	if (authority != url + 7 || !is_loopback(authority, len))
-		return err_set(err, ERR_INPUT, EINVAL, "http:// is for this machine only; use https://");
-	return 0;
-}
-
-static int check_request(const struct http_request *q, struct err *err)
-{
-	size_t n = 0;
-	int r = check_url(q->url, err);
-
-	if (r < 0)
-		return r;
-	for (; q->headers != NULL && q->headers[n] != NULL; n++)
-		if (!is_header_line(q->headers[n], strlen(q->headers[n])))
-			return err_set(err, ERR_INPUT, EINVAL, "header line %zu cannot be sent", n + 1);
-	if (n > HTTP_HEADERS_MAX)
-		return err_set(err, ERR_INPUT, EINVAL, "%zu header lines are too many", n);
-	if (q->authorization != NULL &&
-		!is_header_line(secret_bytes(q->authorization), secret_len(q->authorization)))
-		return err_set(err, ERR_INPUT, EINVAL, "the credential cannot be sent in a header line");
-	return 0;
-}
 
 /* ---- what curl calls: record, nothing else ---- */
 
@@ -192,13 +127,29 @@ static size_t on_head(char *p, size_t size, size_t n, void *arg)
 static size_t on_body(char *p, size_t size, size_t n, void *arg)
 {
 	struct slot *s = arg;
+	struct secret *into = s->call->request.answer;
 
-	if (buf_add(&s->body, p, size * n) < 0) {
+	if ((into != NULL ? secret_add(into, p, size * n) : buf_add(&s->body, p, size * n)) < 0) {
 		s->too_large = true;
 		return 0;
 	}
 	return size * n;
 }
+
+#if LIBCURL_VERSION_NUM >= 0x075000
+/* The connection stands, TLS and proxy included, and the request is written next. */
+static int on_ready(void *arg, char *remote, char *local, int remote_port, int local_port)
+{
+	struct slot *s = arg;
+
+	(void)remote;
+	(void)local;
+	(void)remote_port;
+	(void)local_port;
+	s->ready = true;
+	return CURL_PREREQFUNC_OK;
+}
+#endif
 
 /* ---- between curl and the loop ---- */
 
@@ -293,6 +244,8 @@ static int on_socket_change(CURL *easy, curl_socket_t fd, int what, void *arg, v
 static void call_free(struct call *c)
 {
 	secret_free(c->request.authorization);
+	free(c->url);
+	free(c->why);
 	free(c);
 }
 
@@ -312,11 +265,30 @@ static struct curl_slist *build_lines(struct slot *s, const struct http_request 
 	return s->lines;
 }
 
+static const struct transport_values *values_of(const struct http *h)
+{
+	static const struct transport_values none = {.generation = 1};
+
+	return h->transport != NULL ? transport_values(h->transport) : &none;
+}
+
+/* What goes out in clear stays on this machine and does not see the proxy. */
+static bool is_for_proxy(const struct transport_values *v, const char *url)
+{
+	size_t len;
+	const char *authority = outgoing_authority(url, &len);
+
+	return v->proxy != NULL && outgoing_is_encrypted(url) &&
+	       !noproxy_matches((const char *const *)v->no_proxy->items, v->no_proxy->n, authority, len);
+}
+
 static bool set_request(struct slot *s, const struct http_request *q)
 {
 	CURL *e = s->easy;
 
+	s->proxied = is_for_proxy(values_of(s->http), q->url);
 	if (curl_easy_setopt(e, CURLOPT_URL, q->url) != CURLE_OK ||
+		curl_easy_setopt(e, CURLOPT_NOPROXY, s->proxied ? "" : "*") != CURLE_OK ||
 		curl_easy_setopt(e, CURLOPT_HTTPHEADER, build_lines(s, q)) != CURLE_OK)
 		return false;
 	if (q->body == NULL)
@@ -356,34 +328,64 @@ static void deliver(struct http *h, struct call *c, const struct http_response *
 static void deliver_failed(void *arg)
 {
 	struct http *h = arg;
-	struct http_response r = {.transport = OUTCOME_TRANSPORT_NOT_SENT,
-		.body = "",
-		.head = "",
-		.error = "not enough memory"};
+	struct http_response r = {.transport = OUTCOME_TRANSPORT_NOT_SENT, .body = "", .head = ""};
 
 	while (!list_is_empty(&h->failed)) {
 		struct call *c = LIST_OF(h->failed.next, struct call, in_queue);
 
 		list_remove(&c->in_queue);
+		r.error = c->why != NULL ? c->why : "not enough memory";
 		deliver(h, c, &r);
 	}
+}
+
+static void fail(struct http *h, struct call *c, const char *why)
+{
+	c->why = why != NULL ? mem_strdup(why) : NULL;
+	list_add_tail(&h->failed, &c->in_queue);
+	loop_defer(h->loop, deliver_failed, h);
+}
+
+static CURLcode set_transport(struct slot *s, const struct transport_values *v);
+
+/* With what the files hold now, when something may have changed. */
+static int prepare(struct http *h, struct slot *s, struct err *err)
+{
+	int r = h->doubt && h->transport != NULL ? transport_refresh(h->transport, err) : 0;
+
+	if (r < 0)
+		return r;
+	h->doubt = false;
+	if (s->generation == values_of(h)->generation)
+		return 0;
+
+	CURLcode code = set_transport(s, values_of(h));
+
+	if (code != CURLE_OK)
+		return err_set(err, ERR_SYSTEM, EINVAL,
+			"libcurl %s does not take an option that is needed: %s",
+			curl_version_info(CURLVERSION_NOW)->version, curl_easy_strerror(code));
+	return 0;
 }
 
 /* Gives the call to an idle slot. curl only notes it: the first byte is sent from the loop. */
 static void start(struct http *h, struct call *c)
 {
 	struct slot *s = LIST_OF(h->idle.next, struct slot, in_slots);
+	struct err err = ERR_INIT;
 
 	buf_reset(&s->head);
 	buf_reset(&s->body);
 	s->head_bytes = 0;
-	s->head_complete = false;
-	s->too_large = false;
+	s->head_complete = s->too_large = s->ready = false;
 	s->error[0] = '\0';
+	if (prepare(h, s, &err) < 0) {
+		fail(h, c, err.text);
+		return;
+	}
 	if (!set_request(s, &c->request) || curl_multi_add_handle(h->multi, s->easy) != CURLM_OK) {
 		drop_request(s);
-		list_add_tail(&h->failed, &c->in_queue);
-		loop_defer(h->loop, deliver_failed, h);
+		fail(h, c, NULL);
 		return;
 	}
 	s->call = c;
@@ -413,40 +415,112 @@ static int64_t retry_after_us(const struct slot *s)
 	return seconds < HTTP_RETRY_AFTER_MAX_US / US_PER_S ? seconds * US_PER_S : HTTP_RETRY_AFTER_MAX_US;
 }
 
+/* Was anything of the request written? What a proxy was asked does not count. */
 static bool was_sent(const struct slot *s)
 {
-	long bytes = 0;
+#if LIBCURL_VERSION_NUM >= 0x075000
+	return s->ready;
+#else
+	long bytes = 0, proxy = 0;
 	curl_off_t ready_us = 0;
 
 	curl_easy_getinfo(s->easy, CURLINFO_REQUEST_SIZE, &bytes);
 	curl_easy_getinfo(s->easy, CURLINFO_PRETRANSFER_TIME_T, &ready_us);
-	return bytes > 0 || ready_us > 0;
+	curl_easy_getinfo(s->easy, CURLINFO_HTTP_CONNECTCODE, &proxy);
+	return proxy >= 300 ? false : bytes > 0 || ready_us > 0;
+#endif
 }
 
-static const char *explain_failure(const struct slot *s, CURLcode code)
+static enum mishap_kind kind_of(CURLcode code, const char *words)
+{
+	static const struct {
+		CURLcode code;
+		enum mishap_kind kind;
+	} kinds[] = {
+		{CURLE_COULDNT_RESOLVE_HOST, MISHAP_NO_ADDRESS},
+		{CURLE_COULDNT_RESOLVE_PROXY, MISHAP_NO_PROXY_ADDRESS},
+		{CURLE_COULDNT_CONNECT, MISHAP_NO_CONNECTION},
+		{CURLE_OPERATION_TIMEDOUT, MISHAP_TIMEOUT},
+		{CURLE_SSL_CONNECT_ERROR, MISHAP_TLS},
+		{CURLE_PEER_FAILED_VERIFICATION, MISHAP_CERTIFICATE},
+		{CURLE_SSL_CACERT_BADFILE, MISHAP_CA_FILE},
+		{CURLE_SSL_CERTPROBLEM, MISHAP_CLIENT_FILE},
+		{CURLE_SSL_CIPHER, MISHAP_CIPHERS},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
+		if (kinds[i].code == code)
+			return kinds[i].kind;
+	return mishap_is_refused_handshake(words) ? MISHAP_TLS : MISHAP_OTHER;
+}
+
+static const char *words_of(const struct slot *s, CURLcode code)
 {
 	if (s->too_large || code == CURLE_FILESIZE_EXCEEDED)
 		return "the answer is too large";
 	return s->error[0] != '\0' ? s->error : curl_easy_strerror(code);
 }
 
+static const char *explain_failure(struct slot *s, CURLcode code, enum mishap_kind kind)
+{
+	const struct transport_values *v = values_of(s->http);
+	size_t len;
+	const char *authority = outgoing_authority(s->call->request.url, &len);
+	CLEANUP_FREE char *host = mem_printf("%.*s", (int)len, authority);
+	struct mishap m = {
+		.kind = kind,
+		.words = words_of(s, code),
+		.host = host,
+		.proxy = s->proxied ? v->proxy : NULL,
+		.ca_file = v->ca_file,
+		.proxy_ca_file = v->proxy_ca_file,
+		.client_certificate = v->client_certificate,
+		.proxy_username = v->proxy_username,
+		.tls_min = v->tls_min,
+		.tls_max = v->tls_max,
+		.ciphers = v->ciphers != NULL ? v->ciphers : v->tls13_ciphers,
+	};
+	long connect_status = 0;
+
+	curl_easy_getinfo(s->easy, CURLINFO_HTTP_CONNECTCODE, &connect_status);
+	m.connect_status = (int)connect_status;
+	if (connect_status >= 300)
+		m.kind = MISHAP_OTHER; /* whatever libcurl takes that for */
+	curl_easy_getinfo(s->easy,
+		s->proxied && connect_status == 0 ? CURLINFO_PROXY_SSL_VERIFYRESULT
+						  : CURLINFO_SSL_VERIFYRESULT,
+		&m.verify);
+	return mishap_explain(&m, s->sentence, sizeof(s->sentence));
+}
+
+static void read_failure(struct slot *s, CURLcode code, struct http_response *r)
+{
+	enum mishap_kind kind = kind_of(code, s->error);
+	bool sent = was_sent(s) && kind != MISHAP_TLS;
+
+	r->transport = sent ? OUTCOME_TRANSPORT_LOST : OUTCOME_TRANSPORT_NOT_SENT;
+	r->error = explain_failure(s, code, kind);
+	if (!sent)
+		s->http->doubt = true;
+}
+
 static void read_response(struct slot *s, CURLcode code, struct http_response *r)
 {
+	const struct secret *secret = s->call->request.answer;
 	long status = 0;
 
 	*r = (struct http_response){.body = "", .head = buf_str(&s->head), .error = ""};
 	if (code == CURLE_OK && !s->head_complete)
 		code = CURLE_PARTIAL_FILE;
 	if (code != CURLE_OK) {
-		r->transport = was_sent(s) ? OUTCOME_TRANSPORT_LOST : OUTCOME_TRANSPORT_NOT_SENT;
-		r->error = explain_failure(s, code);
+		read_failure(s, code, r);
 		return;
 	}
 	curl_easy_getinfo(s->easy, CURLINFO_RESPONSE_CODE, &status);
 	r->transport = OUTCOME_TRANSPORT_OK;
 	r->status = (int)status;
-	r->body = buf_str(&s->body);
-	r->body_len = s->body.len;
+	r->body = secret != NULL ? secret_bytes(secret) : buf_str(&s->body);
+	r->body_len = secret != NULL ? secret_len(secret) : s->body.len;
 	r->retry_after_us = retry_after_us(s);
 }
 
@@ -494,9 +568,17 @@ static const struct {
 	{CURLOPT_UNRESTRICTED_AUTH, 0},
 	{CURLOPT_NETRC, CURL_NETRC_IGNORED},
 	{CURLOPT_DISALLOW_USERNAME_IN_URL, 1},
-	{CURLOPT_SSLVERSION, CURL_SSLVERSION_TLSv1_2},
 	{CURLOPT_SSL_VERIFYPEER, 1},
 	{CURLOPT_SSL_VERIFYHOST, 2},
+	{CURLOPT_SSL_SESSIONID_CACHE, 0}, /* each connection shows its certificates anew */
+	{CURLOPT_PROXY_SSLVERSION, CURL_SSLVERSION_TLSv1_2},
+	{CURLOPT_PROXY_SSL_VERIFYPEER, 1},
+	{CURLOPT_PROXY_SSL_VERIFYHOST, 2},
+	{CURLOPT_HTTPPROXYTUNNEL, 1},
+	{CURLOPT_SUPPRESS_CONNECT_HEADERS, 1}, /* the answer's only */
+	{CURLOPT_HEADEROPT,
+		CURLHEADER_SEPARATE}, /* our lines are not for the proxy, nor the proxy's for others */
+	{CURLOPT_PROXYAUTH, CURLAUTH_BASIC},
 	{CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1},
 	{CURLOPT_HTTP09_ALLOWED, 0},
 	{CURLOPT_HTTP_CONTENT_DECODING, 0},
@@ -510,6 +592,7 @@ static const struct {
 	{CURLOPT_MAXFILESIZE, HTTP_BODY_BYTES},
 #if LIBCURL_VERSION_NUM >= 0x075700
 	{CURLOPT_QUICK_EXIT, 1}, /* else a client cannot end before a name look-up under way has its answer */
+	{CURLOPT_CA_CACHE_TIMEOUT, AUTHORITIES_LIFE_S},
 #endif
 #if LIBCURL_VERSION_NUM < 0x075500
 	{CURLOPT_PROTOCOLS, CURLPROTO_HTTP | CURLPROTO_HTTPS},
@@ -523,6 +606,7 @@ static const struct {
 } words[] = {
 	{CURLOPT_PROXY, ""}, /* else the environment's */
 	{CURLOPT_NOPROXY, "*"},
+	{CURLOPT_SSLKEYTYPE, "PEM"},
 #if LIBCURL_VERSION_NUM >= 0x075500
 	{CURLOPT_PROTOCOLS_STR, PROTOCOLS},
 	{CURLOPT_REDIR_PROTOCOLS_STR, "https"},
@@ -540,6 +624,76 @@ static CURLcode set_fixed(CURL *e)
 	return code;
 }
 
+/* ---- what the transport says ---- */
+
+/* One option after the other, up to the first that is not taken. */
+static void set_text(CURL *e, CURLoption option, const char *value, CURLcode *code)
+{
+	if (*code == CURLE_OK)
+		*code = curl_easy_setopt(e, option, value);
+}
+
+static long tls_versions(const struct transport_values *v)
+{
+	bool from13 = v->tls_min != NULL && strcmp(v->tls_min, "1.3") == 0;
+	bool to12 = v->tls_max != NULL && strcmp(v->tls_max, "1.2") == 0;
+
+	return (from13 ? CURL_SSLVERSION_TLSv1_3 : CURL_SSLVERSION_TLSv1_2) |
+	       (to12 ? CURL_SSLVERSION_MAX_TLSv1_2 : CURL_SSLVERSION_MAX_DEFAULT);
+}
+
+static void set_client(CURL *e, const struct transport_values *v, CURLcode *code)
+{
+	set_text(e, CURLOPT_SSLCERT, v->client_certificate, code);
+	set_text(e, CURLOPT_SSLCERTTYPE, v->pkcs12 ? "P12" : "PEM", code);
+	set_text(e, CURLOPT_SSLKEY, v->client_key, code);
+	/* without any OpenSSL would ask the terminal */
+	set_text(e, CURLOPT_KEYPASSWD, v->key_password != NULL ? secret_bytes(v->key_password) : "", code);
+}
+
+static void set_proxy(CURL *e, struct slot *s, const struct transport_values *v, CURLcode *code)
+{
+	set_text(e, CURLOPT_PROXY, v->proxy, code);
+	if (v->proxy_ca_file != NULL) {
+		set_text(e, CURLOPT_PROXY_CAINFO, v->proxy_ca_file, code);
+		set_text(e, CURLOPT_PROXY_CAPATH, NULL, code);
+	}
+	secret_free(s->proxy_line);
+	s->proxy_line = v->proxy_line != NULL ? secret_ref(v->proxy_line) : NULL;
+	if (s->proxy_line == NULL)
+		return;
+	s->proxy_lines[0].data = (char *)secret_bytes(s->proxy_line); /* curl only reads it */
+	if (*code == CURLE_OK)
+		*code = curl_easy_setopt(e, CURLOPT_PROXYHEADER, s->proxy_lines);
+}
+
+/* What was configured once is configured always, so nothing has to be taken back here. */
+static CURLcode set_transport(struct slot *s, const struct transport_values *v)
+{
+	CURL *e = s->easy;
+	CURLcode code = curl_easy_setopt(e, CURLOPT_SSLVERSION, tls_versions(v));
+
+	if (v->ca_file != NULL) {
+		set_text(e, CURLOPT_CAINFO, v->ca_file, &code);
+		set_text(e, CURLOPT_CAPATH, NULL, &code); /* else the system's would be good as well */
+#if LIBCURL_VERSION_NUM >= 0x075700
+		if (code == CURLE_OK) /* a file of few certificates; once mended it counts */
+			code = curl_easy_setopt(e, CURLOPT_CA_CACHE_TIMEOUT, 0L);
+#endif
+	}
+	if (v->ciphers != NULL)
+		set_text(e, CURLOPT_SSL_CIPHER_LIST, v->ciphers, &code);
+	if (v->tls13_ciphers != NULL)
+		set_text(e, CURLOPT_TLS13_CIPHERS, v->tls13_ciphers, &code);
+	if (v->client_certificate != NULL)
+		set_client(e, v, &code);
+	if (v->proxy != NULL)
+		set_proxy(e, s, v, &code);
+	if (code == CURLE_OK)
+		s->generation = v->generation;
+	return code;
+}
+
 static long to_ms(int64_t us)
 {
 	int64_t ms = us / US_PER_MS;
@@ -552,6 +706,7 @@ static long to_ms(int64_t us)
 static CURLcode set_configured(CURL *e, const struct http_options *o, const char *agent)
 {
 	long request_ms = to_ms(o->request_timeout_us);
+	long life_s = o->connection_life_s > 0 ? o->connection_life_s : (long)HTTP_LIFE_S;
 	CURLcode code = curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS, to_ms(o->connect_timeout_us));
 
 	if (code == CURLE_OK)
@@ -560,12 +715,13 @@ static CURLcode set_configured(CURL *e, const struct http_options *o, const char
 		code = curl_easy_setopt(e, CURLOPT_LOW_SPEED_TIME, request_ms / 1000 + 1);
 	if (code == CURLE_OK)
 		code = curl_easy_setopt(e, CURLOPT_USERAGENT, agent);
-	if (code != CURLE_OK || o->ca_file == NULL)
-		return code;
-	code = curl_easy_setopt(e, CURLOPT_CAINFO, o->ca_file);
 	if (code == CURLE_OK)
 		code = curl_easy_setopt(
-			e, CURLOPT_CAPATH, NULL); /* else the system's would be good as well */
+			e, CURLOPT_DNS_CACHE_TIMEOUT, life_s < ADDRESS_LIFE_S ? life_s : ADDRESS_LIFE_S);
+#if LIBCURL_VERSION_NUM >= 0x075000
+	if (code == CURLE_OK)
+		code = curl_easy_setopt(e, CURLOPT_MAXLIFETIME_CONN, life_s);
+#endif
 	return code;
 }
 
@@ -581,6 +737,12 @@ static CURLcode set_callbacks(CURL *e, struct slot *s)
 		code = curl_easy_setopt(e, CURLOPT_WRITEDATA, s);
 	if (code == CURLE_OK)
 		code = curl_easy_setopt(e, CURLOPT_ERRORBUFFER, s->error);
+#if LIBCURL_VERSION_NUM >= 0x075000
+	if (code == CURLE_OK)
+		code = curl_easy_setopt(e, CURLOPT_PREREQFUNCTION, on_ready);
+	if (code == CURLE_OK)
+		code = curl_easy_setopt(e, CURLOPT_PREREQDATA, s);
+#endif
 	if (code == CURLE_OK)
 		code = curl_easy_setopt(e, CURLOPT_PRIVATE, (char *)(void *)s);
 	return code;
@@ -601,6 +763,8 @@ static int slot_init(
 
 	if (code == CURLE_OK)
 		code = set_configured(s->easy, o, agent);
+	if (code == CURLE_OK)
+		code = set_transport(s, values_of(h));
 	if (code == CURLE_OK)
 		code = set_callbacks(s->easy, s);
 	if (code != CURLE_OK)
@@ -662,6 +826,7 @@ struct http *http_new(struct loop *loop, const struct http_options *options, str
 	struct http *h = mem_alloc(sizeof(*h));
 
 	h->loop = loop;
+	h->transport = options->transport;
 	h->timer = loop_timer_add(loop, on_timer, h);
 	h->n_slots = options->max_requests > HTTP_REQUESTS_MAX ? HTTP_REQUESTS_MAX : options->max_requests;
 	if (h->n_slots == 0)
@@ -696,6 +861,7 @@ static void slot_done(struct slot *s)
 		call_free(c);
 	}
 	curl_easy_cleanup(s->easy); /* takes NULL */
+	secret_free(s->proxy_line);
 	buf_done(&s->head);
 	buf_done(&s->body);
 }
@@ -722,7 +888,7 @@ void http_free(struct http *h)
 int http_send(
 	struct http *h, const struct http_request *request, http_response_fn fn, void *arg, struct err *err)
 {
-	int r = check_request(request, err);
+	int r = outgoing_check(request, err);
 
 	if (r < 0)
 		return r;
@@ -732,6 +898,7 @@ int http_send(
 	struct call *c = mem_alloc(sizeof(*c));
 
 	c->request = *request;
+	c->request.url = c->url = mem_strdup(request->url);
 	c->fn = fn;
 	c->arg = arg;
 	if (request->authorization != NULL)

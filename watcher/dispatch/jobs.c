@@ -1,14 +1,14 @@
 /*
- * A call is one run-now or runs/get from its begin to the answer; the answer is read by dispatch/answer,
- * judged by core/outcome, and made fit to be shown here.
+ * A call is one run-now, runs/get or other question from its begin to the answer; the answer is read by
+ * dispatch/answer, judged by core/outcome, and made fit to be shown here.
  *
- * A refused credential: each call reads the file again and is sent once more, whether the file changed or
- * not: of several calls that were refused together only the first sees the change, and a gateway's hiccup
- * passes that way too. A 403 that does not speak of the credential (services have answered expired tokens so)
- * is repeated only when the call was sent with another credential than the one that is there now.
+ * A call that finds no header to go out with waits for one, and so does one whose credential was refused:
+ * its answer is kept meanwhile, and counts after all if there is nothing to try. It is sent once more,
+ * whether the credential became another one or not: a gateway's hiccup passes that way too. A 403 that does
+ * not speak of the credential (services have answered expired tokens so) is repeated only when the call was
+ * sent with another credential than the one that is there now.
  *
- * The message of an answer that never came is curl's; the address is not in all of them, so it is put in
- * front.
+ * The message of an answer that never came is core/mishap's, which names the host.
  */
 #include "dispatch/jobs.h"
 
@@ -21,17 +21,15 @@
 #include "base/text.h"
 #include "core/request.h"
 #include "dispatch/answer.h"
-#include "dispatch/auth.h"
 #include "dispatch/http.h"
+#include "dispatch/transport.h"
+#include "dispatch/words.h"
 
 #define MESSAGE_BYTES 501 /* with the NUL */
-#define LOCATION_SHOWN_BYTES 300
-#define MASK_FROM_BYTES 8 /* shorter words are no credential, and would be found everywhere */
-#define MASK_COMPARED_BYTES 16
-#define PRIVATE_LINK "private-link-validation-error"
 
 struct jobs {
 	const struct conf_workspace *conf;
+	struct transport *transport;
 	struct http *http;
 	struct auth *auth;
 	char *run_now_url, *get_run_url;
@@ -41,14 +39,29 @@ struct jobs {
 	void *arg;
 };
 
+/* What came back, and what it means. */
+struct reply {
+	struct outcome outcome;
+	int status; /* 0: no answer */
+	int64_t retry_after_us;
+	struct answer answer;
+	struct answer_state state; /* of a run, when it was asked for and told */
+	const char *body; /* of another question, borrowed while the answer is here; a refusal has none */
+	size_t body_len;
+};
+
 struct jobs_call {
 	struct jobs *jobs;
 	struct list in_calls;
 	void *tag;
-	struct secret *header; /* what it was sent with last */
+	struct secret *header;	   /* what it was sent with last */
+	struct auth_waiter waiter; /* for another one */
+	struct reply *refusal;	   /* why: NULL: it was not sent yet */
 	bool repeated;
-	int64_t run_id; /* runs/get; 0: run-now */
+	int64_t run_id; /* runs/get; 0: run-now, or a page */
 	jobs_run_fn fn;
+	char *page_path; /* of another question */
+	jobs_page_fn page_fn;
 	void *arg;
 	size_t len;
 	char body[];
@@ -66,30 +79,55 @@ static const char *const get_headers[] = {
 };
 
 static void on_response(const struct http_response *r, void *arg);
+static void on_header(const struct auth_trouble *trouble, void *arg);
 
 static void call_free(struct jobs_call *c)
 {
+	auth_unwait(c->jobs->auth, &c->waiter);
 	list_remove(&c->in_calls);
 	c->jobs->n_calls--;
 	secret_free(c->header);
+	free(c->refusal);
+	free(c->page_path);
 	free(c);
+}
+
+static int await_header(struct jobs_call *c, bool of_credential, struct err *err)
+{
+	c->waiter.fn = on_header;
+	c->waiter.arg = c;
+	return auth_await(c->jobs->auth, &c->waiter, c->header, of_credential, err);
+}
+
+static bool is_run_now(const struct jobs_call *c)
+{
+	return c->run_id == 0 && c->page_path == NULL;
+}
+
+static char *get_url_of(const struct jobs_call *c)
+{
+	if (c->page_path != NULL)
+		return mem_printf("%s%s", c->jobs->conf->host, c->page_path);
+	return is_run_now(c) ? NULL : mem_printf("%s%" PRId64, c->jobs->get_run_url, c->run_id);
 }
 
 static int call_send(struct jobs_call *c, struct err *err)
 {
 	struct jobs *j = c->jobs;
-	CLEANUP_FREE char *get_url =
-		c->run_id > 0 ? mem_printf("%s%" PRId64, j->get_run_url, c->run_id) : NULL;
+	struct secret *header = auth_header(j->auth);
+	CLEANUP_FREE char *get_url = get_url_of(c);
 	struct http_request q = {
 		.url = get_url ? get_url : j->run_now_url,
 		.headers = get_url ? get_headers : run_now_headers,
-		.authorization = auth_header(j->auth),
+		.authorization = header,
 		.body = get_url ? NULL : c->body,
 		.body_len = c->len,
 	};
 
+	if (header == NULL)
+		return await_header(c, true, err);
 	secret_free(c->header);
-	c->header = secret_ref(auth_header(j->auth));
+	c->header = secret_ref(header);
 	return http_send(j->http, &q, on_response, c, err);
 }
 
@@ -103,32 +141,12 @@ static void set_message(struct answer *a, const char *text, size_t len)
 	a->message[len] = '\0';
 }
 
-/* The words for an answer that has none of its own. */
-static void explain_by_head(const struct http_response *r, struct answer *a)
+/* Behind what is there. */
+static void add_words(struct answer *a, const char *words)
 {
-	size_t len;
-	const char *text = http_header_get(r, "X-Databricks-Reason-Phrase", &len);
+	size_t len = strlen(a->message);
 
-	if (text == NULL || len == 0)
-		text = http_reason_get(r, &len);
-	set_message(a, text, len);
-}
-
-static void explain_redirect(const struct http_response *r, struct answer *a)
-{
-	size_t len = 0;
-	const char *to = http_header_get(r, "Location", &len);
-	bool private_link = to != NULL && memmem(to, len, PRIVATE_LINK, strlen(PRIVATE_LINK)) != NULL;
-	const char *why = private_link ? "the workspace takes requests from its private network only "
-					 "(private link), and this host is not in it"
-				       : "redirects are not followed; is this the host of the workspace?";
-
-	if (len > LOCATION_SHOWN_BYTES)
-		len = LOCATION_SHOWN_BYTES;
-	snprintf(a->message, sizeof(a->message), "%s (HTTP %d to %.*s)", why, r->status, (int)len,
-		to != NULL ? to : "");
-	if (private_link)
-		snprintf(a->code, sizeof(a->code), PRIVATE_LINK);
+	snprintf(a->message + len, sizeof(a->message) - len, "%s%s", len > 0 ? "; " : "", words);
 }
 
 /* 2xx, but what came is not what run-now answers: a portal's page, perhaps. */
@@ -139,22 +157,6 @@ static void explain_no_run(const struct http_response *r, struct answer *a)
 	answer_read_error(r->body, r->body_len, &other);
 	snprintf(a->message, sizeof(a->message), "HTTP %d without a usable run_id: %.300s", r->status,
 		other.message[0] != '\0' ? other.message : "nothing that explains it");
-}
-
-/* A server that shows the request in its error page would bring the credential into the log. header: what was
- * sent. */
-static void mask_credential(struct answer *a, const struct secret *header)
-{
-	const char *word = strrchr(secret_bytes(header), ' ') + 1;
-	size_t len = strlen(word);
-
-	if (len < MASK_FROM_BYTES)
-		return;
-	if (len > MASK_COMPARED_BYTES)
-		len = MASK_COMPARED_BYTES; /* the message may end before the credential does */
-	for (char *p = a->message; (p = memmem(p, strlen(p), word, len)) != NULL;)
-		while (*p > ' ' && *p != '"' && *p != '<')
-			*p++ = '*';
 }
 
 /* 2xx to a question about a run: nothing but this run counts. */
@@ -175,23 +177,33 @@ static void read_answer(const struct jobs_call *c, const struct http_response *r
 {
 	*a = (struct answer){.has_run_id = false};
 	if (r->transport != OUTCOME_TRANSPORT_OK) {
-		snprintf(a->message, sizeof(a->message), "%s: %s", c->jobs->conf->host, r->error);
+		snprintf(a->message, sizeof(a->message), "%s", r->error);
+	} else if (r->status >= 200 && r->status <= 299 && c->page_path != NULL) {
+		a->has_run_id = true; /* who asked reads it */
 	} else if (r->status >= 200 && r->status <= 299 && c->run_id > 0) {
 		read_state(c, r, a, state);
 	} else if (r->status >= 200 && r->status <= 299) {
 		answer_read_run(r->body, r->body_len, a);
 		if (!a->has_run_id)
 			explain_no_run(r, a);
-	} else if (r->status >= 300 && r->status <= 399) {
-		explain_redirect(r, a);
 	} else {
-		answer_read_error(r->body, r->body_len, a);
-		if (a->message[0] == '\0')
-			explain_by_head(r, a);
-		if (a->message[0] == '\0')
-			snprintf(a->message, sizeof(a->message), "HTTP %d", r->status);
+		words_read(r, a);
 	}
-	mask_credential(a, c->header);
+	auth_blot(c->jobs->auth, c->header, a->message);
+}
+
+/* nginx completes the handshake with any client, and says by a page what it does not like. */
+static void explain_client_certificate(const struct conf_workspace *conf, struct answer *a)
+{
+	CLEANUP_FREE char *words = mem_strdup(a->message);
+	const char *host = strstr(conf->host, "://") + 3;
+
+	if (conf->client_certificate != NULL)
+		snprintf(a->message, sizeof(a->message), "%s does not take the client certificate in %s (%s)",
+			host, conf->client_certificate, words);
+	else
+		snprintf(a->message, sizeof(a->message),
+			"%s wants a client certificate: set client_certificate (%s)", host, words);
 }
 
 static struct outcome judge(const struct http_response *r, const struct answer *a)
@@ -207,75 +219,63 @@ static struct outcome judge(const struct http_response *r, const struct answer *
 	return outcome_decide(&o);
 }
 
-/* ---- a refused credential ---- */
+/* ---- the end of a call ---- */
 
-/* Sends the call once more where that makes sense; false: it is answered. Adds to the message what went wrong
- * with reading the credential again. */
-static bool try_again(struct jobs_call *c, const struct outcome *o, int status, struct answer *a)
+static void hand_out_run(struct jobs_call *c, const struct reply *r)
 {
-	struct err err = ERR_INIT;
-	bool changed, failed, other;
-	size_t len = strlen(a->message);
-
-	if (c->repeated || (o->kind != OUTCOME_CREDENTIAL && status != 403))
-		return false;
-	c->repeated = true;
-	failed = auth_refresh(c->jobs->auth, &changed, &err) < 0;
-	other = !secret_is_equal(c->header, auth_header(c->jobs->auth)); /* maybe read for another call */
-	if (failed)
-		snprintf(a->message + len, sizeof(a->message) - len, "; %s", err.text);
-	if (!other && (failed || o->kind != OUTCOME_CREDENTIAL))
-		return false;
-	return call_send(c, &err) == 0;
-}
-
-static void hand_out_run(
-	struct jobs_call *c, const struct outcome *o, const struct answer *a, const struct answer_state *s)
-{
+	const struct answer_state *s = &r->state;
 	const struct fate_words words = {
 		.status = s->status, .code = s->code, .life_cycle = s->life_cycle, .result = s->result};
+	bool told = r->outcome.kind == OUTCOME_STARTED;
 	char message[MESSAGE_BYTES], code[ANSWER_WORD_BYTES];
 	struct jobs_run run = {
-		.kind = o->kind,
-		.fate = o->kind == OUTCOME_STARTED ? fate_decide(&words) : FATE_UNKNOWN,
+		.kind = r->outcome.kind,
+		.fate = told ? fate_decide(&words) : FATE_UNKNOWN,
 		.code = code,
-		.message = text_printable(a->message, strlen(a->message), message, sizeof(message)),
+		.message = text_printable(
+			r->answer.message, strlen(r->answer.message), message, sizeof(message)),
 	};
 	const char *word = s->code[0] ? s->code : s->result[0] ? s->result : s->life_cycle;
 	jobs_run_fn fn = c->fn;
 	void *tag = c->tag, *arg = c->arg;
 
-	snprintf(code, sizeof(code), "%s", o->kind == OUTCOME_STARTED ? word : a->code);
+	snprintf(code, sizeof(code), "%s", told ? word : r->answer.code);
 	call_free(c);
 	fn(tag, &run, arg);
 }
 
-static void on_response(const struct http_response *r, void *arg)
+static void hand_out_page(struct jobs_call *c, const struct reply *r)
 {
-	struct jobs_call *c = arg;
+	char message[MESSAGE_BYTES];
+	bool answered = r->outcome.kind == OUTCOME_STARTED;
+	struct jobs_page page = {
+		.outcome = r->outcome,
+		.http_status = r->status,
+		.body = answered ? r->body : "",
+		.body_len = answered ? r->body_len : 0,
+		.message = text_printable(
+			r->answer.message, strlen(r->answer.message), message, sizeof(message)),
+		.principal = auth_principal(c->jobs->auth),
+	};
+	jobs_page_fn fn = c->page_fn;
+	void *arg = c->arg;
+
+	call_free(c);
+	fn(&page, arg);
+}
+
+static void hand_out_answer(struct jobs_call *c, const struct reply *r)
+{
 	struct jobs *j = c->jobs;
 	void *tag = c->tag;
-	struct answer a;
-	struct answer_state state = {.has_run_id = false};
 	char message[MESSAGE_BYTES];
-
-	read_answer(c, r, &a, &state);
-
-	struct outcome o = judge(r, &a);
-
-	if (try_again(c, &o, r->status, &a))
-		return;
-	if (c->run_id > 0) {
-		hand_out_run(c, &o, &a, &state);
-		return;
-	}
-
 	struct jobs_answer answer = {
-		.outcome = o,
-		.run_id = o.kind == OUTCOME_STARTED ? a.run_id : 0,
+		.outcome = r->outcome,
+		.run_id = r->outcome.kind == OUTCOME_STARTED ? r->answer.run_id : 0,
 		.http_status = r->status,
-		.error_code = a.code,
-		.message = text_printable(a.message, strlen(a.message), message, sizeof(message)),
+		.error_code = r->answer.code,
+		.message = text_printable(
+			r->answer.message, strlen(r->answer.message), message, sizeof(message)),
 		.retry_after_us = r->retry_after_us,
 		.principal = auth_principal(j->auth),
 	};
@@ -284,13 +284,113 @@ static void on_response(const struct http_response *r, void *arg)
 	j->fn(tag, &answer, j->arg);
 }
 
+/* r is not the call's own refusal, which goes with the call. */
+static void hand_out(struct jobs_call *c, struct reply *r)
+{
+	const char *hint = auth_hint(c->jobs->auth);
+
+	if (r->outcome.kind == OUTCOME_CREDENTIAL && hint != NULL)
+		add_words(&r->answer, hint);
+	if (c->page_path != NULL)
+		hand_out_page(c, r);
+	else if (!is_run_now(c))
+		hand_out_run(c, r);
+	else
+		hand_out_answer(c, r);
+}
+
+/* ---- a refused credential ---- */
+
+/* Keeps the answer and waits for another header, where that makes sense; false: it is answered. */
+static bool try_again(struct jobs_call *c, const struct reply *r)
+{
+	bool of_credential = r->outcome.kind == OUTCOME_CREDENTIAL;
+	struct err err = ERR_INIT;
+
+	if (c->repeated || (!of_credential && r->status != 403))
+		return false;
+	c->repeated = true;
+	if (await_header(c, of_credential, &err) < 0)
+		return false;
+	c->refusal = mem_dup(r, sizeof(*r));
+	c->refusal->body = "";
+	c->refusal->body_len = 0;
+	return true;
+}
+
+/* There is no header to go on with: what was said before, and why. */
+static void give_up(struct jobs_call *c, const struct auth_trouble *trouble)
+{
+	struct reply r = {.outcome = trouble->outcome,
+		.status = trouble->http_status,
+		.retry_after_us = trouble->retry_after_us};
+
+	if (c->refusal != NULL) {
+		r.answer = c->refusal->answer;
+		r.status = c->refusal->status;
+		if (c->refusal->outcome.kind != OUTCOME_CREDENTIAL ||
+			trouble->outcome.kind == OUTCOME_CREDENTIAL)
+			r.outcome = c->refusal->outcome;
+	}
+	if (r.answer.code[0] == '\0')
+		snprintf(r.answer.code, sizeof(r.answer.code), "%s", trouble->code);
+	add_words(&r.answer, trouble->message);
+	hand_out(c, &r);
+}
+
+static void send_again(struct jobs_call *c)
+{
+	struct reply r = {.outcome = {OUTCOME_RETRY, true, "not_sent"}};
+	struct err err = ERR_INIT;
+
+	if (call_send(c, &err) == 0)
+		return;
+	if (c->refusal != NULL)
+		r = *c->refusal;
+	add_words(&r.answer, err.text);
+	hand_out(c, &r);
+}
+
+static void on_header(const struct auth_trouble *trouble, void *arg)
+{
+	struct jobs_call *c = arg;
+	const struct secret *header = auth_header(c->jobs->auth);
+	bool other = c->header != NULL && header != NULL && !secret_is_equal(c->header, header);
+	bool refused = c->refusal != NULL && c->refusal->outcome.kind == OUTCOME_CREDENTIAL;
+	struct reply r;
+
+	if (trouble != NULL && !other) {
+		give_up(c, trouble);
+	} else if (other || refused || c->refusal == NULL) {
+		send_again(c);
+	} else {
+		r = *c->refusal;
+		hand_out(c, &r);
+	}
+}
+
+static void on_response(const struct http_response *response, void *arg)
+{
+	struct jobs_call *c = arg;
+	struct reply r = {.status = response->status,
+		.retry_after_us = response->retry_after_us,
+		.body = response->body,
+		.body_len = response->body_len};
+
+	read_answer(c, response, &r.answer, &r.state);
+	r.outcome = judge(response, &r.answer);
+	if (strcmp(r.outcome.reason, "client_certificate_refused") == 0)
+		explain_client_certificate(c->jobs->conf, &r.answer);
+	if (!try_again(c, &r))
+		hand_out(c, &r);
+}
+
 /* ---- public ---- */
 
 struct jobs *jobs_new_in(struct loop *loop, const struct conf_workspace *conf,
 	const char *credentials_directory, jobs_answer_fn fn, void *arg, struct err *err)
 {
 	struct http_options o = {
-		.ca_file = conf->ca_file,
 		.connect_timeout_us = conf->connect_timeout_us,
 		.request_timeout_us = conf->request_timeout_us,
 		.max_requests = conf->max_requests > 0 ? (size_t)conf->max_requests : 1,
@@ -303,7 +403,9 @@ struct jobs *jobs_new_in(struct loop *loop, const struct conf_workspace *conf,
 	j->run_now_url = mem_printf("%s/api/%s/jobs/run-now", conf->host, conf->api_version);
 	j->get_run_url = mem_printf("%s/api/%s/jobs/runs/get?run_id=", conf->host, conf->api_version);
 	list_init(&j->calls);
-	j->auth = auth_new(conf, credentials_directory, err);
+	j->transport = o.transport = transport_new(conf, credentials_directory, err);
+	if (j->transport != NULL)
+		j->auth = auth_new(loop, conf, &o, credentials_directory, err);
 	if (j->auth != NULL)
 		j->http = http_new(loop, &o, err);
 	if (j->http == NULL) {
@@ -327,6 +429,7 @@ void jobs_free(struct jobs *j)
 	LIST_FOREACH_SAFE (it, &j->calls)
 		call_free(LIST_OF(it, struct jobs_call, in_calls));
 	auth_free(j->auth);
+	transport_free(j->transport); /* last: the others have borrowed it */
 	free(j->run_now_url);
 	free(j->get_run_url);
 	free(j);
@@ -373,7 +476,27 @@ int jobs_get_run(struct jobs *j, int64_t run_id, jobs_run_fn fn, void *tag, void
 	return begin_call(c, err);
 }
 
+int jobs_get(struct jobs *j, const char *path, jobs_page_fn fn, void *arg, struct err *err)
+{
+	struct jobs_call *c = call_new(j, "", 0, NULL);
+
+	c->page_path = mem_strdup(path);
+	c->page_fn = fn;
+	c->arg = arg;
+	return begin_call(c, err);
+}
+
+const struct conf_workspace *jobs_workspace(const struct jobs *j)
+{
+	return j->conf;
+}
+
 size_t jobs_in_flight(const struct jobs *j)
 {
 	return j->n_calls;
+}
+
+void jobs_sign_in(const struct jobs *j, struct auth_state *ret)
+{
+	auth_state(j->auth, ret);
 }

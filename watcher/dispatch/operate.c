@@ -5,7 +5,8 @@
  *
  * A row without a request has never been judged (it was there before the watch, or its rules have changed).
  * It cannot be sent as it is: it is forgotten, and the watcher asked to list, so that it is judged like a new
- * file.
+ * file. Where it would be held or skipped again (known before, `existing = skip`), it stays, with the word
+ * that it was released.
  *
  * Everything that a chunk leads to is kept apart (struct progress) until it is committed.
  */
@@ -16,31 +17,36 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/clock.h"
-#include "base/fs.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "core/start.h"
 #include "dispatch/desk.h"
+#include "dispatch/remake.h"
 #include "dispatch/renew.h"
 #include "dispatch/report.h"
+#include "dispatch/rerun.h"
 #include "dispatch/selection.h"
+#include "dispatch/supersede.h"
 
+#define EXIT_USAGE 2
 #define ARGUMENTS_BYTES (128u * 1024)
-#define GENERATIONS_MAX 1000 /* token texts that are taken already */
 
 enum kind { RELEASE, RETRY, DROP, RERUN };
+
+/* Why a row was left as it is. */
+enum left { LEFT_DAMAGED, LEFT_NO_WATCH, LEFT_NO_REQUEST, LEFT_UNKNOWN, LEFT_GOES, LEFT_KINDS };
 
 struct progress {
 	struct selection at;
 	bool hit; /* the operand in hand has met a row */
-	int64_t changed, rejudged, left;
-	int64_t unknown; /* rerun: of them, those whose run may exist */
+	int64_t changed, rejudged, superseded, left[LEFT_KINDS];
+	int64_t unknown; /* of the changed ones: a run may exist */
 };
 
-struct freed { /* rows that became pending */
+struct freed { /* rows of a watch at a host */
 	char *watch, *host;
-	int64_t rows;
+	int64_t rows;	  /* that became pending */
+	int64_t stranded; /* that were pending, and could not be sent there any more */
 };
 
 struct operate {
@@ -51,9 +57,10 @@ struct operate {
 	size_t freed_n;
 	bool rescan[CONF_WATCHES_MAX];
 	uint8_t *missed; /* a bit for each operand that has met no row */
-	bool over;
+	bool over, totalled;
 	size_t told;		 /* operands looked through for records */
-	struct report_rows rows; /* rerun without --yes */
+	struct report_rows rows; /* rerun without --yes … */
+	bool operand_over;	 /* … and its page was the last one of an operand */
 };
 
 struct kind_words {
@@ -67,6 +74,15 @@ static const struct kind_words words[] = {
 	[RERUN] = {"rerun", "run again", "started or failed"},
 };
 
+static const char *const left_words[] = {
+	[LEFT_DAMAGED] = "damaged in the ledger",
+	[LEFT_NO_WATCH] = "the watch is not configured any more",
+	[LEFT_NO_REQUEST] = "no request can be made by this configuration",
+	[LEFT_UNKNOWN] =
+		"a run may exist in a workspace that is not configured any more, so --reason TEXT is needed",
+	[LEFT_GOES] = "waiting, and started without further ado",
+};
+
 static bool takes_state(enum kind kind, enum ledger_state state)
 {
 	switch (kind) {
@@ -75,9 +91,9 @@ static bool takes_state(enum kind kind, enum ledger_state state)
 	case RETRY:
 		return state == LEDGER_FAILED;
 	case DROP:
-		return state == LEDGER_FAILED || state == LEDGER_HELD;
+		return state == LEDGER_FAILED || state == LEDGER_HELD || state == LEDGER_PENDING;
 	case RERUN:
-		return state == LEDGER_STARTED || state == LEDGER_FAILED;
+		return true; /* rerun_judge says more */
 	}
 	return false;
 }
@@ -101,7 +117,9 @@ static int open_as(struct control_job *j, enum kind kind, struct err *err)
 		return rc;
 	if (selects_nothing(r))
 		return err_set(err, ERR_USAGE, EINVAL, "which files?");
-	if (r->state[0] && !takes_state(kind, (enum ledger_state)o->now.at.filter.state))
+	if (r->state[0] && (!takes_state(kind, (enum ledger_state)o->now.at.filter.state) ||
+				   (kind == RERUN && strcmp(r->state, "started") != 0 &&
+					   strcmp(r->state, "failed") != 0 && r->operands_n == 0)))
 		return err_set(err, ERR_USAGE, EINVAL, "%s is for files that are %s, not %s",
 			words[kind].name, words[kind].nothing, r->state);
 	if (kind == RERUN && !r->reason[0])
@@ -156,30 +174,33 @@ static void operate_close(struct control_job *j)
 
 /* ---- one row ---- */
 
-static void add_freed(struct operate *o, const char *watch, const char *host)
+static struct freed *freed_of(struct operate *o, const char *watch, const char *host)
 {
-	for (size_t i = 0; i < o->freed_n; i++) {
-		if (strcmp(o->freed[i].watch, watch) == 0 && strcmp(o->freed[i].host, host) == 0) {
-			o->freed[i].rows++;
-			return;
-		}
-	}
+	for (size_t i = 0; i < o->freed_n; i++)
+		if (strcmp(o->freed[i].watch, watch) == 0 && strcmp(o->freed[i].host, host) == 0)
+			return &o->freed[i];
 	o->freed = mem_resize(o->freed, o->freed_n + 1, sizeof(o->freed[0]));
-	o->freed[o->freed_n++] =
-		(struct freed){.watch = mem_strdup(watch), .host = mem_strdup(host), .rows = 1};
+	o->freed[o->freed_n] = (struct freed){.watch = mem_strdup(watch), .host = mem_strdup(host)};
+	return &o->freed[o->freed_n++];
 }
 
-/* Never judged: forgotten, and looked at again. A watch that is not configured cannot look. */
-static int judge_again(struct operate *o, struct desk *d, const struct ledger_row *row, struct err *err)
+/* Never judged: looked at again. A watch that is not configured cannot look. */
+static int judge_again(
+	struct operate *o, struct desk *d, const struct ledger_row *row, const char *reason, struct err *err)
 {
+	bool stays = row->state == LEDGER_SKIPPED || strcmp(reason, INTAKE_KNOWN_BEFORE) == 0 ||
+		     strcmp(reason, INTAKE_RELEASED) == 0;
 	int watch = desk_find(d, row->watch);
 	int rc;
 
 	if (watch < 0) {
-		o->then.left++;
+		o->then.left[LEFT_NO_WATCH]++;
 		return 0;
 	}
-	rc = ledger_remove(d->ledger, row->id, err);
+	rc = stays ? ledger_set_state(d->ledger, row->id, row->state, INTAKE_RELEASED,
+			     "a person has released it; it is judged by the next listing", LEDGER_RULES_LOOK,
+			     clock_wall_us(), err)
+		   : ledger_remove(d->ledger, row->id, err);
 	if (rc < 0)
 		return rc;
 	o->rescan[watch] = true;
@@ -208,7 +229,7 @@ static int requeue_renewed(
 	if (rc <= 0)
 		return rc;
 	if (now.host)
-		add_freed(o, row->watch, now.host);
+		freed_of(o, row->watch, now.host)->rows++;
 	ledger_row_done(&now);
 	o->then.changed++;
 	return 0;
@@ -222,162 +243,110 @@ static int requeue(struct operate *o, struct desk *d, const struct ledger_row *r
 		row->sent && (row->state != LEDGER_FAILED || strcmp(note->reason, "outcome_unknown") == 0);
 	int rc;
 
+	if (!sent) { /* it would read what the newer version is started for */
+		rc = supersede_if_newer(d->ledger, d->scribe, row, clock_wall_us(), err);
+		o->then.superseded += rc > 0;
+		if (rc != 0)
+			return rc < 0 ? rc : 0;
+	}
 	if (!note->has_request)
-		return judge_again(o, d, row, err);
+		return judge_again(o, d, row, note->reason, err);
 	rc = renew_held(d, row, err);
-	o->then.left += rc == 0;
+	o->then.left[LEFT_NO_REQUEST] += rc == 0;
 	return rc > 0 ? requeue_renewed(o, d, row, sent, err) : rc;
 }
 
 static int drop(struct operate *o, struct control_job *j, const struct ledger_row *row, struct err *err)
 {
+	const struct control_request *r = j->request;
 	struct desk *d = j->host;
-	int rc = ledger_set_state(
-		d->ledger, row->id, LEDGER_DROPPED, "operator", j->request->reason, "", clock_wall_us(), err);
+	bool unknown = row->state == LEDGER_PENDING;
+	int rc;
 
-	o->then.changed += rc == 0;
-	return rc;
-}
-
-/* The request anew, under the first generation behind this one whose token is free. 1, 0: it cannot be made,
- * -errno
- */
-static int expand(struct desk *d, const struct conf_watch *w, const struct ledger_row *row,
-	int64_t *generation, struct start *s, struct err *err)
-{
-	CLEANUP_FREE char *path = fs_join(row->root, row->relpath);
-	struct start_facts facts = {
-		.watch = w,
-		.path = path,
-		.relpath = row->relpath,
-		.size = row->version.size,
-		.mtime_ns = row->version.mtime_ns,
-		.mime = row->mime,
-		.generation = row->generation,
-		.now_us = clock_wall_us(),
-	};
-	struct ledger_owner owner;
-	struct err why = ERR_INIT;
-	const char *reason;
-
-	for (int i = 0; i < GENERATIONS_MAX; i++) {
-		int rc;
-
-		facts.generation++;
-		if (start_make(&facts, s, &reason, &why) < 0)
-			return 0;
-		rc = ledger_find_token(d->ledger, s->token, row->relpath, &owner, err);
-		if (rc < 0)
-			return rc;
-		*generation = facts.generation;
-		if (rc == 0)
-			return 1;
+	if (unknown && !remake_is_stranded(d->conf, row)) {
+		o->then.left[LEFT_GOES]++;
+		return 0;
 	}
-	return 0;
-}
-
-static int insert_rerun(struct desk *d, const struct conf_watch *w, const struct ledger_row *row,
-	const struct ledger_known *known, int64_t root_id, int64_t generation, const struct start *s,
-	struct err *err)
-{
-	const struct ledger_new v = {
-		.key = {.watch = row->watch, .root_id = root_id, .relpath = row->relpath},
-		.version = row->version,
-		.owner = row->owner,
-		.mime = row->mime,
-		.evidence = "run again",
-		.first_seen_us = row->first_seen_us,
-		.completed_us = row->completed_us,
-		.state = LEDGER_PENDING,
-		.reason = "",
-		.detail = "",
-		.rules_hash = "",
-		.token = s->token,
-		.generation = generation,
-		.workspace = w->workspace->name,
-		.host = w->workspace->host_token,
-		.job_id = w->job_id,
-		.uri = buf_str(&s->uri),
-		.request = s->body.data,
-		.request_len = s->body.len,
-		.previous_run_id = row->run_id,
-		.now_us = clock_wall_us(),
-	};
-	int64_t id;
-	int rc = ledger_insert(d->ledger, &v, &id, err);
-
-	/* the file as it was last seen, so that it is not taken for another version */
-	if (rc == 0)
-		rc = ledger_set_seen(d->ledger, id, &known->version, err);
-	return rc;
-}
-
-/* Is it the newest version of its file? An older one as the newest row would make the newer one look new. */
-static int is_newest(struct desk *d, const struct ledger_row *row, struct ledger_known *known,
-	int64_t *root_id, struct err *err)
-{
-	struct ledger_key key = {.watch = row->watch, .relpath = row->relpath};
-	int rc = ledger_root(d->ledger, row->root, false, &key.root_id, err);
-
-	if (rc > 0)
-		rc = ledger_newest(d->ledger, &key, known, err);
-	*root_id = key.root_id;
-	return rc > 0 ? known->id == row->id : rc;
-}
-
-/* A dead letter is closed; a started row stays what it is. */
-static int replace_row(struct operate *o, struct control_job *j, const struct ledger_row *row,
-	const struct ledger_known *known, int64_t root_id, int64_t generation, const struct start *s,
-	struct err *err)
-{
-	struct desk *d = j->host;
-	const struct conf_watch *w = conf_watch_find(d->conf, row->watch);
-	int rc = 0;
-
-	if (row->state == LEDGER_FAILED)
-		rc = ledger_set_state(d->ledger, row->id, LEDGER_DROPPED, "rerun", j->request->reason, "",
-			clock_wall_us(), err);
-	if (rc == 0)
-		rc = insert_rerun(d, w, row, known, root_id, generation, s, err);
+	if (unknown && !r->reason[0]) {
+		o->then.left[LEFT_UNKNOWN]++;
+		return 0;
+	}
+	rc = ledger_set_state(d->ledger, row->id, LEDGER_DROPPED, unknown ? "outcome_unknown" : "operator",
+		r->reason, "", clock_wall_us(), err);
 	if (rc < 0)
 		return rc;
-	add_freed(o, row->watch, w->workspace->host_token);
+	if (unknown)
+		freed_of(o, row->watch, row->host)->stranded++;
+	o->then.unknown += unknown;
 	o->then.changed++;
 	return 0;
+}
+
+static int rerun_next(struct operate *o, struct control_job *j, const struct ledger_row *row,
+	const struct rerun *r, struct err *err)
+{
+	struct desk *d = j->host;
+	int rc = rerun_insert(d, row, r, j->request->reason, err);
+
+	if (rc < 0)
+		return rc;
+	freed_of(o, row->watch, remake_watch(d->conf, row)->workspace->host_token)->rows++;
+	if (row->state == LEDGER_PENDING)
+		freed_of(o, row->watch, row->host)->stranded++;
+	o->then.unknown += r->unknown;
+	o->then.changed++;
+	return 0;
+}
+
+static bool is_by_path(const struct control_job *j)
+{
+	return j->request->operands_n > 0;
+}
+
+/* Why it is left, or that is nothing to speak of: LEFT_KINDS. */
+static enum left left_by(enum rerun_kind kind)
+{
+	if (kind == RERUN_NO_WATCH)
+		return LEFT_NO_WATCH;
+	return kind == RERUN_NO_REQUEST ? LEFT_NO_REQUEST : LEFT_KINDS;
 }
 
 static int rerun(struct operate *o, struct control_job *j, const struct ledger_row *row,
 	const struct ledger_note *note, struct err *err)
 {
-	struct desk *d = j->host;
-	const struct conf_watch *w = conf_watch_find(d->conf, row->watch);
-	struct ledger_known known;
-	struct start s;
-	int64_t root_id = 0, generation = 0;
-	int rc = w && w->workspace && w->job_id > 0 && note->has_request
-			 ? is_newest(d, row, &known, &root_id, err)
-			 : 0;
+	struct rerun r;
+	int rc;
 
-	if (rc <= 0) {
-		o->then.left += rc == 0;
-		return rc;
+	rerun_init(&r);
+	rc = rerun_judge(j->host, row, note, is_by_path(j), &r, err);
+	if (rc == 0) {
+		o->then.hit |= r.kind != RERUN_STATE && r.kind != RERUN_OLDER;
+		if (left_by(r.kind) != LEFT_KINDS)
+			o->then.left[left_by(r.kind)]++;
+		else if (r.kind == RERUN_FIRST)
+			rc = judge_again(o, j->host, row, note->reason, err);
+		else if (r.kind == RERUN_NEXT)
+			rc = rerun_next(o, j, row, &r, err);
 	}
-	start_init(&s);
-	rc = expand(d, w, row, &generation, &s, err);
-	if (rc == 0)
-		o->then.left++;
-	if (rc > 0)
-		rc = replace_row(o, j, row, &known, root_id, generation, &s, err);
-	start_done(&s);
+	rerun_done(&r);
 	return rc;
+}
+
+/* Is the row meant at all? Of those that wait only what is named, or asked for by its state, can be dropped.
+ */
+static bool is_meant(const struct operate *o, const struct control_job *j, const struct ledger_row *row)
+{
+	if (!takes_state(o->kind, row->state))
+		return false;
+	return o->kind != DROP || row->state != LEDGER_PENDING || is_by_path(j) || j->request->state[0];
 }
 
 static int change_row(struct operate *o, struct control_job *j, const struct ledger_row *row,
 	const struct ledger_note *note, struct err *err)
 {
-	if (!takes_state(o->kind, row->state))
+	if (!is_meant(o, j, row))
 		return 0;
-	o->then.hit = true;
+	o->then.hit |= o->kind != RERUN;
 	switch (o->kind) {
 	case RELEASE:
 	case RETRY:
@@ -403,7 +372,7 @@ static int change_page(struct operate *o, struct control_job *j, const int64_t *
 
 		if (rc == -EBADMSG) { /* a damaged row is nothing that could be changed */
 			log_error("%s; it is left as it is", err->text);
-			o->then.left++;
+			o->then.left[LEFT_DAMAGED]++;
 			continue;
 		}
 		if (rc > 0) {
@@ -425,7 +394,7 @@ static int write_event(const struct operate *o, struct control_job *j, struct er
 		.verb = j->request->verb,
 		.user = j->request->user,
 		.reason = j->request->reason,
-		.count = o->then.changed + o->then.rejudged,
+		.count = o->then.changed + o->then.rejudged + o->then.superseded,
 	};
 
 	if (x.count == 0)
@@ -465,6 +434,8 @@ static int operate_apply(struct control_job *j, struct err *err)
 		if (o->then.at.operands_n == 0)
 			break; /* a stretch of the ledger is enough for one round */
 	}
+	if (rc == 0 && o->freed_n > 0) /* the file may have gone or changed since it was accepted */
+		rc = sender_doubt_all(d->sender, err);
 	if (rc == 0 && o->over && !o->only_ask)
 		rc = write_event(o, j, err);
 	if (rc < 0)
@@ -490,28 +461,58 @@ static const char *plural(int64_t n)
 	return n == 1 ? "" : "s";
 }
 
+static int64_t count_left(const struct progress *p)
+{
+	int64_t all = 0;
+
+	for (int i = 0; i < LEFT_KINDS; i++)
+		all += p->left[i];
+	return all;
+}
+
+static void add_left(struct buf *b, const struct progress *p)
+{
+	for (int i = 0; i < LEFT_KINDS; i++)
+		if (p->left[i] > 0)
+			(void)buf_addf(b, "; %" PRId64 " left as %s: %s", p->left[i],
+				p->left[i] == 1 ? "it is" : "they are", left_words[i]);
+}
+
+/* A typing error? Files of a watch that is configured no more are there as long as the ledger has some. */
+static bool is_unknown_watch(const struct control_job *j)
+{
+	return j->request->watch[0] && desk_find(j->host, j->request->watch) < 0;
+}
+
 static void conclude(struct operate *o, struct control_job *j)
 {
 	const struct progress *p = &o->now;
 	CLEANUP_BUF struct buf b = BUF_INIT(ERR_TEXT_BYTES);
-	bool any = p->changed + p->rejudged > 0;
+	bool any = p->changed + p->rejudged + p->superseded > 0;
 
-	(void)buf_addf(&b, "%" PRId64 " file%s %s", p->changed, plural(p->changed), words[o->kind].done);
+	if (!any && is_unknown_watch(j) && count_left(p) == 0) {
+		control_say(j, EXIT_USAGE,
+			"there is no watch \"%.60s\", and the ledger has no %s files of one",
+			j->request->watch, words[o->kind].nothing);
+		return;
+	}
+	if (p->changed > 0 || p->rejudged == 0)
+		(void)buf_addf(
+			&b, "%" PRId64 " file%s %s", p->changed, plural(p->changed), words[o->kind].done);
+	if (p->unknown > 0)
+		(void)buf_addf(&b, ", %" PRId64 " of them may have a run already", p->unknown);
+	if (p->superseded > 0)
+		(void)buf_addf(&b, "; %" PRId64 " superseded: a newer version of %s is known", p->superseded,
+			p->superseded == 1 ? "the file" : "each file");
 	if (p->rejudged > 0)
 		(void)buf_addf(&b,
-			"; %" PRId64
-			" that had never been judged %s looked at again by the next listing, which was "
-			"asked for",
-			p->rejudged, p->rejudged == 1 ? "is" : "are");
-	if (p->left > 0)
-		(void)buf_addf(&b, "; %" PRId64 " left as %s: %s", p->left,
-			p->left == 1 ? "it is" : "they are",
-			o->kind == RERUN
-				? "a newer version is known, or the watch or its request cannot be made"
-				: "never judged, and the watch is not configured any more");
+			"%s%" PRId64 " file%s that had never been judged %s judged now, by a listing",
+			b.len > 0 ? "; " : "", p->rejudged, plural(p->rejudged),
+			p->rejudged == 1 ? "is" : "are");
+	add_left(&b, p);
 	if (any)
 		log_info("%s: %s by %s", j->request->verb, buf_str(&b), j->request->user);
-	control_say(j, p->left > 0 ? 1 : 0, "%s", buf_str(&b));
+	control_say(j, count_left(p) > 0 ? 1 : 0, "%s", buf_str(&b));
 }
 
 static void operate_committed(struct control_job *j)
@@ -520,8 +521,14 @@ static void operate_committed(struct control_job *j)
 	struct desk *d = j->host;
 
 	o->now = o->then;
-	for (size_t i = 0; i < o->freed_n; i++)
-		sender_released(d->sender, o->freed[i].watch, o->freed[i].host, o->freed[i].rows);
+	for (size_t i = 0; i < o->freed_n; i++) {
+		const struct freed *f = &o->freed[i];
+
+		if (f->stranded > 0)
+			sender_unstranded(d->sender, f->watch, f->host, f->stranded);
+		if (f->rows > 0)
+			sender_released(d->sender, f->watch, f->host, f->rows);
+	}
 	clear_freed(o);
 	if (!o->over)
 		return;
@@ -555,10 +562,32 @@ static int tell_missed(
 	json_add_string(
 		&w, "problem", rc > 0 ? "not in a state that this is for" : "the ledger knows no such file");
 	json_add_string(&w, "needed", words[o->kind].nothing);
+	if (rc > 0 && o->kind != RERUN && (row.state == LEDGER_SKIPPED || row.state == LEDGER_DISCARDED))
+		json_add_string(&w, "way_out", "brickwatch rerun starts it");
 	json_end_object(&w);
 	if (rc > 0)
 		ledger_row_done(&row);
 	j->status = 1;
+	return 1;
+}
+
+/* The last record: what was done. 1: it is there, 0: it was told */
+static int tell_totals(struct control_job *j, struct buf *json)
+{
+	struct operate *o = j->state;
+	struct json_writer w = JSON_WRITER(json);
+
+	if (o->totalled)
+		return 0;
+	o->totalled = true;
+	json_begin_object(&w, NULL);
+	json_begin_object(&w, "totals");
+	json_add_i64(&w, "changed", o->now.changed);
+	json_add_i64(&w, "judged_again", o->now.rejudged);
+	json_add_i64(&w, "superseded", o->now.superseded);
+	json_add_i64(&w, "left", count_left(&o->now));
+	json_end_object(&w);
+	json_end_object(&w);
 	return 1;
 }
 
@@ -570,24 +599,33 @@ static int next_missed(struct control_job *j, struct buf *json, struct err *err)
 	for (; o->told < r->operands_n; o->told++)
 		if (o->missed[o->told / 8] & (1u << (o->told % 8)))
 			return tell_missed(j, &r->operands[o->told++], json, err);
-	return 0;
+	return tell_totals(j, json);
 }
 
 /* rerun without --yes: one row of what would be done. 1: a record, 0: none for this one, -errno */
-static int ask_row(struct operate *o, struct desk *d, int64_t id, struct buf *json, struct err *err)
+static int ask_row(struct operate *o, struct control_job *j, int64_t id, struct buf *json, struct err *err)
 {
+	struct desk *d = j->host;
 	struct json_writer w = JSON_WRITER(json);
 	struct ledger_row row;
 	struct ledger_note note;
-	bool unknown;
+	struct rerun r;
 	int rc = selection_load(&o->rows.at, d->ledger, id, &row, &note, err);
 
 	if (rc <= 0)
 		return rc;
-	unknown = takes_state(RERUN, row.state) && strcmp(note.reason, "outcome_unknown") == 0;
-	o->now.changed += takes_state(RERUN, row.state);
-	o->now.unknown += unknown;
-	if (unknown) {
+	rerun_init(&r);
+	rc = rerun_judge(d, &row, &note, is_by_path(j), &r, err);
+	if (rc == 0) {
+		o->now.hit |= r.kind != RERUN_STATE && r.kind != RERUN_OLDER;
+		o->now.changed += r.kind == RERUN_NEXT;
+		o->now.rejudged += r.kind == RERUN_FIRST;
+		if (left_by(r.kind) != LEFT_KINDS)
+			o->now.left[left_by(r.kind)]++;
+		rc = r.kind == RERUN_NEXT && r.unknown;
+		o->now.unknown += rc;
+	}
+	if (rc > 0) {
 		json_begin_object(&w, NULL);
 		json_add_string(&w, "watch", row.watch);
 		report_add_path(&w, row.root, row.relpath);
@@ -596,9 +634,29 @@ static int ask_row(struct operate *o, struct desk *d, int64_t id, struct buf *js
 			&w, "problem", "outcome_unknown: its run may exist, another one would be a second");
 		json_end_object(&w);
 	}
+	rerun_done(&r);
 	ledger_note_done(&note);
 	ledger_row_done(&row);
-	return unknown;
+	return rc;
+}
+
+static void conclude_asked(struct operate *o, struct control_job *j)
+{
+	const struct progress *p = &o->now;
+	CLEANUP_BUF struct buf b = BUF_INIT(ERR_TEXT_BYTES);
+
+	(void)buf_addf(&b,
+		"%" PRId64 " file%s would be run again, %" PRId64 " of them with an unknown outcome",
+		p->changed, plural(p->changed), p->unknown);
+	if (p->rejudged > 0)
+		(void)buf_addf(&b, "; %" PRId64 " would be judged now, and have %s first run", p->rejudged,
+			p->rejudged == 1 ? "its" : "their");
+	add_left(&b, p);
+	if (count_left(p) + p->changed + p->rejudged == 0 && j->status == 0)
+		(void)buf_addf(
+			&b, ": none of those selected is %s in its newest version", words[RERUN].nothing);
+	control_say(j, 1, "%s; nothing was done%s", buf_str(&b),
+		p->changed + p->rejudged > 0 ? ", say --yes to do it" : "");
 }
 
 static int next_asked(struct control_job *j, struct buf *json, struct err *err)
@@ -606,22 +664,34 @@ static int next_asked(struct control_job *j, struct buf *json, struct err *err)
 	struct operate *o = j->state;
 	struct report_rows *r = &o->rows;
 	const struct desk *d = j->host;
-	bool operand_over;
 	int rc = 0;
 
 	while (rc == 0 && r->pos < r->n)
-		rc = ask_row(o, j->host, r->ids[r->pos++], json, err);
+		rc = ask_row(o, j, r->ids[r->pos++], json, err);
 	if (rc != 0)
 		return rc;
+	if (o->operand_over) { /* this path is through */
+		size_t operand = r->at.operand - 1;
+
+		o->operand_over = false;
+		if (!o->now.hit)
+			rc = tell_missed(j, &j->request->operands[operand], json, err);
+		o->now.hit = false;
+		if (rc != 0)
+			return rc;
+	}
 	if (!selection_is_over(&r->at)) {
 		r->pos = 0;
-		rc = selection_page(&r->at, d->ledger, r->ids, REPORT_PAGE, &r->n, &operand_over, err);
+		rc = selection_page(&r->at, d->ledger, r->ids, REPORT_PAGE, &r->n, &o->operand_over, err);
 		return rc < 0 ? rc : -EINPROGRESS;
 	}
-	control_say(j, 1,
-		"%" PRId64 " file%s would be run again, %" PRId64
-		" of them with an unknown outcome; nothing was done, say --yes to do it",
-		o->now.changed, plural(o->now.changed), o->now.unknown);
+	if (o->now.changed == 0 && is_unknown_watch(j)) {
+		control_say(j, EXIT_USAGE,
+			"there is no watch \"%.60s\", and the ledger has no %s files of one",
+			j->request->watch, words[o->kind].nothing);
+		return 0;
+	}
+	conclude_asked(o, j);
 	return 0;
 }
 

@@ -324,6 +324,11 @@ void outbox_free(struct outbox *o)
 	free(o);
 }
 
+int outbox_claim(struct outbox *o, int keeper_fd, struct err *err)
+{
+	return evlog_claim(o->log, keeper_fd, err);
+}
+
 bool outbox_wants_commit(const struct outbox *o)
 {
 	return o->tidy && o->written > o->removed;

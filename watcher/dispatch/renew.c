@@ -7,11 +7,10 @@
 #include <inttypes.h>
 #include <string.h>
 #include "base/clock.h"
-#include "base/fs.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "core/request.h"
-#include "core/start.h"
+#include "dispatch/remake.h"
 
 #define META_CONFIGURATION "configuration" /* hash of the last one */
 #define RENEW_PAGE 256
@@ -38,26 +37,15 @@ static bool renew_is_equal(
 static int renew_row(const struct conf *conf, struct ledger *l, const struct ledger_row *row, struct start *s,
 	struct buf *body, struct err *err)
 {
-	const struct conf_watch *w = conf_watch_find(conf, row->watch);
-	CLEANUP_FREE char *path = fs_join(row->root, row->relpath);
-	struct start_facts facts = {
-		.watch = w,
-		.path = path,
-		.relpath = row->relpath,
-		.size = row->version.size,
-		.mtime_ns = row->version.mtime_ns,
-		.mime = row->mime,
-		.generation = row->generation,
-		.now_us = clock_wall_us(),
-	};
+	const struct conf_watch *w = remake_watch(conf, row);
 	struct ledger_renewal renewal;
 	struct err why = ERR_INIT;
 	const char *reason;
 	int rc;
 
-	if (!w || !w->workspace || w->job_id <= 0)
+	if (!w)
 		return 0;
-	if (start_make(&facts, s, &reason, &why) < 0 || renew_is_equal(l, row, s, body))
+	if (remake_same(w, row, s, &reason, &why) < 0 || renew_is_equal(l, row, s, body))
 		return 0; /* cannot be made by the new configuration: the old request stays */
 	rc = renew_is_free(l, row, s->token, err);
 	if (rc <= 0)
@@ -75,12 +63,16 @@ static int renew_row(const struct conf *conf, struct ledger *l, const struct led
 	return rc < 0 ? rc : 1;
 }
 
-static bool renew_has_host(const struct conf *conf, const char *host)
+int renew_unsent(const struct conf *conf, struct ledger *l, const struct ledger_row *row, struct err *err)
 {
-	for (size_t i = 0; i < conf->workspaces_n; i++)
-		if (conf->workspaces[i]->host_token && strcmp(conf->workspaces[i]->host_token, host) == 0)
-			return true;
-	return false;
+	CLEANUP_BUF struct buf body = BUF_INIT(REQUEST_BODY_BYTES);
+	struct start s;
+	int rc;
+
+	start_init(&s);
+	rc = renew_row(conf, l, row, &s, &body, err);
+	start_done(&s);
+	return rc;
 }
 
 static int renew_hold(struct ledger *l, const struct ledger_row *row, const char *what, struct err *err)
@@ -99,7 +91,7 @@ static int renew_pending(const struct conf *conf, struct ledger *l, const struct
 		return renew_hold(l, row, "its watch is not configured any more", err);
 	}
 	rc = renew_row(conf, l, row, s, body, err);
-	if (rc == 0 && !renew_has_host(conf, row->host)) {
+	if (rc == 0 && !remake_has_host(conf, row->host)) {
 		counts->held++;
 		return renew_hold(l, row, "its workspace is not configured any more", err);
 	}
@@ -148,7 +140,7 @@ static int renew_release_row(const struct conf *conf, struct ledger *l, const st
 	if (rc != 0)
 		return rc;
 	rc = row->token[0] ? ledger_request(l, row->id, &body, err) : 0;
-	return rc < 0 ? rc : rc > 0 && renew_has_host(conf, row->host);
+	return rc < 0 ? rc : rc > 0 && remake_has_host(conf, row->host);
 }
 
 int renew_release(const struct conf *conf, struct ledger *l, int64_t id, int64_t now_us, struct err *err)
@@ -193,8 +185,34 @@ static int renew_bring_back(
 	return n;
 }
 
-int renew_waiting(const struct conf *conf, struct ledger *l, const char *configuration_hash,
-	struct renew_counts *ret, struct err *err)
+/* Also about those that were held before: who changes the configuration is reminded of them, and a crash in
+ * the middle leaves nothing out. */
+static int renew_tell_held(struct ledger *l, struct scribe *scribe, struct err *err)
+{
+	char watch[LEDGER_WORD_BYTES] = "";
+	int rc;
+
+	while ((rc = ledger_held_watch(l, watch, sizeof(watch), err)) > 0) {
+		struct event_watch x = {.method = "", .file_system = ""};
+		CLEANUP_FREE char *detail = NULL;
+
+		rc = ledger_count_held(l, watch, RENEW_REMOVED, &x.count, err);
+		if (rc == 0 && x.count > 0) {
+			x.detail = detail = mem_printf(
+				"%" PRId64
+				" held: the watch or its workspace is not configured any more; what is held "
+				"goes on when it is back, or by brickwatch release --watch %s",
+				x.count, watch);
+			rc = scribe_watch(scribe, EVENT_WATCH_HELD, watch, &x, clock_wall_us(), err);
+		}
+		if (rc < 0)
+			return rc;
+	}
+	return rc;
+}
+
+int renew_waiting(const struct conf *conf, struct ledger *l, struct scribe *scribe,
+	const char *configuration_hash, struct renew_counts *ret, struct err *err)
 {
 	int64_t ids[RENEW_PAGE], after = 0;
 	struct renew_counts counts = {.renewed = 0};
@@ -214,6 +232,8 @@ int renew_waiting(const struct conf *conf, struct ledger *l, const char *configu
 		return n < 0 ? n : rc;
 	for (size_t i = 0; rc >= 0 && i < conf->watches_n; i++)
 		rc = renew_bring_back(conf, l, conf->watches[i]->name, &counts.back, err);
+	if (rc >= 0)
+		rc = renew_tell_held(l, scribe, err);
 	if (rc >= 0)
 		rc = ledger_set_meta(l, META_CONFIGURATION, configuration_hash, err);
 	if (rc == 0)

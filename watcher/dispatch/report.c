@@ -11,6 +11,8 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "dispatch/desk.h"
+#include "dispatch/standing.h"
+#include "dispatch/waits.h"
 
 #define COUNT_PATIENCE_US US_PER_S
 #define DETAIL_BYTES 2048 /* shown of what a server or watcher has said */
@@ -108,6 +110,15 @@ int report_rows_next(struct report_rows *r, struct ledger *l, struct buf *json, 
 	r->done = true;
 	add_totals(&w, r);
 	return 1;
+}
+
+bool report_is_empty(const struct report_rows *r)
+{
+	int64_t n = r->waiting;
+
+	for (int state = 0; state < LEDGER_STATES; state++)
+		n += r->totals[state];
+	return n == 0;
 }
 
 /* ---- files ---- */
@@ -302,7 +313,12 @@ static int files_next(struct control_job *j, struct buf *json, struct err *err)
 		f->rows.at.last = f->rows.at.after = 0;
 		f->rows.at.operands_n = 0;
 	}
-	return report_rows_next(&f->rows, d->ledger, json, err);
+	rc = report_rows_next(&f->rows, d->ledger, json, err);
+	if (rc == 0 && report_is_empty(&f->rows) && j->request->watch[0] && j->status == 0 &&
+		desk_find(j->host, j->request->watch) < 0)
+		control_say(j, 2, "there is no watch \"%.60s\", and the ledger has no such files of one",
+			j->request->watch);
+	return rc;
 }
 
 const struct control_verb report_files = {
@@ -315,16 +331,29 @@ const struct control_verb report_files = {
 
 /* ---- status ---- */
 
-enum status_part { STATUS_SERVICE, STATUS_WATCHES, STATUS_PLACES, STATUS_COUNTS, STATUS_END };
+enum status_part {
+	STATUS_COUNTING,
+	STATUS_SERVICE,
+	STATUS_WATCHES,
+	STATUS_PLACES,
+	STATUS_STANDING,
+	STATUS_COUNTS,
+	STATUS_END
+};
 
 struct status {
 	enum status_part part;
 	size_t i;
 	int64_t give_up_us;
-	int64_t open;				 /* questions not answered yet */
-	int64_t unsettled[CONF_WATCHES_MAX + 1]; /* -1: not told */
+	int64_t open; /* questions not answered yet */
+	struct status_watch {
+		bool told; /* by its watcher */
+		int64_t unsettled, unreadable, closed;
+		int64_t rows[LEDGER_STATES];
+	} watches[CONF_WATCHES_MAX + 1];
 	struct ledger_tally tally;
 	int64_t after, last;
+	struct standing standing;
 };
 
 static void status_on_counts(struct control_job *j, size_t watch, const struct wire_message *m)
@@ -332,8 +361,22 @@ static void status_on_counts(struct control_job *j, size_t watch, const struct w
 	struct status *s = j->state;
 
 	s->open--;
-	if (m)
-		s->unsettled[watch] = m->as.counts.unsettled;
+	if (!m)
+		return;
+	s->watches[watch].told = true;
+	s->watches[watch].unsettled = m->as.counts.unsettled;
+	s->watches[watch].unreadable = m->as.counts.unreadable;
+	s->watches[watch].closed = m->as.counts.closed;
+}
+
+static void status_on_tally(const char *watch, enum ledger_state state, int64_t rows, void *arg)
+{
+	struct control_job *j = arg;
+	struct status *s = j->state;
+	int i = desk_find(j->host, watch);
+
+	if (i >= 0)
+		s->watches[i].rows[state] += rows;
 }
 
 static int status_open(struct control_job *j, struct err *err)
@@ -343,11 +386,13 @@ static int status_open(struct control_job *j, struct err *err)
 	struct desk *d = j->host;
 
 	(void)err;
-	for (size_t i = 0; i < d->conf->watches_n; i++) {
-		s->unsettled[i] = -1;
+	for (size_t i = 0; i < d->conf->watches_n; i++)
 		s->open += desk_ask(d, i, DESK_COUNT, j, WIRE_COUNT, &question, status_on_counts) == 0;
-	}
 	s->give_up_us = clock_mono_us() + COUNT_PATIENCE_US;
+	s->tally.of_watch = status_on_tally;
+	s->tally.arg = j;
+	/* counting reads the whole ledger: not for who only asks for health */
+	s->part = j->request->yes ? STATUS_SERVICE : STATUS_COUNTING;
 	s->last = -1;
 	return 0;
 }
@@ -367,19 +412,20 @@ static void add_service(struct json_writer *w, struct desk *d)
 	json_add_i64(w, "pid", getppid()); /* the keeper's: what systemd shows, too */
 	add_time(w, "started", d->started_us);
 	json_add_string(w, "configuration", d->hash);
-	json_add_bool(w, "ledger_failing", d->ledger_is_failing(d));
+	json_add_bool(w, "ledger_failing", d->ledger_trouble(d) != NULL);
+	json_add_string(w, "ledger_trouble", d->ledger_trouble(d));
 	json_add_bool(w, "event_log_failing", outbox_is_failing(d->outbox));
 	json_add_i64(w, "watches", (int64_t)d->conf->watches_n);
 	json_add_i64(w, "runs_started", c.started);
-	json_add_i64(w, "pending", c.pending);
+	json_add_i64(w, "pending", c.pending + c.stranded);
 	json_add_i64(w, "in_flight", c.in_flight);
 	json_end_object(w);
 }
 
-static const char *state_of(const struct desk_watch *w, int64_t stalled_us)
+static const char *state_of(const struct desk_watch *w, bool waits_for_job, int64_t stalled_us)
 {
 	if (!w->link)
-		return "down";
+		return waits_for_job ? "no_job" : "down";
 	if (stalled_us >= DESK_STALLED_US)
 		return "stalled";
 	if (w->lost)
@@ -387,12 +433,32 @@ static const char *state_of(const struct desk_watch *w, int64_t stalled_us)
 	return w->scanned ? "ready" : "listing";
 }
 
-static int is_paused(struct ledger *l, const char *watch, struct err *err)
+/* Rows of each state that there are; null when they were not counted. */
+static void add_known(struct json_writer *w, const struct status *s, size_t i)
 {
-	CLEANUP_FREE char *name = mem_printf("paused:%s", watch);
-	CLEANUP_BUF struct buf value = BUF_INIT(LEDGER_META_BYTES);
+	if (!s->tally.of_watch || s->last < 0) {
+		json_add_null(w, "known");
+		return;
+	}
+	json_begin_object(w, "known");
+	for (int state = 0; state < LEDGER_STATES; state++)
+		if (s->watches[i].rows[state] > 0)
+			json_add_i64(
+				w, ledger_state_name((enum ledger_state)state), s->watches[i].rows[state]);
+	json_end_object(w);
+}
 
-	return ledger_meta(l, name, &value, err);
+static void add_told(struct json_writer *w, const struct status_watch *t)
+{
+	static const char *const keys[] = {"waiting", "unreadable_files", "unreadable_directories"};
+	const int64_t values[] = {t->unsettled, t->unreadable, t->closed};
+
+	for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
+		if (t->told)
+			json_add_i64(w, keys[i], values[i]);
+		else
+			json_add_null(w, keys[i]);
+	}
 }
 
 static int add_watch(struct json_writer *w, struct desk *d, size_t i, const struct status *s, struct err *err)
@@ -401,33 +467,63 @@ static int add_watch(struct json_writer *w, struct desk *d, size_t i, const stru
 	const struct desk_watch *watch = d->watch(d, i);
 	const struct conf_watch *conf = d->conf->watches[i];
 	int64_t stalled_us = watch->link ? desk_describe_stall(watch, &stall) : 0;
-	int paused = is_paused(d->ledger, conf->name, err);
+	CLEANUP_FREE char *paused_why = NULL;
+	int paused = waits_paused(d->ledger, conf->name, &paused_why, err);
+	struct jobwatch_view job;
 
 	if (paused < 0)
 		return paused;
+	jobwatch_view(d->jobwatch, i, &job);
 	json_begin_object(w, NULL);
 	json_add_string(w, "kind", "watch");
 	json_add_string(w, "watch", conf->name);
-	json_add_string(w, "state", state_of(watch, stalled_us));
+	json_add_string(w, "state", state_of(watch, job.waits, stalled_us));
+	json_add_string(w, "lost_why", watch->lost ? watch->lost_why : NULL);
 	json_add_bool(w, "paused", paused > 0 || conf->paused);
+	json_add_string(w, "paused_by_failure", paused_why);
 	json_add_string(w, "method", watch->peer->method);
 	json_add_string(w, "file_system", watch->peer->file_system);
 	json_add_string(w, "limits", watch->peer->limits[0] ? watch->peer->limits : NULL);
-	if (s->unsettled[i] >= 0)
-		json_add_i64(w, "waiting", s->unsettled[i]);
-	else
-		json_add_null(w, "waiting");
+	add_told(w, &s->watches[i]);
 	json_add_string(w, "busy_with", stall.len > 0 ? buf_str(&stall) : NULL);
 	json_add_i64(w, "busy_ms", stalled_us / US_PER_MS);
 	add_time(w, "listed", watch->listed_us);
-	json_add_i64(w, "files", watch->listing.files);
-	json_add_i64(w, "directories", watch->listing.directories);
+	json_add_i64(w, "listed_files", watch->listing.files);
+	json_add_i64(w, "listed_directories", watch->listing.directories);
 	json_add_i64(w, "listing_ms", watch->listing.took_us / US_PER_MS);
+	add_known(w, s, i);
 	json_end_object(w);
 	return 1;
 }
 
-static void add_place(struct json_writer *w, const struct sender_place *p)
+static void add_sign_in(struct json_writer *w, const struct auth_state *a)
+{
+	json_add_string(w, "auth", a->kind);
+	json_add_string(w, "principal", a->principal);
+	json_add_string(w, "credential_file", a->file);
+	add_time(w, "credential_changed", a->changed_us);
+	add_time(w, "token_expires", a->has_token ? a->token_end_us : 0);
+}
+
+/* What is known of the job of a watch. */
+static void add_job(struct json_writer *w, const struct desk *d, const struct sender_place *p)
+{
+	int i = desk_find(d, p->watch);
+	const struct conf_watch *conf = i >= 0 ? d->conf->watches[i] : NULL;
+	struct jobwatch_view job;
+
+	json_add_i64(w, "job_id", p->job_id);
+	json_add_i64(w, "pending", p->pending);
+	if (!conf || !conf->workspace || strcmp(conf->workspace->host_token, p->host) != 0)
+		return; /* of former days */
+	jobwatch_view(d->jobwatch, (size_t)i, &job);
+	json_add_string(w, "job_name", job.job_name ? job.job_name : conf->job_name);
+	add_time(w, "checked", job.checked_us);
+	json_add_string(w, "not_checked", job.unknown);
+	findings_add_json(w, job.findings);
+}
+
+static void add_place(struct json_writer *w, const struct desk *d, const struct sender_place *p)
 {
 	int64_t until_us = p->until_us - clock_mono_us();
 	bool waits = p->suspended || p->slow;
@@ -438,13 +534,24 @@ static void add_place(struct json_writer *w, const struct sender_place *p)
 		json_add_string(w, "watch", p->watch);
 	json_add_string(w, "workspace", p->workspace);
 	json_add_string(w, "host", p->host);
-	if (p->watch) {
-		json_add_i64(w, "job_id", p->job_id);
-		json_add_i64(w, "pending", p->pending);
-	}
+	if (p->watch)
+		add_job(w, d, p);
 	json_add_i64(w, "in_flight", p->in_flight);
 	json_add_string(w, "state", p->suspended ? "suspended" : p->slow ? "slow" : "ok");
+	json_add_string(w, "detail", p->why);
 	json_add_i64(w, "next_try_ms", waits && until_us > 0 ? until_us / US_PER_MS : 0);
+	if (!p->watch)
+		add_sign_in(w, &p->sign_in);
+	json_end_object(w);
+}
+
+static void add_stranded(struct json_writer *w, const struct sender_place *p)
+{
+	json_begin_object(w, NULL);
+	json_add_string(w, "kind", "stranded");
+	json_add_string(w, "watch", p->watch);
+	json_add_string(w, "host", p->host);
+	json_add_i64(w, "pending", p->pending);
 	json_end_object(w);
 }
 
@@ -462,8 +569,8 @@ static void add_counts(struct json_writer *w, const struct ledger_tally *t)
 	json_end_object(w);
 }
 
-/* Counts a stretch of the ledger. 1: the record, -EINPROGRESS, -errno */
-static int status_counts(struct status *s, struct desk *d, struct json_writer *w, struct err *err)
+/* Counts a stretch of the ledger. 0: that was all, -EINPROGRESS, -errno */
+static int status_count(struct status *s, struct desk *d, struct err *err)
 {
 	int64_t through;
 	int rc = s->last < 0 ? ledger_newest_id(d->ledger, &s->last, err) : 0;
@@ -476,8 +583,7 @@ static int status_counts(struct status *s, struct desk *d, struct json_writer *w
 		s->after = through;
 		return rc < 0 ? rc : -EINPROGRESS;
 	}
-	add_counts(w, &s->tally);
-	return 1;
+	return 0;
 }
 
 static int status_next(struct control_job *j, struct buf *json, struct err *err)
@@ -492,6 +598,12 @@ static int status_next(struct control_job *j, struct buf *json, struct err *err)
 		j->wake_at_us = s->give_up_us;
 		return -EAGAIN;
 	}
+	if (s->part == STATUS_COUNTING) {
+		rc = status_count(s, d, err);
+		if (rc < 0)
+			return rc;
+		s->part = STATUS_SERVICE;
+	}
 	if (s->part == STATUS_SERVICE) {
 		s->part = STATUS_WATCHES;
 		add_service(&w, d);
@@ -503,19 +615,28 @@ static int status_next(struct control_job *j, struct buf *json, struct err *err)
 		s->part = STATUS_PLACES;
 		s->i = 0;
 	}
-	if (s->part == STATUS_PLACES && sender_place(d->sender, s->i, &place)) {
+	while (s->part == STATUS_PLACES && sender_place(d->sender, s->i, &place)) {
 		s->i++;
-		add_place(&w, &place);
+		if (place.stranded && place.pending <= 0)
+			continue;
+		if (place.stranded)
+			add_stranded(&w, &place);
+		else
+			add_place(&w, d, &place);
 		return 1;
 	}
-	if (s->part == STATUS_PLACES) /* counting reads the whole ledger: not for who only asks for health */
+	if (s->part == STATUS_PLACES)
+		s->part = STATUS_STANDING;
+	rc = s->part == STATUS_STANDING ? standing_next(&s->standing, d->ledger, d->conf, &w, err) : 0;
+	if (rc != 0)
+		return rc;
+	if (s->part == STATUS_STANDING)
 		s->part = j->request->yes ? STATUS_END : STATUS_COUNTS;
 	if (s->part == STATUS_END)
 		return 0;
-	rc = status_counts(s, d, &w, err);
-	if (rc > 0)
-		s->part = STATUS_END;
-	return rc;
+	s->part = STATUS_END;
+	add_counts(&w, &s->tally);
+	return 1;
 }
 
 const struct control_verb report_status = {

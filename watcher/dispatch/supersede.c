@@ -34,10 +34,21 @@ static int supersede_id(struct ledger *l, struct scribe *s, int64_t id, const ch
 	}
 	if (rc <= 0)
 		return rc;
-	rc = supersede_row(l, s, &row, "a newer version of the file has come", now_us, err);
-	*n += strcmp(row.host, host) == 0;
+	rc = supersede_row(l, s, &row, SUPERSEDE_NEWER, now_us, err);
+	*n += row.state == LEDGER_PENDING && strcmp(row.host, host) == 0;
 	ledger_row_done(&row);
 	return rc;
+}
+
+int supersede_if_newer(
+	struct ledger *l, struct scribe *s, const struct ledger_row *r, int64_t now_us, struct err *err)
+{
+	int rc = ledger_has_newer(l, r->id, err);
+
+	if (rc <= 0)
+		return rc;
+	rc = supersede_row(l, s, r, SUPERSEDE_NEWER, now_us, err);
+	return rc < 0 ? rc : 1;
 }
 
 int supersede_waiting(struct ledger *l, struct scribe *s, const struct ledger_key *key, const char *host,

@@ -235,6 +235,7 @@ static void add_explained_file(struct json_writer *w, const struct wire_file *f)
 	json_add_string(w, "mime", f->mime);
 	json_add_string(w, "rule", f->rule);
 	json_add_string(w, "detail", f->detail);
+	json_add_string(w, "file_system", f->evidence);
 	json_add_bool(w, "dead_letter", f->dead_letter != 0);
 	json_end_object(w);
 }

@@ -20,14 +20,13 @@
 #include "base/map.h"
 #include "base/mem.h"
 #include "base/text.h"
-#include "core/start.h"
+#include "dispatch/remake.h"
 
 #define LOOKS_MAX 6		      /* answers that tell nothing, before a run is trusted */
 #define LOOKED_AT_MAX 1024	      /* rows whose looks are counted */
 #define AGAIN_LAST_US (60 * US_PER_S) /* longest pause between two looks */
 #define SKIP_FIRST_US (1 * US_PER_S)
 #define SKIP_LAST_US (600 * US_PER_S)
-#define GENERATIONS_MAX 1000 /* tokens that are taken already */
 #define WORDS_BYTES 512
 #define SHOWN_BYTES 1024
 
@@ -111,70 +110,17 @@ static int64_t skip_pause_us(const struct ledger_row *row)
 	return pause_us / 2 + (row->id * INT64_C(7919) % 64) * (pause_us / 128);
 }
 
-/* Makes the request of the next generation whose token nobody has. 0; or 1: it cannot be made, *reason;
- * -errno */
-static int make_next(struct verify *v, const struct ledger_row *row, struct start *s, int64_t *generation,
-	const char **reason, struct err *err)
-{
-	CLEANUP_FREE char *path = fs_join(row->root, row->relpath);
-	struct start_facts facts = {
-		.watch = v->watch,
-		.path = path,
-		.relpath = row->relpath,
-		.size = row->version.size,
-		.mtime_ns = row->version.mtime_ns,
-		.mime = row->mime,
-		.now_us = clock_wall_us(),
-	};
-	struct ledger_owner owner;
-	int rc = 1;
-
-	for (int64_t g = row->generation + 1; rc > 0 && g < row->generation + GENERATIONS_MAX; g++) {
-		struct err why = ERR_INIT;
-
-		facts.generation = *generation = g;
-		if (start_make(&facts, s, reason, &why) < 0)
-			return 1;
-		rc = ledger_find_token(v->ledger, s->token, row->relpath, &owner, err);
-	}
-	if (rc > 0)
-		*reason = "same_remote_file";
-	return rc;
-}
-
-static struct ledger_new next_row(const struct verify *v, const struct ledger_row *row, const struct start *s,
-	int64_t generation, int64_t now_us)
-{
-	return (struct ledger_new){
-		.key = {.watch = row->watch, .relpath = row->relpath},
-		.version = row->version,
-		.owner = row->owner,
-		.mime = row->mime,
-		.evidence = "again",
-		.first_seen_us = row->first_seen_us,
-		.completed_us = row->completed_us,
-		.state = LEDGER_PENDING,
-		.reason = "",
-		.detail = "",
-		.rules_hash = "",
-		.token = s->token,
-		.generation = generation,
-		.workspace = v->watch->workspace->name,
-		.host = v->watch->workspace->host_token,
-		.job_id = v->watch->job_id,
-		.uri = buf_str(&s->uri),
-		.request = s->body.data,
-		.request_len = s->body.len,
-		.previous_run_id = row->run_id,
-		.now_us = now_us,
-	};
-}
-
 static int insert_failed(struct verify *v, const struct ledger_row *row, struct ledger_new *next,
 	const char *reason, struct err *err)
 {
 	struct event_file f = scribe_file_of(row);
-	struct event_failure x = {.reason = reason, .error_code = v->code, .message = v->message};
+	struct event_failure x = {
+		.reason = reason,
+		.error_code = v->code,
+		.message = v->message,
+		.workspace = row->workspace,
+		.job_id = row->job_id,
+	};
 	int64_t id;
 	int rc;
 
@@ -208,17 +154,17 @@ static int insert_next(
 	struct verify *v, const struct ledger_row *row, int64_t root_id, int64_t now_us, struct err *err)
 {
 	const char *reason = NULL;
-	int64_t generation = row->generation + 1;
+	int64_t generation;
 	struct ledger_new next;
 	struct start s;
 	int rc;
 
 	start_init(&s);
-	rc = make_next(v, row, &s, &generation, &reason, err);
+	rc = remake_next(v->ledger, v->watch, row, &s, &generation, &reason, err);
 	if (rc >= 0) {
-		next = next_row(v, row, &s, generation, now_us);
-		next.key.root_id = root_id;
-		if (rc > 0) {
+		next = remake_row(v->watch, row, &s, root_id, generation, now_us);
+		next.evidence = "again";
+		if (rc == 0) {
 			next.token = "";
 			next.request_len = 0;
 		} else if (row->skips + 1 > VERIFY_SKIPS_MAX) {
@@ -256,7 +202,7 @@ static int tell_skipped(struct verify *v, const struct ledger_row *row, int64_t 
 static int start_again(struct verify *v, const struct ledger_row *row, int64_t now_us, struct err *err)
 {
 	struct ledger_key key = {.watch = row->watch, .relpath = row->relpath};
-	const struct conf_watch *w = conf_watch_find(v->conf, row->watch);
+	const struct conf_watch *w = remake_watch(v->conf, row);
 	struct ledger_known newest;
 	int rc = tell_skipped(v, row, now_us, err);
 
@@ -268,7 +214,7 @@ static int start_again(struct verify *v, const struct ledger_row *row, int64_t n
 		return rc;
 	if (rc > 0 && newest.id != row->id)
 		return supersede(v, row, now_us, err);
-	if (!w || !w->workspace || w->job_id <= 0) {
+	if (!w) {
 		verify_say(v, row, "its watch is not configured any more");
 		return 0;
 	}

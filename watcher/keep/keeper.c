@@ -53,6 +53,7 @@ struct keeper_watch {
 	struct keeper_child child;
 	bool changed; /* its process is stopping, to be started with another configuration */
 	bool leaving; /* … and not to be started again */
+	bool waits;   /* not to be started before the dispatcher says that its job is known */
 	struct loop_timer *kill;
 };
 
@@ -63,6 +64,7 @@ struct keeper {
 	const struct keeper_options *options;
 	struct loop *loop;
 	char hash[65];
+	int64_t started_us, runs_started; /* of the service, over all its dispatchers */
 	enum keeper_phase phase;
 	struct keeper_child dispatcher;
 	struct wire_page *page; /* the dispatcher's */
@@ -77,6 +79,7 @@ struct keeper {
 
 static void keeper_start_all(struct keeper *k);
 static void keeper_reload(struct keeper *k);
+static void keeper_on_known(struct keeper *k, const char *name);
 static void keeper_reloaded(struct keeper *k, bool taken);
 
 struct keeper_sending {
@@ -167,6 +170,8 @@ static void keeper_on_dispatcher(struct loop_io *io, uint32_t events, void *arg)
 		keeper_reload(k);
 	else if (rc == 1 && k->in.type == WIRE_RELOADED && k->next)
 		keeper_reloaded(k, k->in.as.reloaded.status == 0);
+	else if (rc == 1 && k->in.type == WIRE_RESTART)
+		keeper_on_known(k, k->in.as.restart.name);
 	else if (rc == 1)
 		log_error(
 			"unexpected message \"%s\" from the dispatcher; ignored", wire_type_name(k->in.type));
@@ -184,6 +189,8 @@ static struct wire_configured keeper_last_of(const struct keeper *k, size_t watc
 		.wait_us = k->options->wait_us,
 		.only_watch = k->options->only_watch ? k->options->only_watch : "",
 		.hash = hash,
+		.started_us = k->started_us,
+		.runs_started = k->runs_started,
 	};
 }
 
@@ -199,13 +206,18 @@ static size_t keeper_count_watches(const struct keeper *k)
 static int keeper_start_dispatcher(struct keeper *k, struct err *err)
 {
 	const char *const argv[] = {"bw-dispatch", k->options->journal ? "--journal" : "--plain", NULL};
-	const struct wire_configured last = keeper_last_of(k, keeper_count_watches(k), k->hash);
+	struct wire_configured last;
+	int64_t runs;
 	CLEANUP_FD int page_fd = wire_page_new(err);
 	int pair[2], rc;
 	pid_t pid;
 
 	if (page_fd < 0)
 		return page_fd;
+	runs = k->page ? __atomic_load_n(&k->page->runs, __ATOMIC_ACQUIRE) : 0; /* by the one before */
+	if (runs > k->runs_started)
+		k->runs_started = runs;
+	last = keeper_last_of(k, keeper_count_watches(k), k->hash);
 	wire_page_unmap(k->page);
 	k->page = wire_page_map(page_fd, false, err);
 	if (!k->page)
@@ -294,7 +306,8 @@ static void keeper_on_watch_again(struct loop_timer *t, void *arg)
 	struct err err = ERR_INIT;
 
 	(void)t;
-	if (w->k->phase != KEEPER_RUNNING || w->k->dispatcher.pid == 0 || w->child.pid != 0 || w->leaving)
+	if (w->k->phase != KEEPER_RUNNING || w->k->dispatcher.pid == 0 || w->child.pid != 0 || w->leaving ||
+		w->waits)
 		return;
 	if (keeper_start_watch(w, &err) == 0)
 		return;
@@ -328,9 +341,13 @@ static void keeper_start_all(struct keeper *k)
 				k->dispatcher.again, clock_mono_us() + keeper_child_pause(&k->dispatcher));
 		return;
 	}
-	for (size_t i = 0; i < k->watches_n; i++)
-		if (k->watches[i]->child.pid == 0)
-			keeper_on_watch_again(NULL, k->watches[i]);
+	for (size_t i = 0; i < k->watches_n; i++) {
+		struct keeper_watch *w = k->watches[i];
+
+		w->waits = w->conf && w->conf->job_name;
+		if (w->child.pid == 0)
+			keeper_on_watch_again(NULL, w);
+	}
 }
 
 /* ---- the end
@@ -565,6 +582,7 @@ static struct keeper_watch *keeper_watch_new(struct keeper *k, const struct conf
 	w->k = k;
 	w->conf = conf;
 	memcpy(w->name, conf->name, sizeof(w->name));
+	w->waits = conf->job_name != NULL;
 	w->child.fd = -1;
 	w->child.again = loop_timer_add(k->loop, keeper_on_watch_again, w);
 	w->kill = loop_timer_add(k->loop, keeper_on_kill, w);
@@ -589,6 +607,18 @@ static struct keeper_watch *keeper_find(const struct keeper *k, const char *name
 		if (strcmp(k->watches[i]->name, name) == 0)
 			return k->watches[i];
 	return NULL;
+}
+
+/* The job of this watch is known. */
+static void keeper_on_known(struct keeper *k, const char *name)
+{
+	struct keeper_watch *w = keeper_find(k, name);
+
+	if (!w || !w->waits)
+		return;
+	w->waits = false;
+	if (!loop_timer_is_set(w->child.again))
+		keeper_on_watch_again(NULL, w);
 }
 
 static void keeper_tell_reloaded(struct keeper *k, int status, const char *text)
@@ -644,8 +674,12 @@ static void keeper_update_watch(struct keeper_watch *w, const struct conf *old)
 		keeper_stop_watch(w);
 	} else if (w->leaving || conf_watch_differs(old, k->conf, w->name)) {
 		w->leaving = false; /* one that was taken out and is back before its process had ended */
+		w->waits = w->conf->job_name != NULL;
 		w->changed = w->child.pid != 0;
-		keeper_stop_watch(w);
+		if (w->child.pid != 0)
+			keeper_stop_watch(w);
+		else
+			keeper_on_watch_again(NULL, w); /* one that waited for its job has no timer */
 	}
 }
 
@@ -727,6 +761,7 @@ int keeper_run(const struct conf *conf, const struct keeper_options *options)
 
 	k->conf = conf;
 	k->options = options;
+	k->started_us = clock_wall_us();
 	(void)signal(SIGPIPE, SIG_IGN);
 	rc = keeper_begin(k, &err);
 	if (rc == 0) {

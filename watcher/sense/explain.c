@@ -4,6 +4,7 @@
  */
 #include "sense/explain.h"
 
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -14,7 +15,9 @@
 #include "base/num.h"
 #include "core/filetype.h"
 #include "core/rules.h"
+#include "sense/markers.h"
 #include "sense/probe.h"
+#include "sense/waiting.h"
 
 struct explain {
 	struct sense *s;
@@ -22,6 +25,7 @@ struct explain {
 	int file_fd;
 	size_t root;
 	char relpath[WIRE_PATH_BYTES];
+	const struct mount *mount; /* what the file is on */
 	struct probe_stat st;
 	struct probe_bytes bytes;
 	struct filetype type;
@@ -71,7 +75,7 @@ static void explain_end(struct explain *x, const char *ends, int64_t size)
 		.by_listing = 1,
 		.first_seen_us = clock_wall_us(),
 		.completed_us = clock_wall_us(),
-		.evidence = "",
+		.evidence = s->roots[x->root].mount ? s->roots[x->root].mount->kind.type : "",
 		.rule = x->verdict == RULES_ACCEPT ? "" : rules_verdict_word(x->verdict),
 		.detail = x->why,
 		.dead_letter = rules_verdict_is_dead_letter(x->verdict),
@@ -144,17 +148,48 @@ static void explain_evidence(struct explain *x)
 			"(yet)");
 		return;
 	}
-	(void)settle_add_missing(&f->settle, &x->s->policy, now_us, &missing);
+	waiting_add_reason(x->s, f, &missing);
 	(void)settle_add_evidence(&f->settle, now_us, &evidence);
 	explain_step(x, "complete", 0, "not yet, noticed %s: %s; so far: %s",
-		clock_format_us(f->first_seen_us, 0, since),
-		f->unreadable ? "it cannot be read" : buf_str(&missing), buf_str(&evidence));
+		clock_format_us(f->first_seen_us, 0, since), buf_str(&missing), buf_str(&evidence));
+}
+
+static void explain_marker(struct explain *x)
+{
+	CLEANUP_BUF struct buf path = BUF_INIT(2 * WIRE_PATH_BYTES);
+	struct probe_stat st;
+	bool there;
+
+	if (x->s->watch->complete != CONF_COMPLETE_MARKER)
+		return;
+	if (markers_add_path(x->s, x->root, x->relpath, &x->st, &path) < 0) {
+		explain_step(x, "marker", 0, "the path of its marker cannot be");
+		return;
+	}
+	there = probe_name_now(AT_FDCWD, buf_str(&path), x->s->page, &st) == 0 && st.is_regular;
+	explain_step(x, "marker", there ? 2 : 0, "%s %s", buf_str(&path),
+		there ? "is there; it counts for one version only" : "is not there (yet)");
+}
+
+static void explain_back_end(struct explain *x)
+{
+	const struct mount *m = x->mount;
+	char interval[CLOCK_TEXT_BYTES];
+
+	if (!m->polled)
+		explain_step(x, "back end", 2, "inotify, on %s%s", m->kind.name,
+			m->kind.sees_writers ? "" : "; the kernel may not tell of every writer");
+	else
+		explain_step(x, "back end", 2, "%s, on %s: listed every %s; %s",
+			m->notified ? "inotify+poll" : "poll", m->kind.name,
+			clock_format_span(x->s->watch->poll_interval_us, interval),
+			m->kind.sees_writers ? "events are not asked for"
+					     : "nobody tells what other hosts write");
 }
 
 /* What can be said about completeness without having watched the file. */
 static void explain_completeness(struct explain *x, enum settle_lease lease)
 {
-	const struct sense *s = x->s;
 	static const char *const words[] = {
 		[SETTLE_LEASE_UNKNOWN] = "nobody can tell whether a writer has it open (the read lease is "
 					 "not permitted here: give the "
@@ -169,9 +204,14 @@ static void explain_completeness(struct explain *x, enum settle_lease lease)
 		: lease == SETTLE_LEASE_FREE ? 1
 					     : 2,
 		"%s", words[lease]);
-	explain_step(x, "settle", 2,
-		"complete when unchanged for %s after its writer's close was seen, otherwise for %s",
-		clock_format_span(s->policy.closed_us, closed), clock_format_span(s->policy.quiet_us, quiet));
+	(void)clock_format_span(x->mount->policy.closed_us, closed);
+	(void)clock_format_span(x->mount->policy.quiet_us, quiet);
+	if (x->mount->policy.closed_us == x->mount->policy.quiet_us)
+		explain_step(x, "settle", 2, "complete when unchanged for %s", closed);
+	else
+		explain_step(x, "settle", 2,
+			"complete when unchanged for %s after its writer's close was seen, otherwise for %s",
+			closed, quiet);
 }
 
 static bool explain_open(struct explain *x)
@@ -239,9 +279,12 @@ void explain_path(struct sense *s, int fd, const char *path, void (*done)(void *
 	explain_step(x, "file", 1, "%lld bytes, changed %s, inode %llu, owner %lld",
 		(long long)x->st.look.size, clock_format_ns(x->st.look.mtime_ns, mtime),
 		(unsigned long long)x->st.look.ino, (long long)x->st.owner);
+	x->mount = mounts_of_fd(s->mounts, x->file_fd, x->relpath, s->page);
+	explain_back_end(x);
+	explain_marker(x);
 	if (fd < 0)
 		explain_evidence(x);
-	explain_completeness(x, probe_lease(x->file_fd, s->roots[x->root].lease_trusted));
+	explain_completeness(x, probe_lease(x->file_fd, x->mount->kind.sees_writers));
 	x->verdict = rules_judge_file(s->watch, x->relpath, x->st.look.size, x->why);
 	explain_step(x,
 		x->verdict == RULES_ACCEPT || x->verdict == RULES_TOO_SMALL || x->verdict == RULES_TOO_LARGE

@@ -9,6 +9,8 @@
  */
 #include "sense/judge.h"
 
+#include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 #include "base/clock.h"
@@ -18,7 +20,10 @@
 #include "base/mem.h"
 #include "core/filetype.h"
 #include "core/rules.h"
+#include "sense/markers.h"
 #include "sense/probe.h"
+#include "sense/roster.h"
+#include "sense/waiting.h"
 #include "sense/walk.h"
 
 #define JUDGE_FILES_A_ROUND 32
@@ -33,6 +38,7 @@ struct judge {
 	struct probe_stat st;
 	struct probe_bytes bytes;
 	struct buf path, evidence;
+	struct marker marker; /* that says it is complete */
 	uint64_t tag;
 	bool io_said, crowd_said;
 };
@@ -113,6 +119,12 @@ void judge_kick(struct judge *j)
 	judge_rearm(j);
 }
 
+/* How the file in hand becomes complete. */
+static const struct settle_policy *judge_policy(const struct judge *j)
+{
+	return sense_policy(j->s, j->current->dir);
+}
+
 /* The file is finished with, or waits again. */
 static void judge_end(struct judge *j)
 {
@@ -130,13 +142,22 @@ static void judge_wait_again(struct judge *j)
 		judge_schedule(j, f);
 }
 
-static void judge_drop(struct judge *j)
+/* It leaves the table. */
+static void judge_done(struct judge *j)
 {
 	struct unsettled_file *f = j->current;
 
 	judge_end(j);
 	if (f)
 		unsettled_drop(j->s->unsettled, f);
+}
+
+/* It is not judged, and what comes under its name is another file. */
+static void judge_drop(struct judge *j)
+{
+	if (j->current)
+		sense_overlook(j->current->dir, j->current->name, j->current->inode.ino);
+	judge_done(j);
 }
 
 static void judge_send(struct judge *j, const struct judge_report *r)
@@ -160,10 +181,14 @@ static void judge_send(struct judge *j, const struct judge_report *r)
 		.rule = "",
 		.detail = "",
 		.rules_hash = j->s->rules_hash,
+		.marker_mtime_ns = j->marker.mtime_ns,
+		.marker_ino = j->marker.ino,
 	};
 
 	buf_reset(&j->evidence);
 	(void)settle_add_evidence(&f->settle, now_us, &j->evidence);
+	if (marker_is_known(&j->marker))
+		(void)buf_adds(&j->evidence, ", marker seen");
 	m.evidence = buf_str(&j->evidence);
 	if (r->verdict != RULES_ACCEPT) {
 		m.rule = rules_verdict_word(r->verdict);
@@ -186,7 +211,7 @@ static bool judge_is_unchanged(struct judge *j)
 	if (probe_fd(j->fd, buf_str(&j->path), j->s->page, &now) < 0 || now.look.size != j->st.look.size ||
 		now.look.mtime_ns != j->st.look.mtime_ns)
 		return false;
-	return probe_name(root_fd, buf_str(&j->path), j->s->page, &named) == 0 &&
+	return probe_name_now(root_fd, buf_str(&j->path), j->s->page, &named) == 0 &&
 	       named.look.ino == j->st.look.ino;
 }
 
@@ -198,18 +223,18 @@ static void judge_finish(struct judge *j, struct judge_report *r)
 	if (j->s->watch->ends)
 		rc = probe_ends(j->fd, j->st.look.size, buf_str(&j->path), j->s->page, r->ends);
 	if (rc < 0 && rc != -ESTALE) {
-		settle_unlooked(settle, &j->s->policy, clock_mono_us());
+		settle_unlooked(settle, judge_policy(j), clock_mono_us());
 		judge_wait_again(j);
 		return;
 	}
 	if (rc < 0 || !judge_is_unchanged(j)) {
 		if (!settle->noted)
-			settle_changed(settle, &j->s->policy, clock_mono_us());
+			settle_changed(settle, judge_policy(j), clock_mono_us());
 		judge_wait_again(j);
 		return;
 	}
 	judge_send(j, r);
-	judge_drop(j);
+	judge_done(j);
 }
 
 static void judge_by_type(struct judge *j, const char *mime)
@@ -239,7 +264,7 @@ void judge_answer(struct judge *j, const struct ask_result *a)
 	} else if (a->reason == ASK_ERROR) {
 		log_warning("%s: its type could not be read (%s); it is looked at again", buf_str(&j->path),
 			a->text);
-		settle_unlooked(&j->current->settle, &j->s->policy, clock_mono_us());
+		settle_unlooked(&j->current->settle, judge_policy(j), clock_mono_us());
 		judge_wait_again(j);
 	} else {
 		if (a->reason != ASK_OK)
@@ -247,50 +272,6 @@ void judge_answer(struct judge *j, const struct ask_result *a)
 		judge_by_type(j, a->mime);
 	}
 	judge_rearm(j);
-}
-
-/* Downloaders that write under the final name, closing it now and then, have a file beside it until they are
- * through. */
-static bool judge_has_companion(struct judge *j)
-{
-	int root_fd = sense_root_fd(j->s, j->current->dir->root);
-	size_t len = j->path.len;
-	bool found = false;
-
-	for (const char *const *suffix = rules_companion_suffixes(); *suffix && !found && root_fd >= 0;
-		suffix++) {
-		struct probe_stat st;
-
-		(void)buf_adds(&j->path, *suffix);
-		found = probe_name(root_fd, buf_str(&j->path), j->s->page, &st) == 0;
-		buf_truncate(&j->path, len);
-	}
-	return found;
-}
-
-/* The file is complete: what do the rules say? */
-static void judge_complete(struct judge *j)
-{
-	const struct conf_watch *watch = j->s->watch;
-	struct judge_report r = {.verdict = RULES_ACCEPT};
-	struct err err = ERR_INIT;
-
-	if (judge_has_companion(j)) {
-		j->current->settle.due_us = clock_mono_us() + JUDGE_COMPANION_US;
-		judge_wait_again(j);
-		return;
-	}
-
-	r.verdict = rules_judge_file(watch, buf_str(&j->path), j->st.look.size, r.why);
-	if (r.verdict != RULES_ACCEPT || !j->s->ask) {
-		judge_finish(j, &r);
-		return;
-	}
-	if (probe_bytes(j->fd, j->st.look.size, buf_str(&j->path), j->s->page, &j->bytes) < 0 ||
-		ask_start(j->s->ask, j->fd, buf_str(&j->path), ++j->tag, &err) < 0) {
-		settle_unlooked(&j->current->settle, &j->s->policy, clock_mono_us());
-		judge_wait_again(j);
-	}
 }
 
 /* Where the table is crowded with files that time alone does not complete, it has no room for those that it
@@ -306,6 +287,123 @@ static void judge_leave(struct judge *j)
 	judge_drop(j);
 }
 
+/* When a listing that was asked for may have come. */
+static int64_t judge_soon_us(const struct judge *j)
+{
+	int64_t interval_us = j->s->watch->poll_interval_us;
+
+	return interval_us < JUDGE_COMPANION_US ? interval_us : JUDGE_COMPANION_US;
+}
+
+/* It is settled, but something else is missing: looked at again at that time (0: when it is scheduled by who
+ * brings what is missing). */
+static void judge_lacks(struct judge *j, int64_t again_us, const char *fmt, ...) PRINTF_LIKE(3, 4);
+static void judge_lacks(struct judge *j, int64_t again_us, const char *fmt, ...)
+{
+	struct unsettled_file *f = j->current;
+	char words[2 * WIRE_PATH_BYTES];
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)vsnprintf(words, sizeof(words), fmt, ap);
+	va_end(ap);
+	unsettled_set_lacks(f, words, clock_mono_us());
+	f->settle.due_us = again_us;
+	if (again_us > 0)
+		judge_wait_again(j);
+	else if (unsettled_is_full(j->s->unsettled))
+		judge_leave(j);
+	else
+		judge_end(j);
+}
+
+/* Is what its directory's last listing showed as young as this state of the file? Else a companion that came
+ * with it may have been overlooked. A scan lists only once. */
+static bool judge_is_listed(const struct judge *j)
+{
+	const struct unsettled_file *f = j->current;
+
+	return roster_is_filled(f->dir->roster) &&
+	       (j->s->mode == WIRE_MODE_SCAN || f->dir->listed_us >= f->settle.equal_us);
+}
+
+/* Names are found in listings on a polled mount: asked for by name, the kernel may answer from what it
+ * remembers. Elsewhere another name of this very file is not beside it: SFTP renames by link and unlink. */
+static bool judge_is_there(struct judge *j, const char *suffix)
+{
+	const struct unsettled_file *f = j->current;
+	CLEANUP_FREE char *name = mem_printf("%s%s", f->name, suffix);
+	int root_fd = sense_root_fd(j->s, f->dir->root);
+	size_t len = j->path.len;
+	struct probe_stat st;
+	bool found;
+
+	if (f->dir->roster)
+		return roster_has_mark(f->dir->roster, roster_id(name, 0));
+	(void)buf_adds(&j->path, suffix);
+	found = root_fd >= 0 && probe_name(root_fd, buf_str(&j->path), j->s->page, &st) == 0 &&
+		st.look.ino != j->st.look.ino;
+	buf_truncate(&j->path, len);
+	return found;
+}
+
+/* Downloaders that write under the final name, closing it now and then, have a file beside it until they are
+ * through. True: it waits. */
+static bool judge_has_companion(struct judge *j)
+{
+	int64_t now_us = clock_mono_us();
+
+	if (j->current->dir->roster && !judge_is_listed(j)) {
+		judge_lacks(j, now_us + judge_soon_us(j), "the next listing of its directory");
+		return true;
+	}
+	for (const char *const *suffix = rules_companion_suffixes(); *suffix; suffix++) {
+		if (!judge_is_there(j, *suffix))
+			continue;
+		judge_lacks(j, now_us + JUDGE_COMPANION_US, "the end of its companion %s%s", j->current->name,
+			*suffix);
+		return true;
+	}
+	return false;
+}
+
+/* True: it waits for its marker, which brings it back. */
+static bool judge_lacks_marker(struct judge *j)
+{
+	CLEANUP_BUF struct buf lacks = BUF_INIT(3 * WIRE_PATH_BYTES);
+
+	if (!j->s->markers)
+		return false;
+	j->marker = (struct marker){0};
+	if (markers_allow(j->s->markers, j->current, buf_str(&j->path), &j->st, &j->marker, &lacks))
+		return false;
+	j->current->marker_idle = true;
+	judge_lacks(j, 0, "%s", buf_str(&lacks));
+	return true;
+}
+
+/* The file is complete: what do the rules say? */
+static void judge_complete(struct judge *j)
+{
+	const struct conf_watch *watch = j->s->watch;
+	struct judge_report r = {.verdict = RULES_ACCEPT};
+	struct err err = ERR_INIT;
+
+	if (judge_has_companion(j) || judge_lacks_marker(j))
+		return;
+	unsettled_set_lacks(j->current, NULL, 0);
+	r.verdict = rules_judge_file(watch, buf_str(&j->path), j->st.look.size, r.why);
+	if (r.verdict != RULES_ACCEPT || !j->s->ask) {
+		judge_finish(j, &r);
+		return;
+	}
+	if (probe_bytes(j->fd, j->st.look.size, buf_str(&j->path), j->s->page, &j->bytes) < 0 ||
+		ask_start(j->s->ask, j->fd, buf_str(&j->path), ++j->tag, &err) < 0) {
+		settle_unlooked(&j->current->settle, judge_policy(j), clock_mono_us());
+		judge_wait_again(j);
+	}
+}
+
 /* Opening was refused. */
 static void judge_unopened(struct judge *j, struct unsettled_file *f, int code)
 {
@@ -314,6 +412,9 @@ static void judge_unopened(struct judge *j, struct unsettled_file *f, int code)
 	switch (code) {
 	case ENOENT:
 	case ENOTDIR:
+		waiting_gone(j->s, f);
+		judge_drop(j);
+		return;
 	case ELOOP: /* a symbolic link: not followed */
 	case EXDEV:
 	case ENXIO: /* a socket */
@@ -323,9 +424,12 @@ static void judge_unopened(struct judge *j, struct unsettled_file *f, int code)
 	case EACCES:
 	case EPERM:
 		sense_absolute(j->s, f->dir->root, buf_str(&j->path), &absolute);
-		log_warning("%s: cannot be read (%s): it waits, and is tried again at each listing; let the "
-			    "service's user read it",
-			buf_str(&absolute), strerror(code));
+		if (!f->denied)
+			sense_denied(j->s, buf_str(&absolute),
+				"cannot be read (%s): it waits, and is tried again at each listing; let the "
+				"service's user read it",
+				strerror(code));
+		f->denied = true;
 		if (unsettled_count(j->s->unsettled) > UNSETTLED_MAX / 2) {
 			judge_leave(j);
 			return;
@@ -342,8 +446,18 @@ static void judge_unopened(struct judge *j, struct unsettled_file *f, int code)
 		sense_trouble(j->s, "io", buf_str(&absolute), 0, "cannot open this file (%s); trying again",
 			strerror(code));
 	}
-	settle_unlooked(&f->settle, &j->s->policy, clock_mono_us());
+	settle_unlooked(&f->settle, judge_policy(j), clock_mono_us());
 	if (unsettled_is_full(j->s->unsettled))
+		judge_leave(j);
+	else
+		judge_wait_again(j);
+}
+
+/* It is not settled yet, or not any more. */
+static void judge_wait_more(struct judge *j)
+{
+	unsettled_set_lacks(j->current, NULL, 0);
+	if (unsettled_is_full(j->s->unsettled) && settle_is_stuck(&j->current->settle, judge_policy(j)))
 		judge_leave(j);
 	else
 		judge_wait_again(j);
@@ -351,10 +465,11 @@ static void judge_unopened(struct judge *j, struct unsettled_file *f, int code)
 
 static void judge_look(struct judge *j, struct unsettled_file *f)
 {
-	const struct sense_root *root = &j->s->roots[f->dir->root];
 	int root_fd = sense_root_fd(j->s, f->dir->root);
+	struct settle_look look;
 
 	unsettled_unschedule(j->s->unsettled, f);
+	f->marker_idle = false;
 	j->busy = true;
 	j->current = f;
 	if (root_fd < 0) {
@@ -371,8 +486,9 @@ static void judge_look(struct judge *j, struct unsettled_file *f)
 		judge_unopened(j, f, code);
 		return;
 	}
+	f->denied = false;
 	if (probe_fd(j->fd, buf_str(&j->path), j->s->page, &j->st) < 0) {
-		settle_unlooked(&f->settle, &j->s->policy, clock_mono_us());
+		settle_unlooked(&f->settle, judge_policy(j), clock_mono_us());
 		judge_wait_again(j);
 		return;
 	}
@@ -381,13 +497,12 @@ static void judge_look(struct judge *j, struct unsettled_file *f)
 		return;
 	}
 	f->inode = j->st.inode;
-	j->st.look.lease = probe_lease(j->fd, root->lease_trusted);
-	if (settle_look(&f->settle, &j->s->policy, &j->st.look, clock_mono_us()) == SETTLE_COMPLETE)
+	j->st.look.lease = probe_lease(j->fd, f->dir->mount && f->dir->mount->kind.sees_writers);
+	look = sense_look(f->dir, &j->st.look);
+	if (settle_look(&f->settle, judge_policy(j), &look, clock_mono_us()) == SETTLE_COMPLETE)
 		judge_complete(j);
-	else if (unsettled_is_full(j->s->unsettled) && settle_is_stuck(&f->settle, &j->s->policy))
-		judge_leave(j);
 	else
-		judge_wait_again(j);
+		judge_wait_more(j);
 }
 
 static void judge_due(struct judge *j)

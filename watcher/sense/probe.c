@@ -37,30 +37,34 @@ static void probe_take(const struct statx *sx, struct probe_stat *ret)
 	};
 }
 
-int probe_name(int root_fd, const char *relpath, struct wire_page *page, struct probe_stat *ret)
+static int probe_statx(
+	int fd, const char *name, int flags, const char *path, struct wire_page *page, struct probe_stat *ret)
 {
 	struct statx sx;
 	int rc;
 
-	wire_page_enter(page, "statx", relpath);
-	rc = statx(root_fd, relpath, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, PROBE_MASK, &sx) < 0 ? -errno : 0;
+	wire_page_enter(page, "statx", path);
+	rc = statx(fd, name, flags, PROBE_MASK, &sx) < 0 ? -errno : 0;
 	wire_page_leave(page);
 	if (rc == 0)
 		probe_take(&sx, ret);
 	return rc;
 }
 
+int probe_name(int root_fd, const char *relpath, struct wire_page *page, struct probe_stat *ret)
+{
+	return probe_statx(root_fd, relpath, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, relpath, page, ret);
+}
+
+int probe_name_now(int root_fd, const char *relpath, struct wire_page *page, struct probe_stat *ret)
+{
+	return probe_statx(root_fd, relpath, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_STATX_FORCE_SYNC,
+		relpath, page, ret);
+}
+
 int probe_fd(int fd, const char *path, struct wire_page *page, struct probe_stat *ret)
 {
-	struct statx sx;
-	int rc;
-
-	wire_page_enter(page, "statx", path);
-	rc = statx(fd, "", AT_EMPTY_PATH, PROBE_MASK, &sx) < 0 ? -errno : 0;
-	wire_page_leave(page);
-	if (rc == 0)
-		probe_take(&sx, ret);
-	return rc;
+	return probe_statx(fd, "", AT_EMPTY_PATH | AT_STATX_FORCE_SYNC, path, page, ret);
 }
 
 int probe_open(int root_fd, const char *relpath, struct wire_page *page)

@@ -61,7 +61,8 @@ static enum wire_verdict recheck_one(
 	struct version known = {.size = k->size, .mtime_ns = k->mtime_ns, .ino = (uint64_t)k->ino};
 	enum version_relation relation;
 	struct probe_stat st;
-	int rc = probe_name(root_fd, k->relpath, s->page, &st);
+	bool stable;
+	int rc = probe_name_now(root_fd, k->relpath, s->page, &st);
 
 	if (rc < 0)
 		return recheck_is_gone(-rc) ? WIRE_GONE : WIRE_UNSURE;
@@ -79,8 +80,8 @@ static enum wire_verdict recheck_one(
 	}
 	if (relation != VERSION_SAME)
 		return WIRE_REPLACED;
-	return s->roots[root].lease_trusted && known.ino != 0 && known.ino != now->ino ? WIRE_SWAPPED
-										       : WIRE_SAME;
+	stable = s->roots[root].mount && s->roots[root].mount->kind.inodes_stable;
+	return stable && known.ino != 0 && known.ino != now->ino ? WIRE_SWAPPED : WIRE_SAME;
 }
 
 void recheck_answer(struct sense *s, const struct wire_confirm *m)

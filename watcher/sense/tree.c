@@ -9,6 +9,7 @@
 #include "base/map.h"
 #include "base/mem.h"
 #include "core/wire.h"
+#include "sense/roster.h"
 
 struct tree {
 	struct map *by_wd;
@@ -159,6 +160,7 @@ static void tree_drop(struct tree *t, struct tree_dir *d, tree_gone_fn gone, voi
 	}
 	list_remove(&d->sibling);
 	list_remove(&d->queued);
+	roster_free(d->roster);
 	free(d->name);
 	free(d);
 	t->count--;

@@ -140,6 +140,15 @@ void unsettled_schedule(struct unsettled *u, struct unsettled_file *f)
 	unsettled_up(u, u->heap_n - 1);
 }
 
+void unsettled_set_lacks(struct unsettled_file *f, const char *lacks, int64_t now_us)
+{
+	if (lacks && f->lacks && strcmp(lacks, f->lacks) == 0)
+		return;
+	free(f->lacks);
+	f->lacks = lacks ? mem_strdup(lacks) : NULL;
+	f->lacks_since_us = now_us;
+}
+
 struct unsettled_file *unsettled_first(const struct unsettled *u)
 {
 	return u->heap_n > 0 ? u->heap[0] : NULL;
@@ -148,6 +157,7 @@ struct unsettled_file *unsettled_first(const struct unsettled *u)
 static void unsettled_release(struct unsettled_file *f)
 {
 	free(f->name);
+	free(f->lacks);
 	free(f);
 }
 

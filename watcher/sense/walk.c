@@ -4,6 +4,9 @@
  *
  * A pass lists every directory. Directories that a listing of their parent no longer shows are dropped,
  * unless an event made them meanwhile: each directory carries the serial of the listing that met it last.
+ *
+ * A poll round lists the polled directories only, and of their names looks at those only that were not in the
+ * listing before (sense/roster.h). A pass that begins meanwhile takes its place, since it sees more.
  */
 #include "sense/walk.h"
 
@@ -19,8 +22,12 @@
 #include "base/mem.h"
 #include "base/num.h"
 #include "core/rules.h"
+#include "sense/inventory.h"
 #include "sense/judge.h"
+#include "sense/markers.h"
+#include "sense/poll.h"
 #include "sense/probe.h"
+#include "sense/roster.h"
 
 #define WALK_ENTRIES_A_STEP 512
 
@@ -35,16 +42,23 @@ struct walk {
 	const char *again; /* another was asked for meanwhile */
 	int64_t passes, began_us, files, directories;
 	struct buf roots; /* of `scanned` */
+	/* the poll round */
+	bool polling;
+	int64_t cost_us; /* time spent on it … */
+	int64_t step_us; /* … without the step that began then */
 	/* candidates */
 	struct buf batch, sent;
 	size_t batch_n, batch_root, sent_root;
 	int64_t seq;
 	bool outstanding;
 	bool limit_said, too_long_said;
-	bool denied;   /* something in current may not be looked at */
-	bool stepping; /* a step is deferred */
-	bool stopped;  /* for lack of room in the table or the socket */
+	bool denied;	    /* something in current may not be looked at */
+	bool stepping;	    /* a step is deferred */
+	bool stopped;	    /* for lack of room in the table or the socket */
+	int64_t listing_us; /* when that of current began */
+	bool quick;	    /* of current only the names are wanted that are not on its roster */
 	struct buf path, absolute;
+	struct buf place; /* the path of current, for the state page */
 };
 
 static void walk_step(void *arg);
@@ -59,6 +73,7 @@ struct walk *walk_new(struct sense *s)
 	buf_init(&w->sent, WIRE_CANDIDATES_BYTES);
 	buf_init(&w->path, 2 * WIRE_PATH_BYTES);
 	buf_init(&w->absolute, 2 * WIRE_PATH_BYTES);
+	buf_init(&w->place, 2 * WIRE_PATH_BYTES);
 	buf_init(&w->roots, WIRE_MESSAGE_BYTES / 2);
 	return w;
 }
@@ -83,6 +98,7 @@ void walk_free(struct walk *w)
 	buf_done(&w->sent);
 	buf_done(&w->path);
 	buf_done(&w->absolute);
+	buf_done(&w->place);
 	buf_done(&w->roots);
 	free(w);
 }
@@ -118,6 +134,7 @@ void walk_directory(struct walk *w, struct tree_dir *d)
 {
 	if (d == w->current)
 		walk_close_current(w); /* from the beginning */
+	d->quick = false;
 	if (!list_is_linked(&d->queued))
 		list_add_tail(&w->queue, &d->queued);
 	walk_kick(w);
@@ -132,6 +149,7 @@ void walk_forget(struct walk *w, const struct tree_dir *d)
 static void walk_begin_pass(struct walk *w, const char *why)
 {
 	w->why = why;
+	w->polling = false;
 	w->passes++;
 	w->began_us = clock_mono_us();
 	w->files = w->directories = 0;
@@ -187,6 +205,8 @@ static void walk_end_pass(struct walk *w)
 	const char *again = w->again;
 
 	outlet_send(w->s->outlet, WIRE_SCANNED, &m);
+	if (complete && w->s->denied_said)
+		w->s->denied_said = !inventory_is_readable(w->s);
 	w->why = NULL;
 	w->again = NULL;
 	if (again)
@@ -239,8 +259,10 @@ void walk_found(struct walk *w, size_t root, const struct wire_candidate *c)
 	f = unsettled_add(w->s->unsettled, d, name);
 	f->first_seen_us = clock_wall_us();
 	f->inode.ino = look.ino;
-	settle_begin(&f->settle, &w->s->policy, SETTLE_LISTED, clock_mono_us());
-	settle_listed(&f->settle, &look);
+	settle_begin(&f->settle, sense_policy(w->s, d), SETTLE_LISTED, clock_mono_us());
+	look = sense_look(d, &look);
+	if (!d->roster) /* else it may have been a cached answer */
+		settle_listed(&f->settle, &look);
 	judge_schedule(w->s->judge, f);
 }
 
@@ -282,16 +304,31 @@ static void walk_say_limit(struct walk *w, const struct tree_dir *d)
 			limit = 0;
 	}
 	sense_trouble(w->s, "watch_limit", walk_absolute(w, d), (int64_t)tree_count(w->s->tree),
-		"no inotify watch left: this directory and others are only seen by the listing every "
-		"`rescan`; raise the "
+		"no inotify watch left: this directory and others are polled until there are some; raise the "
 		"limit with: sysctl fs.inotify.max_user_watches=%" PRId64,
 		limit > 0 ? 2 * limit : 524288);
 }
 
+/* The directory is polled, or not any more. */
+static void walk_set_polled(struct walk *w, struct tree_dir *d, bool polled)
+{
+	if (polled && !d->roster)
+		d->roster = roster_new();
+	if (!polled) {
+		roster_free(d->roster);
+		d->roster = NULL;
+	}
+	if (polled)
+		poll_wake(w->s->poll);
+}
+
 static void walk_watch(struct walk *w, struct tree_dir *d, int fd)
 {
-	int wd = inotify_watch(w->s->inotify, fd);
+	int wd = d->mount->notified ? inotify_watch(w->s->inotify, fd) : TREE_NO_WD;
 
+	walk_set_polled(w, d, d->mount->polled || wd == -ENOSPC);
+	if (!d->mount->notified)
+		return;
 	if (wd >= 0) {
 		tree_set_wd(w->s->tree, d, wd);
 		return;
@@ -303,6 +340,13 @@ static void walk_watch(struct walk *w, struct tree_dir *d, int fd)
 		sense_trouble(w->s, "degraded", walk_absolute(w, d), 0,
 			"cannot watch this directory (%s): it is only seen by the listing every `rescan`",
 			strerror(-wd));
+}
+
+static void walk_set_unreadable(struct tree_dir *d, bool unreadable)
+{
+	if (unreadable && !d->unreadable)
+		d->unreadable_us = clock_wall_us();
+	d->unreadable = unreadable;
 }
 
 static void walk_unopened(struct walk *w, struct tree_dir *d, int code)
@@ -321,10 +365,14 @@ static void walk_unopened(struct walk *w, struct tree_dir *d, int code)
 		sense_root_lost(w->s, d->root, strerror(code));
 		return;
 	}
-	if (!d->unreadable)
-		sense_trouble(w->s, denied ? "unreadable" : "io", walk_absolute(w, d), 0,
+	if (!d->unreadable && denied)
+		sense_denied(w->s, walk_absolute(w, d),
+			"cannot list this directory (%s): the files in it wait; tried again at each listing",
+			strerror(code));
+	else if (!d->unreadable)
+		sense_trouble(w->s, "io", walk_absolute(w, d), 0,
 			"cannot list this directory (%s); tried again at each listing", strerror(code));
-	d->unreadable = true;
+	walk_set_unreadable(d, true);
 }
 
 /* Opens, watches and begins to list the next directory of the queue. */
@@ -347,6 +395,8 @@ static void walk_open_next(struct walk *w)
 		walk_unopened(w, d, -fd);
 		return;
 	}
+	if (!d->mount || !d->quick)
+		sense_meet_mount(w->s, d, fd, walk_absolute(w, d));
 	walk_watch(w, d, fd);
 	w->dir = fdopendir(fd);
 	if (!w->dir) {
@@ -357,6 +407,13 @@ static void walk_open_next(struct walk *w)
 		return;
 	}
 	w->current = d;
+	w->quick = d->quick && d->roster && roster_is_filled(d->roster);
+	d->quick = false;
+	w->listing_us = clock_mono_us();
+	if (d->roster)
+		roster_begin(d->roster);
+	buf_reset(&w->place);
+	(void)buf_adds(&w->place, walk_absolute(w, d));
 	w->denied = false;
 	w->directories++;
 	w->serial++;
@@ -382,7 +439,10 @@ static void walk_close_done(struct walk *w)
 	struct tree_dir *d = w->current;
 
 	walk_close_current(w);
-	d->unreadable = w->denied;
+	walk_set_unreadable(d, w->denied);
+	d->listed_us = w->listing_us;
+	if (d->roster)
+		roster_end(d->roster);
 	walk_drop_unmet(w, d, d->met);
 }
 
@@ -418,9 +478,9 @@ static void walk_subdirectory(struct walk *w, const char *name)
 		walk_directory(w, child);
 }
 
-/* Looks at w->path, a name of the current directory. False: nothing can be told of it, or it is gone again.
- */
-static bool walk_probe(struct walk *w, struct probe_stat *ret)
+/* Looks at w->path, a name of the current directory; by_force: whatever caches say. False: nothing can be
+ * told of it, or it is gone again. */
+static bool walk_probe(struct walk *w, bool by_force, struct probe_stat *ret)
 {
 	size_t root = w->current->root;
 	int root_fd = sense_root_fd(w->s, root), rc;
@@ -429,10 +489,12 @@ static bool walk_probe(struct walk *w, struct probe_stat *ret)
 		sense_root_unopened(w->s, root, -root_fd); /* closes the current directory */
 		return false;
 	}
-	rc = probe_name(root_fd, buf_str(&w->path), w->s->page, ret);
+	rc = by_force ? probe_name_now(root_fd, buf_str(&w->path), w->s->page, ret)
+		      : probe_name(root_fd, buf_str(&w->path), w->s->page, ret);
 	if (rc == -EACCES || rc == -EPERM) {
+		sense_absolute(w->s, root, buf_str(&w->path), &w->absolute);
 		if (!w->denied && !w->current->unreadable)
-			sense_trouble(w->s, "unreadable", buf_str(&w->path), 0,
+			sense_denied(w->s, buf_str(&w->absolute),
 				"cannot look at this file (%s: may its directory be searched?); it and "
 				"others "
 				"there are tried again at each listing",
@@ -444,24 +506,59 @@ static bool walk_probe(struct walk *w, struct probe_stat *ret)
 	return rc == 0;
 }
 
-static void walk_file(struct walk *w, const char *name)
+/* What this name is called on the roster of the current directory. */
+static uint64_t walk_id(const struct walk *w, const char *name, uint64_t ino)
+{
+	return roster_id(name, w->current->mount->kind.lists_inodes ? ino : 0);
+}
+
+/* Was it in the last listing already? In a poll round that is all there is to know. */
+static bool walk_is_known(const struct walk *w, uint64_t id)
+{
+	return w->current->roster && roster_has(w->current->roster, id);
+}
+
+static void walk_remember(const struct walk *w, uint64_t id)
+{
+	if (w->current->roster)
+		roster_add(w->current->roster, id);
+}
+
+/* A name that is not data; others may look for it. */
+static void walk_mark(const struct walk *w, const char *name, bool marker)
+{
+	if (w->current->roster && (marker || rules_is_companion(name)))
+		roster_add_mark(w->current->roster, roster_id(name, 0));
+	if (marker)
+		markers_seen(w->s->markers, w->current, name);
+}
+
+static void walk_file(struct walk *w, const char *name, uint64_t id)
 {
 	struct unsettled_file *f;
 	struct wire_candidate c;
 	struct probe_stat st;
+	enum rules_name verdict;
 
 	tree_path_of(w->current, name, &w->path);
-	if (walk_is_too_long(w) || rules_judge_name(w->s->watch, buf_str(&w->path), NULL) != RULES_LOOK)
+	if (walk_is_too_long(w))
 		return;
+	verdict = rules_judge_name(w->s->watch, buf_str(&w->path), NULL);
+	if (verdict != RULES_LOOK) {
+		walk_mark(w, name, verdict == RULES_MARKER);
+		return;
+	}
 	w->files++;
 	f = unsettled_find(w->s->unsettled, w->current, name);
 	if (f) {
-		if (f->unreadable)
+		walk_remember(w, id);
+		if (f->unreadable && !w->polling) /* once a listing is enough */
 			judge_schedule(w->s->judge, f);
 		return;
 	}
-	if (!walk_probe(w, &st) || !st.is_regular)
+	if (!walk_probe(w, w->current->roster && !walk_is_known(w, id), &st) || !st.is_regular)
 		return;
+	walk_remember(w, id);
 	c = (struct wire_candidate){.relpath = buf_str(&w->path),
 		.size = st.look.size,
 		.mtime_ns = st.look.mtime_ns,
@@ -471,25 +568,41 @@ static void walk_file(struct walk *w, const char *name)
 		w->batch_n++;
 }
 
-static void walk_entry(struct walk *w, const struct dirent *e)
+/* A name of which the listing does not say what it is. */
+static void walk_unknown(struct walk *w, const char *name, uint64_t id)
 {
 	struct probe_stat st;
 
+	if (tree_child(w->s->tree, w->current, name)) {
+		walk_subdirectory(w, name);
+		return;
+	}
+	tree_path_of(w->current, name, &w->path);
+	if (!walk_probe(w, true, &st))
+		return;
+	if (st.is_directory)
+		walk_subdirectory(w, name);
+	else if (st.is_regular)
+		walk_file(w, name, id);
+	else
+		walk_remember(w, id);
+}
+
+static void walk_entry(struct walk *w, const struct dirent *e)
+{
+	uint64_t id;
+
 	if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
 		return;
-	if (e->d_type == DT_DIR) {
+	id = walk_id(w, e->d_name, e->d_ino);
+	if (e->d_type == DT_DIR)
 		walk_subdirectory(w, e->d_name);
-	} else if (e->d_type == DT_REG) {
-		walk_file(w, e->d_name);
-	} else if (e->d_type == DT_UNKNOWN) {
-		tree_path_of(w->current, e->d_name, &w->path);
-		if (!walk_probe(w, &st))
-			return;
-		if (st.is_directory)
-			walk_subdirectory(w, e->d_name);
-		else if (st.is_regular)
-			walk_file(w, e->d_name);
-	}
+	else if (w->quick && walk_is_known(w, id))
+		walk_remember(w, id); /* a poll round meets what was there before */
+	else if (e->d_type == DT_REG)
+		walk_file(w, e->d_name, id);
+	else if (e->d_type == DT_UNKNOWN)
+		walk_unknown(w, e->d_name, id);
 }
 
 /* Room for one more candidate of this directory? Sends the batch when not. */
@@ -515,7 +628,7 @@ static bool walk_list_current(struct walk *w)
 
 		if (!walk_has_room(w))
 			return false;
-		wire_page_enter(w->s->page, "getdents", w->current->name);
+		wire_page_enter(w->s->page, "getdents", buf_str(&w->place));
 		errno = 0;
 		e = readdir(w->dir);
 		wire_page_leave(w->s->page);
@@ -537,11 +650,14 @@ static bool walk_list_current(struct walk *w)
 	return true;
 }
 
-static void walk_step(void *arg)
+static void walk_end_round(struct walk *w)
 {
-	struct walk *w = arg;
+	w->polling = false;
+	poll_ended(w->s->poll, w->cost_us + clock_mono_us() - w->step_us);
+}
 
-	w->stepping = false;
+static void walk_go_on(struct walk *w)
+{
 	if (!w->current && !list_is_empty(&w->queue)) {
 		if (!walk_has_room(w))
 			return;
@@ -557,4 +673,44 @@ static void walk_step(void *arg)
 		return;
 	if (w->why)
 		walk_end_pass(w);
+	else if (w->polling)
+		walk_end_round(w);
+}
+
+static void walk_step(void *arg)
+{
+	struct walk *w = arg;
+
+	w->stepping = false;
+	w->step_us = clock_mono_us();
+	walk_go_on(w);
+	w->cost_us += clock_mono_us() - w->step_us;
+}
+
+static void walk_poll_one(struct tree_dir *d, void *arg)
+{
+	struct walk *w = arg;
+
+	if (!d->roster || list_is_linked(&d->queued))
+		return;
+	d->quick = true;
+	list_add_tail(&w->queue, &d->queued);
+}
+
+bool walk_poll(struct walk *w)
+{
+	if (w->why || w->polling || w->passes == 0 || w->current || !list_is_empty(&w->queue) ||
+		w->outstanding)
+		return false;
+	tree_each(w->s->tree, walk_poll_one, w);
+	w->polling = !list_is_empty(&w->queue);
+	w->cost_us = 0;
+	if (w->polling)
+		walk_kick(w);
+	return true;
+}
+
+bool walk_is_polling(const struct walk *w)
+{
+	return w->polling;
 }

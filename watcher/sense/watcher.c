@@ -15,8 +15,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 #include "base/clock.h"
 #include "base/fs.h"
@@ -29,21 +27,23 @@
 #include "sense/explain.h"
 #include "sense/inventory.h"
 #include "sense/judge.h"
+#include "sense/markers.h"
+#include "sense/poll.h"
 #include "sense/probe.h"
 #include "sense/recheck.h"
+#include "sense/roots.h"
+#include "sense/roster.h"
+#include "sense/waiting.h"
 #include "sense/walk.h"
 
 #define WATCHER_CONFIGURE_MS 30000
-#define WATCHER_ROOT_RETRY_FIRST_US US_PER_S
-#define WATCHER_ROOT_RETRY_MOST_US (10 * US_PER_S)
 #define WATCHER_RECENT_LINKS 8
 
 struct watcher {
 	struct sense s;
 	int keeper_fd;
 	struct loop_io *keeper_io;
-	struct loop_timer *root_timer, *rescan_timer;
-	int64_t root_retry_us;
+	struct loop_timer *rescan_timer;
 	bool started; /* the first pass has been asked for */
 	bool waiting_said;
 	bool done_said; /* scan: counts with done = 1 are out */
@@ -60,34 +60,29 @@ struct watcher {
 	struct wire_message in;
 };
 
-/* ---- roots
+/* ---- what the parts ask for
  * ------------------------------------------------------------------------------------------------------ */
 
-int sense_root_fd(struct sense *s, size_t root)
+const struct settle_policy *sense_policy(const struct sense *s, const struct tree_dir *d)
 {
-	struct sense_root *r = &s->roots[root];
-	struct stat st;
-	int fd;
-
-	if (r->fd >= 0)
-		return r->fd;
-	wire_page_enter(s->page, "open", r->path);
-	fd = open(r->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOCTTY);
-	wire_page_leave(s->page);
-	if (fd < 0)
-		return -errno;
-	if (r->dir && (fstat(fd, &st) < 0 || st.st_dev != r->dev || st.st_ino != r->ino)) {
-		close(fd);
-		return -ESTALE;
-	}
-	r->fd = fd;
-	return fd;
+	return d->mount ? &d->mount->policy : mounts_policy(s->mounts);
 }
 
-void sense_roots_close(struct sense *s)
+struct settle_look sense_look(const struct tree_dir *d, const struct settle_look *look)
 {
-	for (size_t i = 0; i < s->roots_n; i++)
-		fs_close(&s->roots[i].fd);
+	struct settle_look ret = *look;
+
+	if (d->mount && !d->mount->kind.inodes_stable && !d->mount->kind.lists_inodes)
+		ret.ino = 0;
+	return ret;
+}
+
+void sense_overlook(const struct tree_dir *d, const char *name, uint64_t ino)
+{
+	if (!d->roster)
+		return;
+	roster_forget(d->roster, roster_id(name, 0));
+	roster_forget(d->roster, roster_id(name, ino));
 }
 
 void sense_absolute(const struct sense *s, size_t root, const char *relpath, struct buf *b)
@@ -98,19 +93,38 @@ void sense_absolute(const struct sense *s, size_t root, const char *relpath, str
 		(void)buf_addf(b, "/%s", relpath);
 }
 
+static void watcher_trouble(
+	struct sense *s, const char *kind, const char *path, int64_t count, const char *detail)
+{
+	struct wire_trouble m = {.kind = kind, .path = path, .detail = detail, .count = count};
+
+	if (s->outlet && !outlet_is_blocked(s->outlet))
+		outlet_send(s->outlet, WIRE_TROUBLE, &m);
+	else
+		log_warning("%s: %s", path, detail);
+}
+
 void sense_trouble(struct sense *s, const char *kind, const char *path, int64_t count, const char *fmt, ...)
 {
 	char detail[1024];
-	struct wire_trouble m = {.kind = kind, .path = path, .detail = detail, .count = count};
 	va_list ap;
 
 	va_start(ap, fmt);
 	(void)vsnprintf(detail, sizeof(detail), fmt, ap);
 	va_end(ap);
-	if (s->outlet && !outlet_is_blocked(s->outlet))
-		outlet_send(s->outlet, WIRE_TROUBLE, &m);
-	else
-		log_warning("%s: %s", path, detail);
+	watcher_trouble(s, kind, path, count, detail);
+}
+
+void sense_denied(struct sense *s, const char *path, const char *fmt, ...)
+{
+	char detail[1024];
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)vsnprintf(detail, sizeof(detail), fmt, ap);
+	va_end(ap);
+	watcher_trouble(s, s->denied_said ? "unreadable" : "denied", path, 0, detail);
+	s->denied_said = true;
 }
 
 static void watcher_key(const struct tree_dir *dir, const char *name, struct buf *b)
@@ -148,158 +162,6 @@ static void watcher_directory_gone(struct tree_dir *d, int wd, void *arg)
 void sense_drop_directory(struct sense *s, struct tree_dir *d)
 {
 	tree_remove(s->tree, d, watcher_directory_gone, s);
-}
-
-static void watcher_retry_roots(struct watcher *w)
-{
-	if (!loop_timer_is_set(w->root_timer))
-		loop_timer_set(w->root_timer, clock_mono_us() + w->root_retry_us);
-}
-
-void sense_root_unopened(struct sense *s, size_t root, int code)
-{
-	sense_root_lost(s, root, code == ESTALE ? "another directory has taken its place" : strerror(code));
-}
-
-void sense_root_lost(struct sense *s, size_t root, const char *why)
-{
-	struct watcher *w = LIST_OF(s, struct watcher, s);
-	struct sense_root *r = &s->roots[root];
-
-	if (r->dir) {
-		sense_drop_directory(s, r->dir);
-		r->dir = NULL;
-	}
-	fs_close(&r->fd);
-	r->cut_short = true;
-	if (!r->said_lost)
-		sense_trouble(s, "lost", r->path, 0,
-			"%s; nothing is forgotten, and it is looked for again every few seconds", why);
-	r->said_lost = true;
-	w->root_retry_us = WATCHER_ROOT_RETRY_FIRST_US;
-	watcher_retry_roots(w);
-}
-
-/* The file systems of all roots, each once; inodes are stable when they are on all of them. */
-static void watcher_say_hello(struct watcher *w)
-{
-	CLEANUP_BUF struct buf names = BUF_INIT(256), types = BUF_INIT(WIRE_MESSAGE_BYTES / 2);
-	struct wire_hello m = {.method = "inotify",
-		.inodes_stable = 1,
-		.pid = getpid(),
-		.limits = probe_may_lease() ? ""
-					    : "without CAP_LEASE it cannot be asked whether another user's "
-					      "file is still open: "
-					      "what is renamed or linked in from elsewhere waits longer"};
-
-	for (size_t i = 0; i < w->s.roots_n; i++) {
-		const struct sense_root *r = &w->s.roots[i];
-
-		(void)buf_addf(&types, "%s", r->dir ? r->file_system : "");
-		(void)buf_addc(&types, '\0');
-		if (!r->file_system[0])
-			continue;
-		m.inodes_stable &= r->lease_trusted;
-		if (!strstr(buf_str(&names), r->file_system))
-			(void)buf_addf(&names, "%s%s", names.len > 0 ? "," : "", r->file_system);
-	}
-	m.file_system = buf_str(&names);
-	m.types = buf_str(&types);
-	m.types_len = types.len;
-	outlet_send(w->s.outlet, WIRE_HELLO, &m);
-}
-
-/* What the file system of a root can be trusted with. */
-static void watcher_know_file_system(struct watcher *w, struct sense_root *r, int fd)
-{
-	struct statfs fs;
-	char text[24];
-
-	if (fstatfs(fd, &fs) < 0)
-		return;
-	(void)snprintf(r->file_system, sizeof(r->file_system), "%s", fs_type_name((int64_t)fs.f_type, text));
-	r->lease_trusted = !fs_type_is_remote((int64_t)fs.f_type) && strcmp(r->file_system, "overlay") != 0;
-	if (fs_type_is_remote((int64_t)fs.f_type) && w->s.mode != WIRE_MODE_EXPLAIN)
-		sense_trouble(&w->s, "degraded", r->path, 0,
-			"this is on %s: what other hosts write is not announced here, and only seen by the "
-			"listing every `rescan`",
-			r->file_system);
-}
-
-static void watcher_know_file_systems(struct watcher *w)
-{
-	for (size_t i = 0; i < w->s.roots_n; i++) {
-		int fd = sense_root_fd(&w->s, i);
-
-		if (fd >= 0)
-			watcher_know_file_system(w, &w->s.roots[i], fd);
-	}
-}
-
-/* Opens a root that is missing. True when it is there. */
-static bool watcher_open_root(struct watcher *w, size_t root)
-{
-	struct sense_root *r = &w->s.roots[root];
-	int fd = sense_root_fd(&w->s, root);
-	struct stat st;
-
-	if (fd < 0 || fstat(fd, &st) < 0) {
-		sense_root_lost(&w->s, root, fd < 0 ? strerror(-fd) : strerror(errno));
-		return false;
-	}
-	r->dev = st.st_dev;
-	r->ino = st.st_ino;
-	watcher_know_file_system(w, r, fd);
-	r->dir = tree_add_root(w->s.tree, root);
-	if (r->said_lost)
-		sense_trouble(&w->s, "back", r->path, 0, "it is there again; listing it");
-	r->said_lost = false;
-	return true;
-}
-
-static void watcher_on_root_timer(struct loop_timer *t, void *arg)
-{
-	struct watcher *w = arg;
-	bool back = false, missing = false;
-
-	(void)t;
-	for (size_t i = 0; i < w->s.roots_n; i++) {
-		if (w->s.roots[i].dir)
-			continue;
-		if (watcher_open_root(w, i))
-			back = true;
-		else
-			missing = true;
-	}
-	w->root_retry_us = w->root_retry_us * 2 > WATCHER_ROOT_RETRY_MOST_US ? WATCHER_ROOT_RETRY_MOST_US
-									     : w->root_retry_us * 2;
-	if (missing)
-		loop_timer_set(w->root_timer, clock_mono_us() + w->root_retry_us);
-	if (!back)
-		return;
-	watcher_say_hello(w);
-	walk_pass(w->s.walk, "back");
-}
-
-/* Is the path of each root still the directory that is watched? (A renamed parent, a mount on top: no event
- * tells.) */
-static void watcher_check_roots(struct watcher *w)
-{
-	for (size_t i = 0; i < w->s.roots_n; i++) {
-		int fd = w->s.roots[i].dir ? sense_root_fd(&w->s, i) : 0;
-
-		if (fd < 0)
-			sense_root_unopened(&w->s, i, -fd);
-	}
-}
-
-static void watcher_on_rescan(struct loop_timer *t, void *arg)
-{
-	struct watcher *w = arg;
-
-	watcher_check_roots(w);
-	walk_pass(w->s.walk, "rescan");
-	loop_timer_set(t, clock_mono_us() + w->s.watch->rescan_us);
 }
 
 /* ---- events
@@ -354,12 +216,14 @@ static struct unsettled_file *watcher_hint(struct watcher_event *e, enum settle_
 	int64_t now_us = clock_mono_us();
 
 	if (f) {
-		settle_note(&f->settle, &s->policy, hint, now_us);
+		settle_note(&f->settle, sense_policy(s, f->dir), hint, now_us);
 	} else {
 		f = unsettled_add(s->unsettled, e->dir, e->note->name);
 		f->first_seen_us = clock_wall_us();
-		settle_begin(&f->settle, &s->policy, hint, now_us);
+		settle_begin(&f->settle, sense_policy(s, f->dir), hint, now_us);
 	}
+	unsettled_set_lacks(f, NULL, 0);
+	f->marker_idle = false;
 	if (e->exists)
 		f->inode = e->st.inode;
 	f->began = hint == SETTLE_CREATED || hint == SETTLE_MOVED_OPEN;
@@ -380,7 +244,7 @@ static void watcher_carry_to_link(struct watcher *w, uint64_t closed_note)
 		if (!f || f->settle.closed || w->recent_links[at].note < closed_note)
 			continue;
 		w->recent_links[at].file = NULL;
-		settle_note(&f->settle, &w->s.policy, SETTLE_CARRIED, clock_mono_us());
+		settle_note(&f->settle, sense_policy(&w->s, f->dir), SETTLE_CARRIED, clock_mono_us());
 		f->began = false;
 		judge_schedule(w->s.judge, f);
 		return;
@@ -437,6 +301,7 @@ static void watcher_moved_from(struct watcher_event *e)
 	bool closed;
 
 	watcher_event_probe(e);
+	sense_overlook(e->dir, e->note->name, 0);
 	if (e->looked_at && e->exists && e->st.is_regular) {
 		/* The name means something else already. Exchanged (renameat2 with RENAME_EXCHANGE): no
 		 * further event comes for it; created anew: it is being written. What was seen of the old one
@@ -450,6 +315,7 @@ static void watcher_moved_from(struct watcher_event *e)
 		m.inode = f->inode;
 		m.closed = f->settle.closed;
 		m.open = f->began;
+		waiting_gone(&e->w->s, f);
 		unsettled_drop(e->w->s.unsettled, f);
 	} else if (n) {
 		m.inode = n->inode;
@@ -492,6 +358,9 @@ static void watcher_deleted(struct watcher_event *e)
 	bool orphan = (f && f->settle.closed && f->inode.ino == 0) || (n && n->closed && n->inode.ino == 0);
 	uint64_t note = f ? f->note : n ? n->note : 0;
 
+	sense_overlook(e->dir, e->note->name, 0);
+	if (f)
+		waiting_gone(&e->w->s, f);
 	if (f)
 		unsettled_drop(e->w->s.unsettled, f);
 	if (n)
@@ -530,6 +399,8 @@ static void watcher_on_file(struct watcher *w, struct tree_dir *dir, const struc
 	case INOTIFY_OVERFLOW:
 		break;
 	}
+	if (!e.looked_at && w->s.markers)
+		markers_seen(w->s.markers, dir, note->name);
 }
 
 /* After a directory was moved away: does its name (w->path) mean one again already? With RENAME_EXCHANGE no
@@ -612,6 +483,15 @@ static void watcher_on_note(const struct inotify_note *note, void *arg)
 		inotify_pause(w->s.inotify, true);
 }
 
+static void watcher_on_rescan(struct loop_timer *t, void *arg)
+{
+	struct watcher *w = arg;
+
+	roots_check(w->s.finder);
+	walk_pass(w->s.walk, "rescan");
+	loop_timer_set(t, clock_mono_us() + w->s.watch->rescan_us);
+}
+
 /* ---- room
  * ------------------------------------------------------------------------------------------------------- */
 
@@ -632,6 +512,8 @@ static void watcher_on_drop(struct unsettled_file *f, void *arg)
 			w->recent_links[i].file = NULL;
 	watcher_remember_closed(f, &w->s);
 	judge_forget(w->s.judge, f);
+	if (w->s.markers)
+		markers_forget(w->s.markers, f);
 }
 
 static void watcher_on_room(void *arg)
@@ -684,12 +566,14 @@ static void watcher_on_message(void *arg, struct wire_message *m)
 	if (m->type == WIRE_WANTED) {
 		walk_wanted(w->s.walk, &m->as.wanted);
 	} else if (m->type == WIRE_RESCAN) {
-		watcher_check_roots(w);
+		roots_check(w->s.finder);
 		walk_pass(w->s.walk, "rescan");
 	} else if (m->type == WIRE_CONFIRM) {
 		recheck_answer(&w->s, &m->as.confirm);
 	} else if (m->type == WIRE_EXPLAIN) {
 		watcher_take_explain(w, m->as.explain.path);
+	} else if (m->type == WIRE_STALE && w->s.markers) {
+		markers_used(w->s.markers, &m->as.stale);
 	} else if (m->type == WIRE_COUNT) {
 		inventory_count(&w->s);
 	} else if (m->type == WIRE_LIST) {
@@ -700,8 +584,8 @@ static void watcher_on_message(void *arg, struct wire_message *m)
 }
 
 struct watcher_left {
-	const struct settle_policy *policy;
-	int64_t open, unreadable, waiting;
+	const struct sense *s;
+	int64_t open, unreadable, unmarked, waiting;
 };
 
 static void watcher_count_one(struct unsettled_file *f, void *arg)
@@ -710,7 +594,9 @@ static void watcher_count_one(struct unsettled_file *f, void *arg)
 
 	if (f->unreadable)
 		left->unreadable++;
-	else if (settle_is_stuck(&f->settle, left->policy))
+	else if (f->marker_idle)
+		left->unmarked++;
+	else if (settle_is_stuck(&f->settle, sense_policy(left->s, f->dir)))
 		left->open++;
 	else
 		left->waiting++;
@@ -719,7 +605,7 @@ static void watcher_count_one(struct unsettled_file *f, void *arg)
 /* scan: nothing is left that will become complete by waiting. */
 static void watcher_say_done(struct watcher *w)
 {
-	struct watcher_left left = {.policy = &w->s.policy};
+	struct watcher_left left = {.s = &w->s};
 	struct wire_counts m = {.done = 1, .directories = (int64_t)tree_count(w->s.tree)};
 	const struct unsettled_file *first;
 	char span[CLOCK_TEXT_BYTES];
@@ -733,19 +619,27 @@ static void watcher_say_done(struct watcher *w)
 		return; /* not worth counting while there is something to do */
 	unsettled_each(w->s.unsettled, watcher_count_one, &left);
 	if (left.waiting > 0 && !w->waiting_said)
-		log_info("%" PRId64
-			 " files must be unchanged for %s first (nobody saw their writers close them)",
-			left.waiting, clock_format_span(w->s.policy.quiet_us, span));
+		log_info("%" PRId64 " file%s must be unchanged for %s first (nobody saw %s close %s)",
+			left.waiting, left.waiting == 1 ? "" : "s",
+			clock_format_span(w->s.watch->settle_quiet_us, span),
+			left.waiting == 1 ? "its writer" : "their writers",
+			left.waiting == 1 ? "it" : "them");
 	w->waiting_said = true;
 	if (left.waiting > 0)
 		return;
-	m.unsettled = left.open + left.unreadable;
+	m.unsettled = left.open + left.unreadable + left.unmarked;
 	if (left.open > 0)
-		log_warning("%" PRId64 " files are open for writing, or nobody saw them closed, and are left "
-			    "alone",
-			left.open);
+		log_warning("%" PRId64 " file%s open for writing, or nobody saw %s closed, and %s left alone",
+			left.open, left.open == 1 ? " is" : "s are", left.open == 1 ? "it" : "them",
+			left.open == 1 ? "is" : "are");
+	if (left.unmarked > 0)
+		log_warning("%" PRId64 " file%s for %s and %s left alone", left.unmarked,
+			left.unmarked == 1 ? " waits" : "s wait",
+			left.unmarked == 1 ? "its marker" : "their markers",
+			left.unmarked == 1 ? "is" : "are");
 	if (left.unreadable > 0)
-		log_warning("%" PRId64 " files cannot be read and are left alone", left.unreadable);
+		log_warning("%" PRId64 " file%s cannot be read and %s left alone", left.unreadable,
+			left.unreadable == 1 ? "" : "s", left.unreadable == 1 ? "is" : "are");
 	outlet_send(w->s.outlet, WIRE_COUNTS, &m);
 	w->done_said = true;
 }
@@ -757,6 +651,7 @@ static void watcher_prepare(void *arg)
 	watcher_throttle(w);
 	watcher_explain_in_turn(w);
 	walk_resume(w->s.walk);
+	waiting_look(w->s.waiting);
 	if (w->s.mode == WIRE_MODE_SCAN)
 		watcher_say_done(w);
 	sense_roots_close(&w->s);
@@ -767,19 +662,13 @@ static void watcher_prepare(void *arg)
 
 static void watcher_start(struct watcher *w)
 {
-	bool missing = false;
-
 	if (w->started)
 		return;
 	w->started = true;
 	rules_hash(w->s.watch, w->s.ask ? ask_libmagic_version(w->s.ask) : "", w->s.rules_hash);
-	for (size_t i = 0; i < w->s.roots_n; i++)
-		missing |= !watcher_open_root(w, i);
-	watcher_say_hello(w);
+	roots_open(w->s.finder);
 	walk_pass(w->s.walk, "start");
 	loop_timer_set(w->rescan_timer, clock_mono_us() + w->s.watch->rescan_us);
-	if (missing)
-		watcher_retry_roots(w);
 }
 
 static void watcher_on_answer(struct ask *a, const struct ask_result *r, void *arg)
@@ -826,7 +715,6 @@ static void watcher_on_keeper(struct loop_io *io, uint32_t events, void *arg)
 	if (rc == -EAGAIN)
 		return;
 	if (rc == 1 && w->in.type == WIRE_EXPLAIN && w->s.mode == WIRE_MODE_EXPLAIN && !w->s.explain) {
-		watcher_know_file_systems(w);
 		explain_path(&w->s, w->keeper_fd, w->in.as.explain.path, watcher_explained, w);
 		return;
 	}
@@ -870,11 +758,7 @@ static int watcher_configure(struct watcher *w, struct err *err)
 static void watcher_take_conf(struct watcher *w)
 {
 	w->s.watch = w->s.conf->watches[0];
-	w->s.policy = (struct settle_policy){
-		.closed_us = w->s.watch->settle_closed_us,
-		.quiet_us = w->s.watch->settle_quiet_us,
-		.need_close = w->s.watch->complete == CONF_COMPLETE_CLOSE,
-	};
+	w->s.mounts = mounts_new(w->s.watch);
 	w->s.roots_n = w->s.watch->directory.n;
 	w->s.roots = mem_array(w->s.roots_n, sizeof(*w->s.roots));
 	for (size_t i = 0; i < w->s.roots_n; i++) {
@@ -895,7 +779,10 @@ static int watcher_make_parts(struct watcher *w, int dispatch_fd, struct err *er
 	s->unsettled = unsettled_new(watcher_on_drop, w);
 	s->judge = judge_new(s);
 	s->walk = walk_new(s);
-	w->root_timer = loop_timer_add(s->loop, watcher_on_root_timer, w);
+	s->poll = poll_new(s);
+	s->finder = roots_new(s);
+	s->markers = s->watch->complete == CONF_COMPLETE_MARKER ? markers_new(s) : NULL;
+	s->waiting = waiting_new(s);
 	w->rescan_timer = loop_timer_add(s->loop, watcher_on_rescan, w);
 	w->keeper_io = loop_io_add(s->loop, w->keeper_fd, LOOP_IN, watcher_on_keeper, w, err);
 	if (!w->keeper_io)
@@ -926,8 +813,13 @@ static void watcher_free_parts(struct watcher *w)
 	explain_free(w->s.explain);
 	unsettled_free(w->s.unsettled);
 	closes_free(w->s.closes);
+	poll_free(w->s.poll);
+	roots_free(w->s.finder);
+	markers_free(w->s.markers);
+	waiting_free(w->s.waiting);
 	if (w->s.tree)
 		tree_free(w->s.tree);
+	mounts_free(w->s.mounts);
 	sense_roots_close(&w->s);
 	loop_free(w->s.loop);
 	wire_page_unmap(w->s.page);
@@ -978,7 +870,6 @@ int watcher_main(int keeper_fd, int dispatch_fd, int page_fd)
 	(void)signal(SIGTERM, SIG_IGN);
 	(void)signal(SIGHUP, SIG_IGN);
 	w->keeper_fd = keeper_fd;
-	w->root_retry_us = WATCHER_ROOT_RETRY_FIRST_US;
 	buf_init(&w->path, 2 * WIRE_PATH_BYTES);
 	buf_init(&w->question, WIRE_MESSAGE_BYTES);
 	rc = watcher_run(w, dispatch_fd, page_fd, &err);
