@@ -52,7 +52,7 @@ def test_a_name_that_is_not_there_yet(service):
     record = status(s)["watch", "drop"]
     assert record["state"] == "no_job"
     done = s.verb("status", "--check")
-    assert done.status == 1 and "watch drop waits until its job is known" in done.out
+    assert done.status == 1 and "it waits until its job is known" in done.out
     assert 'error: there is no job named "load"' in s.verb("status").out
     assert not s.events("watch.ready") and not s.api.sent("run-now")
     s.api.add_job(BIG, ["path"], name="load")
