@@ -145,21 +145,6 @@ def test_what_was_sent_to_the_former_job_stays_with_it(service):
     assert not s.events("start.failed") and [r.job_id for r in s.api.runs] == [ODD, BIG]
 
 
-def test_killed_while_the_waiting_files_are_gone_through(service):
-    s = by_name(service, Job(5, ["path"], name="load"), workspace={"rate": "1/365d", "burst": "1"}).start()
-    paths = [s.put(f"{n}.csv") for n in range(600)]
-    wait_for(lambda: status(s)["service", None]["pending"] >= 599, "the files to wait for the rate")
-    s.stop()
-    s.api.change_job(5, name="former")
-    s.api.add_job(6, ["path"], name="load")
-    s.environment["BW_CRASH"] = "jobwatch-moving:2"
-    s.start(wait=False)
-    s.wait_event("start.failed", 599, reason="job_gone")
-    s.stop()
-    assert len({e["path"] for e in s.events("start.failed")}) == 599 and len(s.api.runs) == 1
-    assert {e["path"] for e in s.events("start.failed")} | {s.seen[0].path} == set(paths)
-
-
 def test_from_number_to_name(service):
     """What waits is expanded anew when the name is known: the configuration was changed by a person."""
     s = service(api=JobsApi([Job(5, ["path"], permission="CAN_VIEW"), Job(BIG, ["path"], name="load")]), job_id=5)
