@@ -55,7 +55,9 @@ struct http_request {
 /* What became of it. Borrowed, valid during the callback. */
 struct http_response {
 	enum outcome_transport transport;
-	int status;	  /* 0 unless transport is OUTCOME_TRANSPORT_OK */
+	bool resent; /* it went out more than once (or, before curl 7.80, may have): the answer is about the
+			last time only */
+	int status;  /* 0 unless transport is OUTCOME_TRANSPORT_OK */
 	const char *body; /* "" unless transport is OK; a NUL that is not counted follows */
 	size_t body_len;
 	const char *head;	/* status line and header lines of the last answer, NUL-terminated */

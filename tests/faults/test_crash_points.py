@@ -13,6 +13,7 @@ import pytest
 import harness
 from faults import Reader, arrive_all, check_all, end, kill_hard, log_files, wait_all, wait_tending
 from harness import TOP, wait_for
+from jobsapi import Job, JobsApi
 
 # name: at which comings the process is killed there. A place that is passed once in a start is reached again by killing
 # the dispatcher. "special": see test_* of its own below.
@@ -31,6 +32,7 @@ POINTS = {
     "evlog-created": (1, 3),
     "evlog-mid-line": (1, 3),
     "evlog-renamed": (1, 3),
+    "jobwatch-moving": "special",
     "keeper-before-start": (1, 3),
     "keeper-dispatcher-started": (1, 3),
     "keeper-watcher-started": (1, 3),
@@ -124,6 +126,38 @@ def test_killed_at(service, folder, name, nth):
     expected = play(s, crash, early)
     end(s)
     check_all(s, expected)
+
+
+@needs_points
+@pytest.mark.parametrize("nth", [1, 2, 3])
+def test_killed_while_files_of_a_former_job_are_gone_through(service, folder, nth):
+    """The job_name stands for another job now. Each waiting file has a run or a dead letter, and not both."""
+    crash = Crash(folder, "jobwatch-moving", nth)
+    s = service(api=JobsApi([Job(5, ["path"], name="load")]), job_id=None, job_name="load",
+                workspace={"rate": "1/365d", "burst": "1"}).start()
+    paths = [s.put(f"{n}.csv") for n in range(600)]
+    wait_for(lambda: '"pending":599' in s.verb("status", "--json").out, "599 files to wait for the rate")
+    s.stop()
+    s.api.change_job(5, name="former")
+    s.api.add_job(6, ["path"], name="load")
+    s.environment = {**s.environment, **crash.environment}
+    s.start(wait=False)
+
+    def through():
+        gone = {e["path"] for e in s.events("start.failed", reason="job_gone")}
+        started = {e["path"] for e in s.events("run.started")}
+        assert not gone & started
+        return gone | started == set(paths)
+    wait_for(through, lambda: f"a run or a dead letter for each\n{s.err()}")
+    assert crash.happened and len(s.events("run.started")) < 5 and {r.job_id for r in s.api.runs} == {5}
+    late = s.put("late.csv")
+    s.sections["workspace"].update(rate="1000/s", burst="1000")
+    s.write_configuration()
+    s.stop()
+    s.start()
+    s.wait_run(late)
+    s.stop()
+    assert s.runs_of(late)[0].run.job_id == 6
 
 
 def first_schema():

@@ -111,7 +111,7 @@ def test_a_job_deleted_for_hours_and_restored(service, folder):
     waiting = [s.folder / "second" / f"{n}.csv" for n in range(5)]
     for path in waiting:
         put(path, text(path.name))
-    wait_for(lambda: "its job cannot be started" in s.err(), "a word that the job cannot be started")
+    s.wait_event("job.suspended", watch="second", job_id=other)
     preload.sleep_fast(0.02)
     wait_for(lambda: preload.skipped_s > 3 * 3600, lambda: f"3 hours; {preload.skipped_s} s", timeout=60)
     preload.sleep_fast(0)

@@ -424,7 +424,7 @@ def test_rerun_of_what_was_skipped(service):
     assert done.status == 1 and "2 would be judged now, and have their first run" in done.err, done
     assert files_of(s)[1] == {"skipped": 3}
     done = s.verb("rerun", path, bad, "--reason", "wanted after all", "--yes")
-    assert done.status == 0 and "2 that had never been judged are looked at again" in done.out, done
+    assert done.status == 0 and "2 files that had never been judged are judged now" in done.out, done
     s.wait_run(path)
     [started] = s.wait_event("run.started")
     assert started["generation"] == 1 and started["path"] == path
@@ -448,7 +448,7 @@ def test_rerun_of_what_was_discarded(service):
     assert done.status == 0 and "1 file run again" in done.out, done
     s.wait_run(path)
     done = s.verb("rerun", bad, "--reason", "judged again, and no better", "--yes")
-    assert done.status == 0 and "1 that had never been judged" in done.out, done
+    assert done.status == 0 and "1 file that had never been judged" in done.out, done
     s.wait_event("start.failed", 3)
     s.barrier()
     s.check_runs({path: 1})

@@ -78,7 +78,8 @@ def test_a_dead_letter_of_an_older_version(service):
 
 
 def test_a_dead_letter_whose_run_may_exist_is_asked_for(service):
-    """Only the token can tell: it is sent again as it stands, though a newer version is there."""
+    """Only the token can tell: it is sent again as it stands, though a newer version is there. (The connection of the
+    first request is a kept one, so curl sends it again by itself when there is no answer.)"""
     s = service().start()
     s.api.fault("lose", path="run-now", times=1)
     s.api.fault("status", status=400, path="run-now", body="a.csv", times=1)

@@ -28,6 +28,7 @@ static struct tiny server;
 static struct {
 	int calls;
 	enum outcome_transport transport;
+	bool resent;
 	int status;
 	char body[16384];
 	size_t body_len;
@@ -45,6 +46,7 @@ static inline void on_response(const struct http_response *r, void *arg)
 	(void)arg;
 	got.calls++;
 	got.transport = r->transport;
+	got.resent = r->resent;
 	got.status = r->status;
 	got.body_len = r->body_len;
 	got.retry_after_us = r->retry_after_us;

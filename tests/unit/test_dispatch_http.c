@@ -508,8 +508,10 @@ static void curl_itself_repeats_on_a_kept_connection_that_died(void **state)
 	start_server(drop_the_second);
 	start_client(1, S_TO_US(5), S_TO_US(5), NULL);
 	post("{}");
+	assert_false(got.resent);
 	post("{\"second\":2}");
 	assert_int_equal(got.transport, OUTCOME_TRANSPORT_OK);
+	assert_true(got.resent); /* and that is told */
 	assert_int_equal(server.seen->requests, 3);
 	assert_non_null(strstr(server.seen->last, "{\"second\":2}"));
 }

@@ -638,6 +638,33 @@ static void host_that_must_not_be_asked(void **state)
 	assert_int_equal(jobs_in_flight(jobs), 0);
 }
 
+/* A run is started and its answer lost; what comes back is a refusal of the same request, sent by curl again.
+ */
+static enum tiny_next lose_then_refuse(const struct tiny_request *q)
+{
+	if (q->number == 1)
+		return tiny_reply(q, "200 OK", "", "{\"run_id\":7}");
+	return q->number == 2 ? TINY_CLOSE
+			      : tiny_reply(q, "400 Bad Request", "",
+					"{\"error_code\":\"INVALID_PARAMETER_VALUE\",\"message\":\"no\"}");
+}
+
+static void a_refusal_of_what_curl_sent_again_is_not_sure(void **state)
+{
+	(void)state;
+	start(lose_then_refuse);
+	run_now("{}");
+	assert_int_equal(got.outcome.kind, OUTCOME_STARTED);
+	run_now("{}");
+	assert_int_equal(server.seen->requests, 3);
+	assert_int_equal(got.outcome.kind, OUTCOME_DEAD);
+	assert_false(got.outcome.sure_not_started);
+	run_now("{}"); /* refused, on a kept connection, the first time */
+	assert_int_equal(server.seen->requests, 4);
+	assert_int_equal(got.outcome.kind, OUTCOME_DEAD);
+	assert_true(got.outcome.sure_not_started);
+}
+
 static void without_a_credential(void **state)
 {
 	struct err err = ERR_INIT;
@@ -775,6 +802,7 @@ int main(void)
 		TEST(nobody_hands_out_a_token),
 		TEST(refused_and_no_other_token_to_be_had),
 		TEST(lost_and_not_sent),
+		TEST(a_refusal_of_what_curl_sent_again_is_not_sure),
 		TEST(freeing_abandons),
 		TEST(too_large_a_body),
 		TEST(host_that_must_not_be_asked),

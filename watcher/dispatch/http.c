@@ -72,7 +72,7 @@ struct slot {
 	bool head_complete; /* the empty line was there: curl takes a head that ends in the middle for a whole
 			       one */
 	bool too_large;
-	bool ready;   /* the connection stood, and the request was about to be written */
+	int readies;  /* how often a connection stood, and the request was about to be written */
 	bool proxied; /* the way is through the proxy */
 	char error[CURL_ERROR_SIZE];
 	char sentence[MISHAP_TEXT_BYTES]; /* what is made of it */
@@ -146,7 +146,7 @@ static int on_ready(void *arg, char *remote, char *local, int remote_port, int l
 	(void)local;
 	(void)remote_port;
 	(void)local_port;
-	s->ready = true;
+	s->readies++;
 	return CURL_PREREQFUNC_OK;
 }
 #endif
@@ -377,7 +377,8 @@ static void start(struct http *h, struct call *c)
 	buf_reset(&s->head);
 	buf_reset(&s->body);
 	s->head_bytes = 0;
-	s->head_complete = s->too_large = s->ready = false;
+	s->head_complete = s->too_large = false;
+	s->readies = 0;
 	s->error[0] = '\0';
 	if (prepare(h, s, &err) < 0) {
 		fail(h, c, err.text);
@@ -419,7 +420,7 @@ static int64_t retry_after_us(const struct slot *s)
 static bool was_sent(const struct slot *s)
 {
 #if LIBCURL_VERSION_NUM >= 0x075000
-	return s->ready;
+	return s->readies > 0;
 #else
 	long bytes = 0, proxy = 0;
 	curl_off_t ready_us = 0;
@@ -428,6 +429,18 @@ static bool was_sent(const struct slot *s)
 	curl_easy_getinfo(s->easy, CURLINFO_PRETRANSFER_TIME_T, &ready_us);
 	curl_easy_getinfo(s->easy, CURLINFO_HTTP_CONNECTCODE, &proxy);
 	return proxy >= 300 ? false : bytes > 0 || ready_us > 0;
+#endif
+}
+
+/* May curl have written it more than once? It does when a kept connection is closed without an answer. */
+static bool may_be_resent(const struct slot *s, long connects)
+{
+#if LIBCURL_VERSION_NUM >= 0x075000
+	(void)connects;
+	return s->readies > 1;
+#else
+	return connects > 0 &&
+	       s->http->n_connections > 0; /* not told: there was one that may have been kept */
 #endif
 }
 
@@ -533,6 +546,7 @@ static void finish(struct slot *s, CURLcode code)
 
 	read_response(s, code, &r);
 	curl_easy_getinfo(s->easy, CURLINFO_NUM_CONNECTS, &connects);
+	r.resent = may_be_resent(s, connects);
 	h->n_connections += (uint64_t)connects;
 	curl_multi_remove_handle(h->multi, s->easy);
 	drop_request(s);

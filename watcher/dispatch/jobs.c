@@ -58,6 +58,7 @@ struct jobs_call {
 	struct auth_waiter waiter; /* for another one */
 	struct reply *refusal;	   /* why: NULL: it was not sent yet */
 	bool repeated;
+	bool resent;	/* by curl: there was an answer that nobody has read */
 	int64_t run_id; /* runs/get; 0: run-now, or a page */
 	jobs_run_fn fn;
 	char *page_path; /* of another question */
@@ -280,6 +281,8 @@ static void hand_out_answer(struct jobs_call *c, const struct reply *r)
 		.principal = auth_principal(j->auth),
 	};
 
+	if (c->resent) /* a refusal speaks of the last time; the one before may have made a run */
+		answer.outcome.sure_not_started = false;
 	call_free(c);
 	j->fn(tag, &answer, j->arg);
 }
@@ -377,6 +380,7 @@ static void on_response(const struct http_response *response, void *arg)
 		.body = response->body,
 		.body_len = response->body_len};
 
+	c->resent |= response->resent;
 	read_answer(c, response, &r.answer, &r.state);
 	r.outcome = judge(response, &r.answer);
 	if (strcmp(r.outcome.reason, "client_certificate_refused") == 0)

@@ -25,7 +25,8 @@ struct explain {
 	int file_fd;
 	size_t root;
 	char relpath[WIRE_PATH_BYTES];
-	const struct mount *mount; /* what the file is on */
+	const struct mount *mount;	/* what the file is on … */
+	const struct mount *root_mount; /* … and its directory; NULL: not known */
 	struct probe_stat st;
 	struct probe_bytes bytes;
 	struct filetype type;
@@ -75,7 +76,7 @@ static void explain_end(struct explain *x, const char *ends, int64_t size)
 		.by_listing = 1,
 		.first_seen_us = clock_wall_us(),
 		.completed_us = clock_wall_us(),
-		.evidence = s->roots[x->root].mount ? s->roots[x->root].mount->kind.type : "",
+		.evidence = x->root_mount ? x->root_mount->kind.type : "",
 		.rule = x->verdict == RULES_ACCEPT ? "" : rules_verdict_word(x->verdict),
 		.detail = x->why,
 		.dead_letter = rules_verdict_is_dead_letter(x->verdict),
@@ -223,6 +224,7 @@ static bool explain_open(struct explain *x)
 		explain_step(x, "file", 0, "the watched directory cannot be opened: %s", strerror(-root_fd));
 		return false;
 	}
+	x->root_mount = mounts_of_fd(s->mounts, root_fd, s->roots[x->root].path, s->page);
 	x->file_fd = probe_open(root_fd, x->relpath, s->page);
 	if (x->file_fd < 0) {
 		int code = -x->file_fd;
