@@ -5,7 +5,8 @@
  * BW_CRASH=NAME:N:FILE in the environment: whoever comes to the place NAME as the N-th (of all processes of
  * the service, over all its lives) gets SIGKILL. FILE is there already and holds CRASH_FILE_BYTES bytes of
  * zeros; in it the comings are counted, so the processes that are started afterwards go on, and the test sees
- * whether the place was reached.
+ * whether the place was reached. FIRST>NAME is the place NAME after FIRST was passed by the same process: so
+ * a test comes to just the commit that it is about.
  *
  * A name is MODULE-PLACE, used once. tests/faults has the table of all names.
  */

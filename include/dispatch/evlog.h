@@ -56,6 +56,9 @@ int evlog_turn(struct evlog *e, int64_t now_us, struct err *err) MUST_CHECK;
 /* When that will be; INT64_MAX: not by age, or the file is empty. */
 int64_t evlog_next_turn_us(const struct evlog *e);
 
+/* The wall clock may be wrong: by ahead_us, by which it was stepped since it was looked at first, and, with
+ * careful, from the beginning. Ages count without the step; and being careful costs only a few files. */
+void evlog_doubt_clock(struct evlog *e, int64_t ahead_us, bool careful);
 /* One bounded step of looking after old files: cleaning up what a crash left, compressing, removing. 1: there
  * is more to do, 0: done for now, -errno (with *err; the rest is tried after the next rotation). */
 int evlog_work(struct evlog *e, int64_t now_us, struct err *err) MUST_CHECK;

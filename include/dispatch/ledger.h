@@ -240,9 +240,11 @@ int ledger_due(struct ledger *l, const struct ledger_line *line, enum ledger_par
 /* The earliest time after now_us. 1, 0 (none), -errno */
 int ledger_next_due(struct ledger *l, const struct ledger_line *line, int64_t now_us, int64_t *ret_us,
 	struct err *err) MUST_CHECK;
-/* Times further away than latest_us become latest_us: the clock was set back while we were down. */
-int ledger_clamp_due(
-	struct ledger *l, const struct ledger_line *line, int64_t latest_us, struct err *err) MUST_CHECK;
+/* The clock was ahead when some times were made, and is set back now: no row waits longer from now_us on than
+ * it was to wait then, which is known of those that have failed (at most failed_us); the others wait no
+ * longer than other_us. */
+int ledger_clamp_due(struct ledger *l, const struct ledger_line *line, int64_t now_us, int64_t failed_us,
+	int64_t other_us, struct err *err) MUST_CHECK;
 
 /* Another time for a row, if it is pending, that is no attempt and does not count as trying. */
 int ledger_postpone(struct ledger *l, int64_t id, int64_t until_us, struct err *err) MUST_CHECK;
@@ -265,8 +267,11 @@ int ledger_verify_due(
 	struct ledger *l, const char *host, int64_t now_us, int64_t *ret_id, struct err *err) MUST_CHECK;
 /* The earliest time of all of this host. 1, 0, -errno */
 int ledger_next_verify(struct ledger *l, const char *host, int64_t *ret_us, struct err *err) MUST_CHECK;
-/* As ledger_clamp_due. */
+/* Times further away than latest_us become latest_us. */
 int ledger_clamp_verify(struct ledger *l, const char *host, int64_t latest_us, struct err *err) MUST_CHECK;
+/* Calls fn for each host with such rows. 0, -errno, or what fn gave if it was less. */
+int ledger_each_verify(struct ledger *l, int (*fn)(const char *host, int64_t rows, void *arg), void *arg,
+	struct err *err) MUST_CHECK;
 /* A new row for a version whose last run was skipped. */
 int ledger_set_skipped(
 	struct ledger *l, int64_t id, int64_t skips, int64_t next_attempt_us, struct err *err) MUST_CHECK;

@@ -16,8 +16,10 @@
 #include "dispatch/ledger.h"
 #include "dispatch/scribe.h"
 
-#define VERIFY_AFTER_US INT64_C(5000000) /* a run is looked at so long after its start */
-#define VERIFY_SKIPS_MAX 100		 /* then it is a dead letter */
+#define VERIFY_AFTER_US INT64_C(5000000)       /* a run is looked at so long after its start */
+#define VERIFY_LOOK_MAX_US INT64_C(60000000)   /* longest pause between two looks */
+#define VERIFY_PAUSE_MAX_US INT64_C(600000000) /* longest pause before a skipped run is started again */
+#define VERIFY_SKIPS_MAX 100		       /* then it is a dead letter */
 
 struct verify;
 

@@ -5,18 +5,16 @@ import contextlib
 import os
 import re
 import sqlite3
-import struct
-import subprocess
 
 import pytest
 
-import harness
-from faults import Reader, arrive_all, check_all, end, kill_hard, log_files, wait_all, wait_tending
+from crash import Crash, drives, needs_points, start
+from faults import Reader, arrive_all, check_all, end, kill_hard, log_files, wait_all
 from harness import TOP, wait_for
 from jobsapi import Job, JobsApi
 
-# name: at which comings the process is killed there. A place that is passed once in a start is reached again by killing
-# the dispatcher. "special": see test_* of its own below.
+# name: at which comings the process is killed there, while files come. A place that is passed once in a start is
+# reached again by killing the dispatcher. Other places have tests of their own: @drives here and in test_crash_steps.
 POINTS = {
     "dispatcher-after-commit": (1, 3),
     "dispatcher-after-wanted": (1, 3),
@@ -27,18 +25,14 @@ POINTS = {
     "evlog-after-sync": (1, 3),
     "evlog-before-sync": (1, 3),
     "evlog-both": (1, 3),
-    "evlog-completed": "special",
     "evlog-compressed": (1, 3),
     "evlog-created": (1, 3),
     "evlog-mid-line": (1, 3),
     "evlog-renamed": (1, 3),
-    "jobwatch-moving": "special",
     "keeper-before-start": (1, 3),
     "keeper-dispatcher-started": (1, 3),
     "keeper-watcher-started": (1, 3),
     "ledger-made": (1, 3),
-    "ledger-migrated": "special",
-    "ledger-old-kept": "special",
     "ledger-opened": (1, 3),
     "outbox-after-write": (1, 3),
     "outbox-before-delete": (1, 3),
@@ -52,42 +46,8 @@ POINTS = {
     "watcher-judged": (1, 3),
     "watcher-told": (1, 3),
 }
-CASES = [(name, nth) for name, comings in POINTS.items() if comings != "special" for nth in comings]
+CASES = [(name, nth) for name, comings in POINTS.items() for nth in comings]
 ROUNDS = 6
-
-# The program has them? (An ordinary build has not; ./check makes one for this suite.)
-needs_points = pytest.mark.skipif(
-    b"crash points" not in subprocess.run([harness.find_program(), "--version"], stdout=subprocess.PIPE,
-                                          check=True).stdout, reason="not a build with --enable-crash-points")
-
-
-def points_of_source():
-    found = []
-    for path in (TOP / "watcher").rglob("*.c"):
-        found += re.findall(r"\bCRASH_POINT(?:_AFTER)?\(\"([^\"]*)\"", path.read_text())
-    return found
-
-
-def test_the_table_has_every_point_once():
-    found = points_of_source()
-    assert sorted(found) == sorted(POINTS)
-
-
-class Crash:
-    """One place in one service."""
-
-    def __init__(self, folder, name, nth):
-        self.name, self.nth, self.file = name, nth, folder / "crash"
-        self.file.write_bytes(bytes(8))
-        self.environment = {"BW_CRASH": f"{name}:{nth}:{self.file}"}
-
-    @property
-    def hits(self):
-        return struct.unpack("=q", self.file.read_bytes())[0]
-
-    @property
-    def happened(self):
-        return self.hits >= self.nth
 
 
 def play(s, crash, first=()):
@@ -101,17 +61,10 @@ def play(s, crash, first=()):
         # A start passes places that nothing else does; old logs are compressed when nothing else is to do.
         if not crash.happened and number > 0:
             kill_hard(s, "bw-dispatch")
-    wait_tending(s, lambda: crash.happened, f"{crash.name} for the {crash.nth}th time, not {crash.hits}")
+    crash.wait(s)
     expected |= arrive_all(s, "last", 3)
     wait_all(s, expected)
     return expected
-
-
-def start(s, crash):
-    """Started, and started again if that is where it was to be killed."""
-    before = len(s.events("watch.ready"))
-    s.start(wait=False)
-    wait_tending(s, lambda: len(s.events("watch.ready")) > before, lambda: f"watch.ready\n{s.err()}")
 
 
 @needs_points
@@ -122,17 +75,16 @@ def test_killed_at(service, folder, name, nth):
                 environment=crash.environment)
     Reader(s)
     early = arrive_all(s, "early", 6)  # listed at the start
-    start(s, crash)
+    start(s)
     expected = play(s, crash, early)
     end(s)
     check_all(s, expected)
 
 
-@needs_points
-@pytest.mark.parametrize("nth", [1, 2, 3])
-def test_killed_while_files_of_a_former_job_are_gone_through(service, folder, nth):
+@drives(("jobwatch-moving", 1, 2, 3))
+def test_killed_while_files_of_a_former_job_are_gone_through(service, folder, name, nth):
     """The job_name stands for another job now. Each waiting file has a run or a dead letter, and not both."""
-    crash = Crash(folder, "jobwatch-moving", nth)
+    crash = Crash(folder, name, nth)
     s = service(api=JobsApi([Job(5, ["path"], name="load")]), job_id=None, job_name="load",
                 workspace={"rate": "1/365d", "burst": "1"}).start()
     paths = [s.put(f"{n}.csv") for n in range(600)]
@@ -190,17 +142,16 @@ def make_old(s):
     os.rename(old, now)
 
 
-@needs_points
-@pytest.mark.parametrize("name", ["ledger-old-kept", "ledger-migrated"])
-def test_killed_while_the_ledger_is_migrated(service, folder, name):
-    crash = Crash(folder, name, 1)
+@drives("ledger-old-kept", "ledger-migrated")
+def test_killed_while_the_ledger_is_migrated(service, folder, name, nth):
+    crash = Crash(folder, name, nth)
     s = service(service={"durability": "power"}, environment=crash.environment).start()
     expected = arrive_all(s, "known", 9)
     wait_all(s, expected)
     s.stop()
     make_old(s)
     assert not crash.happened
-    start(s, crash)
+    start(s)
     assert crash.happened
     expected |= arrive_all(s, "new", 9)
     wait_all(s, expected)
@@ -212,17 +163,17 @@ def test_killed_while_the_ledger_is_migrated(service, folder, name):
     db.close()
 
 
-@needs_points
-def test_killed_while_a_torn_line_is_completed(service, folder):
+@drives("evlog-completed")
+def test_killed_while_a_torn_line_is_completed(service, folder, name, nth):
     """The line was half written by one life, and completed by the next, which was killed before it knew."""
-    crash = Crash(folder, "evlog-completed", 1)
+    crash = Crash(folder, name, nth)
     s = service(service={"durability": "power"}, environment=crash.environment).start()
     expected = arrive_all(s, "known", 3)
     wait_all(s, expected)
     s.stop()
     tear_last_line(s)
-    start(s, crash)
-    wait_for(lambda: crash.happened, "the end of a line written")
+    start(s)
+    crash.wait(s)
     expected |= arrive_all(s, "new", 3)
     wait_all(s, expected)
     end(s)

@@ -29,8 +29,11 @@ static int end_of_child(const char *place, const char *nth, int times)
 		(void)snprintf(setting, sizeof(setting), "%s:%s:/proc/self/fd/%d", place, nth, counter_fd);
 		(void)setenv("BW_CRASH", setting, 1);
 		crash_init();
-		for (int i = 0; i < times; i++)
+		for (int i = 0; i < times; i++) {
 			CRASH_POINT_AFTER("here", (void)!write(counter_fd, "", 0));
+			if (i == 2)
+				CRASH_POINT("there");
+		}
 		_exit(0);
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
@@ -68,6 +71,18 @@ static void another_name_is_none(void **state)
 	assert_int_equal(end_of_child("elsewhere", "1", 5), 0);
 }
 
+static void only_after_another_place(void **state)
+{
+	int64_t hits = 0;
+
+	(void)state;
+	assert_int_equal(end_of_child("there>here", "1", 3), 0);
+	assert_int_equal(WTERMSIG(end_of_child("there>here", "1", 4)), SIGKILL);
+	assert_int_equal(pread(counter_fd, &hits, sizeof(hits), 0), sizeof(hits));
+	assert_int_equal(hits, 1);
+	assert_int_equal(end_of_child("nowhere>here", "1", 5), 0);
+}
+
 static void a_setting_that_is_none_ends_the_process(void **state)
 {
 	(void)state;
@@ -84,6 +99,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(the_nth_of_all_lives_is_killed),
 		TEST(another_name_is_none),
+		TEST(only_after_another_place),
 		TEST(a_setting_that_is_none_ends_the_process),
 	};
 

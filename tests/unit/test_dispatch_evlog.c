@@ -627,6 +627,36 @@ static void test_removes_old_files(void **state)
 	evlog_free(e);
 }
 
+/* A clock that was set removes nothing before its time; one that is not trusted yet, a few files at a look.
+ */
+static void test_a_clock_that_is_wrong(void **state)
+{
+	struct place *p = *state;
+	struct evlog *e;
+
+	put_file(p, NAME ".20240902T030405Z.gz", "0123456789");
+	put_file(p, NAME ".20240903T005959Z", "0123456789");
+	put_file(p, NAME ".20240904T005959Z", "0123456789");
+	put_file(p, NAME ".20240904T010001Z", "0123456789");
+	p->conf.keep_for_us = 30 * DAY_US;
+	e = open_log(p);
+	evlog_doubt_clock(e, 100 * DAY_US, false);
+	work(e, NOW + 97 * DAY_US);
+	expect_names(p, NAME " " NAME ".20240902T030405Z.gz " NAME ".20240903T005959Z " NAME
+			     ".20240904T005959Z " NAME ".20240904T010001Z");
+	evlog_free(e);
+	e = open_log(p);
+	evlog_doubt_clock(e, 0, true);
+	work(e, NOW);
+	expect_names(p, NAME " " NAME ".20240904T005959Z " NAME ".20240904T010001Z");
+	evlog_free(e);
+	e = open_log(p);
+	evlog_doubt_clock(e, -100 * DAY_US, false);
+	work(e, NOW - 100 * DAY_US);
+	expect_names(p, NAME " " NAME ".20240904T010001Z");
+	evlog_free(e);
+}
+
 /* ---- a crash at every system call ---- */
 
 #define LINES 12
@@ -785,6 +815,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_stops_in_the_middle_of_compressing, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_cleans_up, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_removes_old_files, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_a_clock_that_is_wrong, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_crash_at_every_call, set_up, tear_down),
 	};
 

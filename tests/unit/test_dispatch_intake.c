@@ -1440,7 +1440,21 @@ static void test_dry_run(void **state)
 	struct bench *b;
 
 	ready(real, &f);
+	f.relpath = "done";
+	f.ino = 77;
+	ready(real, &f);
+	assert_int_equal(
+		ledger_set_started(real->ledger, newest_id(real, "done"), 99, 1, "token", NOW, NULL), 0);
+	assert_int_equal(ledger_commit(real->ledger, NULL), 0);
 	b = bench_new(real->ledger, true, true);
+	f.relpath = "archive/done";
+	ready(b, &f);
+	assert_false(b->result.accepted);
+	assert_string_equal(b->result.text,
+		"would not start /drop/archive/done: it is done, moved (unless that is there, too)");
+	ready(b, &f); /* said once */
+	assert_null(b->result.text);
+	f = file_of("known");
 	assert_false(is_wanted(b, "known", 10, 1000000, RULES_1));
 	assert_true(is_wanted(b, "x\ny", 10, 1000000, RULES_1));
 	ready(b, &f);

@@ -19,6 +19,7 @@
 #define TOKEN_B "2222222222222222222222222222222222222222222222222222222222222222"
 #define HASH "0123456789abcdef"
 #define NOW INT64_C(1700000000000000)
+#define AHEAD (NOW + 365 * INT64_C(86400000000))
 
 struct place {
 	char directory[64];
@@ -343,7 +344,8 @@ static void test_line_of_pending_rows(void **state)
 	assert_int_equal(ledger_fresh(l, &line, LEDGER_YOUNG, ids[3], got, 8, NULL), 2);
 	assert_int_equal(ledger_newest_id(l, &due, NULL), 0);
 	assert_int_equal(due, ids[5]);
-	assert_int_equal(ledger_clamp_due(l, &line, NOW + 99, NULL), 0);
+	assert_int_equal(
+		ledger_clamp_due(l, &line, NOW, 9, 99, NULL), 0); /* neither has failed at some time */
 	assert_int_equal(ledger_due(l, &line, LEDGER_YOUNG, 0, NOW + 99, got, 8, NULL), 2);
 	/* final rows are in no line */
 	memset(principal, 'p', sizeof(principal) - 1);
@@ -358,6 +360,51 @@ static void test_line_of_pending_rows(void **state)
 	assert_int_equal(count(l, LEDGER_PENDING), 4);
 	assert_int_equal(count(l, LEDGER_STARTED), 1);
 	assert_int_equal(count(l, LEDGER_FAILED), 1);
+	ledger_close(l);
+}
+
+/* The clock was ahead by a year: who has failed waits as long as it was to wait, the others so long at most.
+ */
+static void test_clamp(void **state)
+{
+	static const struct {
+		int64_t last_failed_us, next_us, then_us;
+	} rows[] = {
+		{AHEAD, AHEAD + 5, NOW + 5},	/* a pause of 5 */
+		{AHEAD, AHEAD + 70, NOW + 50},	/* longer than any */
+		{AHEAD + 7, AHEAD, NOW + 50},	/* not in this order: something else is wrong */
+		{0, AHEAD, NOW + 20},		/* has not failed */
+		{NOW - 3, NOW + 30, NOW + 30},	/* as it should be */
+		{NOW - 30, NOW - 10, NOW - 10}, /* due */
+		{0, NOW + 20, NOW + 20},
+		{0, 0, 0},
+	};
+	struct ledger *l = memory();
+	struct ledger_line line = {.watch = "orders", .host = "adb.example"};
+	char token[TOKEN_BYTES];
+	struct ledger_row r;
+	int64_t ids[ARRAY_SIZE(rows)];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct ledger_new v = new_row(l, "a", token_of((int)i, token));
+
+		ids[i] = insert(l, &v);
+		assert_int_equal(ledger_row(l, ids[i], &r, NULL), 1);
+		r.last_failed_us = rows[i].last_failed_us;
+		r.next_attempt_us = rows[i].next_us;
+		assert_int_equal(ledger_set_retry(l, &r, "", NULL), 0);
+		ledger_row_done(&r);
+	}
+	assert_int_equal(ledger_clamp_due(l, &line, NOW, 50, 20, NULL), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		assert_int_equal(ledger_row(l, ids[i], &r, NULL), 1);
+		assert_int_equal(r.next_attempt_us, rows[i].then_us);
+		if (rows[i].last_failed_us > 0) /* what counts as trying is what it was */
+			assert_int_equal(r.next_attempt_us - r.last_failed_us,
+				rows[i].next_us - rows[i].last_failed_us);
+		ledger_row_done(&r);
+	}
 	ledger_close(l);
 }
 
@@ -961,6 +1008,7 @@ int main(void)
 		cmocka_unit_test(test_renamed_watch),
 		cmocka_unit_test(test_waiting_of_a_file),
 		cmocka_unit_test(test_line_of_pending_rows),
+		cmocka_unit_test(test_clamp),
 		cmocka_unit_test_setup_teardown(test_unchecked_and_postponed, set_up, tear_down),
 		cmocka_unit_test(test_each_line),
 		cmocka_unit_test(test_outbox),

@@ -20,6 +20,7 @@
 #include "base/text.h"
 
 static char *crash_name;    /* NULL: nobody is to be killed */
+static char *crash_first;   /* NULL: nothing must be passed before */
 static int64_t crash_nth;   /* from 1 */
 static int64_t *crash_hits; /* shared by all processes */
 
@@ -55,6 +56,11 @@ void crash_init(void)
 	if (!path)
 		crash_refuse(setting);
 	*nth++ = *path++ = '\0';
+	if (strchr(crash_name, '>')) {
+		crash_first = crash_name;
+		crash_name = strchr(crash_name, '>');
+		*crash_name++ = '\0';
+	}
 	crash_hits = crash_map(path);
 	if (num_parse_i64(nth, &crash_nth) < 0 || crash_nth < 1 || !crash_hits)
 		crash_refuse(setting);
@@ -62,7 +68,9 @@ void crash_init(void)
 
 bool crash_is_due(const char *name)
 {
-	if (!crash_name || strcmp(name, crash_name) != 0)
+	if (crash_first && strcmp(name, crash_first) == 0)
+		crash_first = NULL;
+	if (crash_first || !crash_name || strcmp(name, crash_name) != 0)
 		return false;
 	return __atomic_add_fetch(crash_hits, 1, __ATOMIC_SEQ_CST) == crash_nth;
 }

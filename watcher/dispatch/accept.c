@@ -339,32 +339,82 @@ static bool has_ends_of(const struct ledger_row *r, const struct incoming *f)
 	return r->state == LEDGER_SKIPPED || r->state == LEDGER_REJECTED || r->state == LEDGER_HELD;
 }
 
-int accept_find_moved(struct intake *in, const struct intake_peer *peer, const struct incoming *f,
-	struct intake_result *ret, struct err *err)
+/* The row of another name that this inode may have had. 1, 0, -errno */
+static int find_other_name(struct ledger *l, const struct ledger_key *key, const struct incoming *f,
+	struct ledger_row *ret, struct err *err)
 {
 	int64_t ids[MOVED_LOOK];
-	int n;
+	int n = ledger_by_inode(l, key, &f->version, ids, MOVED_LOOK, err);
 
-	if (f->has_known || f->not_moved || in->dry || !peer->inodes_stable || f->version.ino == 0)
-		return 0;
-	n = ledger_by_inode(in->ledger, &f->key, &f->version, ids, MOVED_LOOK, err);
-	for (int i = 0; i < n && ret->moved_row == 0; i++) {
-		struct ledger_row row;
-		int rc = ledger_row(in->ledger, ids[i], &row, err);
+	for (int i = 0; i < n; i++) {
+		int rc = ledger_row(l, ids[i], ret, err);
 
 		if (rc < 0 && rc != -EBADMSG)
 			return rc;
-		if (rc > 0 && has_ends_of(&row, f) && !version_other_inode(&row.version, &f->version)) {
-			ret->moved_row = row.id;
-			ret->moved_root = mem_strdup(f->wire->root);
-			ret->moved_from = mem_strdup(row.relpath);
-			ret->moved_version = row.version;
-			ret->moved_version.mtime_ns = f->version.mtime_ns;
-		}
+		if (rc > 0 && has_ends_of(ret, f) && !version_other_inode(&ret->version, &f->version))
+			return 1;
 		if (rc > 0)
-			ledger_row_done(&row);
+			ledger_row_done(ret);
 	}
 	return n < 0 ? n : 0;
+}
+
+static bool may_be_moved(const struct intake_peer *peer, const struct incoming *f)
+{
+	return !f->has_known && !f->not_moved && peer->inodes_stable && f->version.ino != 0;
+}
+
+int accept_find_moved(struct intake *in, const struct intake_peer *peer, const struct incoming *f,
+	struct intake_result *ret, struct err *err)
+{
+	struct ledger_row row;
+	int rc = in->dry || !may_be_moved(peer, f) ? 0 : find_other_name(in->ledger, &f->key, f, &row, err);
+
+	if (rc <= 0)
+		return rc;
+	ret->moved_row = row.id;
+	ret->moved_root = mem_strdup(f->wire->root);
+	ret->moved_from = mem_strdup(row.relpath);
+	ret->moved_version = row.version;
+	ret->moved_version.mtime_ns = f->version.mtime_ns;
+	ledger_row_done(&row);
+	return 0;
+}
+
+/* A dry run: says so, and has it known from now on. */
+static int say_moved(struct intake *in, struct incoming *f, const char *old_relpath, int64_t now_us,
+	struct intake_result *ret, struct err *err)
+{
+	char path[INCOMING_SHOWN_BYTES], old[INCOMING_SHOWN_BYTES];
+	struct ledger_new row = incoming_row(f, now_us);
+	int64_t id;
+
+	incoming_say_plain(ret, mem_printf("would not start %s: it is %s, moved (unless that is there, too)",
+					incoming_show(f->path, path), incoming_show(old_relpath, old)));
+	row.state = LEDGER_STARTED;
+	return ledger_insert(in->ledger, &row, &id, err);
+}
+
+/* A dry run asks nobody whether the old name is gone. 1: said, 0: it was not moved, -errno */
+static int is_moved_dry(struct intake *in, const struct intake_peer *peer, struct incoming *f, int64_t now_us,
+	struct intake_result *ret, struct err *err)
+{
+	struct ledger_key there = f->key;
+	struct ledger_row row;
+	int rc = in->behind && may_be_moved(peer, f);
+
+	if (rc > 0)
+		rc = ledger_root(in->behind, f->wire->root, false, &there.root_id, err);
+	if (rc > 0)
+		rc = find_other_name(in->behind, &there, f, &row, err);
+	if (rc <= 0)
+		return rc;
+	/* one that waits would be started, under one name or the other */
+	rc = row.state == LEDGER_PENDING ? 0 : say_moved(in, f, row.relpath, now_us, ret, err);
+	if (rc == 0)
+		rc = row.state != LEDGER_PENDING;
+	ledger_row_done(&row);
+	return rc;
 }
 
 int accept_new(struct intake *in, const struct intake_peer *peer, struct incoming *f, int64_t now_us,
@@ -376,6 +426,10 @@ int accept_new(struct intake *in, const struct intake_peer *peer, struct incomin
 		rc = accept_find_moved(in, peer, f, ret, err);
 	if (rc < 0 || ret->moved_row > 0)
 		return rc;
+	if (in->dry)
+		rc = is_moved_dry(in, peer, f, now_us, ret, err);
+	if (rc != 0)
+		return rc < 0 ? rc : 0;
 	if (f->relation == VERSION_SAME)
 		return take_same(in, peer, f, now_us, ret, err);
 	ret->stale = incoming_is_marker_stale(f);

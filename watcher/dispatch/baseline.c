@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "base/crash.h"
 #include "base/mem.h"
 
 #define MODE_LOST "lost"
@@ -224,6 +225,7 @@ static int begin(struct baseline *b, const struct conf_watch *w, size_t i, struc
 			r->lost ? MODE_LOST : modes[w->existing], r->closed_us, err);
 	if (rc < 0)
 		return rc;
+	CRASH_POINT("baseline-begun");
 	(void)snprintf(r->had, sizeof(r->had), "%s", r->type[0] ? r->type : r->had);
 	r->fresh |= !r->begun;
 	r->begun = true;
@@ -276,6 +278,7 @@ int baseline_listed(struct baseline *b, const struct conf_watch *w, size_t i, in
 	rc = ledger_close_baseline(b->ledger, w->name, r->id, type_of(r), now_us, err);
 	if (rc < 0)
 		return rc;
+	CRASH_POINT("baseline-closed");
 	r->closed_us = now_us;
 	*ret_closed = true;
 	return 0;

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "base/crash.h"
 #include "base/log.h"
 #include "base/map.h"
 #include "base/mem.h"
@@ -278,6 +279,7 @@ static int take_answers(struct census *c, struct one *o, struct err *err)
 
 		if (!q->answered || q->verdict == WIRE_UNSURE)
 			continue;
+		CRASH_POINT("census-answered");
 		if (q->verdict == WIRE_GONE)
 			rc = ledger_remove(c->ledger, q->id, err);
 		else

@@ -19,6 +19,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 #include "base/clock.h"
+#include "base/crash.h"
 #include "base/fs.h"
 #include "base/list.h"
 #include "base/log.h"
@@ -580,6 +581,7 @@ void control_committed(struct control *c)
 
 		if (!k->applied)
 			continue;
+		CRASH_POINT("control-committed");
 		k->applied = false;
 		if (k->verb->committed)
 			k->verb->committed(&k->job);

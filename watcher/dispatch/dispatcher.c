@@ -757,7 +757,9 @@ static int take_over(struct dispatcher *d, struct err *err)
 
 	if (rc < 0)
 		return rc;
-	reload_tell_keeper(&d->reload, 0);     /* before links end, so that it knows why */
+	CRASH_POINT("dispatcher-reloading");
+	reload_tell_keeper(&d->reload, 0); /* before links end, so that it knows why */
+	CRASH_POINT("dispatcher-reload-told");
 	watches_forget_questions(&d->watches); /* who has asked is no more */
 	d->carried = sender_counts(d->sender);
 	sender_free(d->sender);

@@ -44,6 +44,8 @@
 #define RENAME_NOREPLACE 1
 #endif
 
+#define CAREFUL_FILES 2
+
 struct evlog {
 	const struct conf_events *conf;
 	bool sync;
@@ -57,6 +59,8 @@ struct evlog {
 	int64_t born_us;	 /* time of the first line; 0: there is none */
 	int64_t last_us, last_n; /* stamp and number of the youngest old file so far */
 	bool work;		 /* old files want looking after */
+	int64_t ahead_us;	 /* the clock, from what it was */
+	bool careful;
 	struct loglock lock;
 	struct gzip_job *job;
 	char *job_plain, *job_hidden, *job_done; /* paths */
@@ -792,6 +796,7 @@ static int remove_old(const struct evlog *e, struct old_file *f, struct err *err
 
 	if (unlink(path) < 0 && errno != ENOENT)
 		return err_errno(err, errno, "cannot remove %s", path);
+	CRASH_POINT("evlog-removed");
 	f->size = -1;
 	return 0;
 }
@@ -813,21 +818,28 @@ static int remove_doubles(const struct evlog *e, struct old_files *o, struct err
 	return 0;
 }
 
+/* Of those that are too old when nobody knows yet what the clock is worth, the oldest few go at a look. */
+static bool is_too_old(const struct evlog *e, const struct old_files *o, size_t i, int64_t now_us)
+{
+	if (e->conf->keep_for_us <= 0 || (e->careful && i >= CAREFUL_FILES))
+		return false;
+	return o->items[i].at_us < now_us - e->ahead_us - e->conf->keep_for_us;
+}
+
 static int remove_surplus(const struct evlog *e, struct old_files *o, int64_t now_us, struct err *err)
 {
 	int64_t total = 0;
 
 	for (size_t i = o->n; i-- > 0;) {
 		struct old_file *f = &o->items[i];
-		bool too_old, too_much;
+		bool too_much;
 		int rc;
 
 		if (f->size < 0)
 			continue;
 		total += f->size;
-		too_old = e->conf->keep_for_us > 0 && f->at_us < now_us - e->conf->keep_for_us;
 		too_much = e->conf->keep_size_bytes > 0 && total > e->conf->keep_size_bytes;
-		if (!too_old && !too_much)
+		if (!too_much && !is_too_old(e, o, i, now_us))
 			continue;
 		rc = remove_old(e, f, err);
 		if (rc < 0)
@@ -900,6 +912,12 @@ static int look_after_old(struct evlog *e, int64_t now_us, struct err *err)
 	if (rc == 0)
 		rc = remove_surplus(e, &o, now_us, err);
 	return rc < 0 ? rc : start_job(e, &o, err);
+}
+
+void evlog_doubt_clock(struct evlog *e, int64_t ahead_us, bool careful)
+{
+	e->ahead_us = ahead_us;
+	e->careful = careful;
 }
 
 int evlog_work(struct evlog *e, int64_t now_us, struct err *err)

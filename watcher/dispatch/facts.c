@@ -56,6 +56,7 @@ static int apply_moved(
 	rc = intake_take_moved(ws->desk->intake, item->peer, scratch, item->row_id, item->verdict,
 		clock_wall_us(), &item->result, err);
 	BUG_ON(rc > 0); /* it was found to be good before */
+	CRASH_POINT("facts-moved");
 	return rc;
 }
 

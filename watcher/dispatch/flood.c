@@ -7,6 +7,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include "base/clock.h"
+#include "base/crash.h"
 #include "base/mem.h"
 
 #define FLOOD_ROWS_MOST 100000 /* looked at after a restart */
@@ -128,6 +129,7 @@ int flood_take(struct flood *f, const struct conf_watch *w, int64_t now_us, bool
 			    "brickwatch release --watch %s lets them go",
 		w->brake.count, clock_format_span(w->brake.per_us, span), w->name);
 	rc = write_event(f, w, detail, -1, now_us, err);
+	CRASH_POINT("flood-engaged");
 	if (rc == 0)
 		*ret_say = mem_printf("watch %s: %s", w->name, detail);
 	return rc;

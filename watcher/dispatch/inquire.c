@@ -4,6 +4,7 @@
 #include "dispatch/inquire.h"
 
 #include "base/clock.h"
+#include "base/crash.h"
 #include "dispatch/fetch.h"
 #include "dispatch/supersede.h"
 
@@ -103,6 +104,7 @@ static int apply_gone_file(struct sender *s, const struct ledger_row *row, struc
 	int rc = ledger_set_state(s->ledger, row->id, LEDGER_VANISHED, "",
 		"the file was gone before its run was started", "", now_us, err);
 
+	CRASH_POINT("inquire-vanished");
 	return rc < 0 ? rc
 		      : scribe_gone(s->scribe, EVENT_FILE_VANISHED, row, row->revived + 1,
 				"its run to be started", row->completed_us, now_us, err);

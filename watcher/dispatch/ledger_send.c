@@ -84,11 +84,12 @@ int ledger_next_due(
 	return db_get_one(&l->db, s, 0, ret_us, err);
 }
 
-int ledger_clamp_due(struct ledger *l, const struct ledger_line *line, int64_t latest_us, struct err *err)
+int ledger_clamp_due(struct ledger *l, const struct ledger_line *line, int64_t now_us, int64_t failed_us,
+	int64_t other_us, struct err *err)
 {
 	int64_t there;
 	struct sqlite3_stmt *s;
-	int rc = ledger_next_due(l, line, latest_us, &there, err);
+	int rc = ledger_next_due(l, line, now_us, &there, err);
 
 	if (rc <= 0)
 		return rc;
@@ -97,7 +98,9 @@ int ledger_clamp_due(struct ledger *l, const struct ledger_line *line, int64_t l
 		return rc;
 	s = db_use(&l->db, Q_CLAMP);
 	bind_line(l, s, line);
-	db_bind_i64(&l->db, s, 4, latest_us);
+	db_bind_i64(&l->db, s, 4, now_us);
+	db_bind_i64(&l->db, s, 5, failed_us);
+	db_bind_i64(&l->db, s, 6, other_us);
 	return db_change(&l->db, s, err);
 }
 
@@ -248,6 +251,28 @@ int ledger_clamp_verify(struct ledger *l, const char *host, int64_t latest_us, s
 	db_bind_text(&l->db, s, 1, host);
 	db_bind_i64(&l->db, s, 2, latest_us);
 	return db_change(&l->db, s, err);
+}
+
+int ledger_each_verify(
+	struct ledger *l, int (*fn)(const char *host, int64_t rows, void *arg), void *arg, struct err *err)
+{
+	struct sqlite3_stmt *s = db_use(&l->db, Q_VERIFY_HOSTS);
+	struct db_columns c = {.s = s};
+	int rc;
+
+	while ((rc = db_step(&l->db, s, err)) > 0) {
+		CLEANUP_FREE char *host = db_get_copy(&c, 0, WIRE_PATH_BYTES);
+		int64_t rows = db_get_i64(&c, 1, 1);
+
+		if (c.bad)
+			return db_finish(&l->db, &c, err);
+		rc = fn(host, rows, arg);
+		if (rc < 0) {
+			db_done(s);
+			return rc;
+		}
+	}
+	return rc;
 }
 
 int ledger_set_skipped(struct ledger *l, int64_t id, int64_t skips, int64_t next_attempt_us, struct err *err)

@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/clock.h"
+#include "base/crash.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -530,6 +531,7 @@ static void operate_committed(struct control_job *j)
 			sender_released(d->sender, f->watch, f->host, f->rows);
 	}
 	clear_freed(o);
+	CRASH_POINT("operate-chunk");
 	if (!o->over)
 		return;
 	ask_to_rescan(o, d);

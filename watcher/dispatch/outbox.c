@@ -27,6 +27,7 @@
 #define RETRY_LAST_US (30 * US_PER_S)
 #define TIDY_AFTER_US (1 * US_PER_S)	   /* an idle service spends one commit on what is in the log */
 #define TURN_WAIT_MAX_US (3600 * US_PER_S) /* the wall clock may be set meanwhile */
+#define CLOCK_PROVED_US (3600 * US_PER_S)  /* by then somebody has set a clock that was wrong at the start */
 
 struct batch {
 	struct buf bytes;
@@ -41,13 +42,14 @@ struct outbox {
 	const struct conf_events *conf;
 	struct wire_page *page;
 	struct evlog *log;
-	int64_t written;  /* in the log, up to this seq */
-	int64_t removing; /* taken out in the transaction that is open */
-	int64_t removed;  /* taken out for good */
-	int64_t damaged;  /* the last line that was left out */
-	bool doubt;	  /* what is in the log must be looked up */
-	bool more;	  /* the last flush stopped before the end */
-	bool tidy;	  /* written lines have waited long enough to be taken out */
+	int64_t mono_us, wall_us; /* both clocks at the beginning */
+	int64_t written;	  /* in the log, up to this seq */
+	int64_t removing;	  /* taken out in the transaction that is open */
+	int64_t removed;	  /* taken out for good */
+	int64_t damaged;	  /* the last line that was left out */
+	bool doubt;		  /* what is in the log must be looked up */
+	bool more;		  /* the last flush stopped before the end */
+	bool tidy;		  /* written lines have waited long enough to be taken out */
 	bool failing;
 	bool work_failing;
 	int64_t retry_us; /* pause after the next failure */
@@ -92,6 +94,14 @@ static void set_turn(struct outbox *o)
 
 static void work_later(struct outbox *o);
 
+/* The monotonic clock cannot be set. */
+static void doubt_clock(struct outbox *o)
+{
+	int64_t lived_us = clock_mono_us() - o->mono_us;
+
+	evlog_doubt_clock(o->log, clock_wall_us() - o->wall_us - lived_us, lived_us < CLOCK_PROVED_US);
+}
+
 static void do_work(void *arg)
 {
 	struct outbox *o = arg;
@@ -99,6 +109,7 @@ static void do_work(void *arg)
 	int rc;
 
 	wire_page_enter(o->page, "compress", o->conf->file);
+	doubt_clock(o);
 	rc = evlog_work(o->log, clock_wall_us(), &err);
 	wire_page_leave(o->page);
 	if (rc < 0 && !o->work_failing)
@@ -295,6 +306,8 @@ struct outbox *outbox_new(struct loop *loop, struct ledger *ledger, const struct
 	struct outbox *o = mem_alloc(sizeof(*o));
 
 	o->loop = loop;
+	o->mono_us = clock_mono_us();
+	o->wall_us = clock_wall_us();
 	o->ledger = ledger;
 	o->conf = conf;
 	o->page = page;

@@ -22,6 +22,9 @@
 	"AND NOT unchecked "
 #define IS_FRESH "AND next_attempt = 0 ORDER BY id LIMIT ?5"
 #define IS_DUE "AND next_attempt > 0 AND next_attempt <= ?4 ORDER BY next_attempt, id LIMIT ?5"
+#define CLAMPED                                                                                              \
+	"(?4 + CASE WHEN last_failed = 0 THEN ?6 WHEN next_attempt BETWEEN last_failed AND last_failed + "   \
+	"?5 THEN next_attempt - last_failed ELSE ?5 END)"
 
 const char *const queries_sql[QUERIES] = {
 	[Q_ROOT] = "SELECT id FROM root WHERE path = ?1",
@@ -84,8 +87,11 @@ const char *const queries_sql[QUERIES] = {
 	[Q_DUE_OLD] = "SELECT id FROM version" IS_OLD IS_DUE,
 	[Q_NEXT_DUE] = "SELECT next_attempt FROM version WHERE" LINE_IS
 		       "AND next_attempt > ?4 ORDER BY next_attempt LIMIT 1",
-	[Q_CLAMP] = "UPDATE version SET next_attempt = ?4 WHERE" LINE_IS "AND next_attempt > ?4",
 	/* the time between the last failure and the next attempt counts as trying, and stays what it was */
+	[Q_CLAMP] = "UPDATE version SET next_attempt = " CLAMPED ","
+		    " last_failed = CASE last_failed WHEN 0 THEN 0 ELSE last_failed + " CLAMPED
+		    " - next_attempt END"
+		    " WHERE" LINE_IS "AND next_attempt > " CLAMPED,
 	[Q_POSTPONE] =
 		"UPDATE version SET next_attempt = ?2,"
 		" last_failed = CASE last_failed WHEN 0 THEN 0 ELSE last_failed + ?2 - next_attempt END"
@@ -172,6 +178,7 @@ const char *const queries_sql[QUERIES] = {
 			  "ORDER BY verify_at LIMIT 1",
 	[Q_VERIFY_CLAMP] =
 		"UPDATE version SET verify_at = ?2 WHERE verify_at > ?2 AND verify_at > 0 AND host = ?1",
+	[Q_VERIFY_HOSTS] = "SELECT host, count(*) FROM version WHERE verify_at > 0 GROUP BY host",
 	[Q_SKIPPED] = "UPDATE version SET skips = ?2, next_attempt = ?3 WHERE id = ?1",
 };
 

@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "base/clock.h"
+#include "base/crash.h"
 #include "base/fs.h"
 #include "base/gzip.h"
 #include "base/log.h"
@@ -83,13 +84,14 @@ int rebuild_set_aside(const struct conf *conf, struct err *err)
 			"%s was damaged again and again; look at its disk, and remove " LEDGER_FILE ASIDE
 			"* there",
 			from);
-	/* the log first: a ledger without its log is an older one, and would be believed */
-	for (size_t i = ARRAY_SIZE(suffixes); i-- > 0;) {
+	/* the log last: a ledger without its log is an older one, and would be believed */
+	for (size_t i = 0; i < ARRAY_SIZE(suffixes); i++) {
 		CLEANUP_FREE char *a = mem_printf("%s%s", from, suffixes[i]);
 		CLEANUP_FREE char *b = mem_printf("%s%s", to, suffixes[i]);
 
 		if (rename(a, b) < 0 && errno != ENOENT)
 			return err_errno(err, errno, "cannot set the damaged ledger %s aside", a);
+		CRASH_POINT("rebuild-one-aside");
 	}
 	rc = fs_sync_parent(from, err);
 	if (rc == 0)
@@ -100,6 +102,25 @@ int rebuild_set_aside(const struct conf *conf, struct err *err)
 			  "it in the place of %s",
 			to, from);
 	return rc;
+}
+
+/* The log of a ledger that is not there any more would be taken for that of the new one. */
+static int set_log_aside(const char *ledger, struct err *err)
+{
+	char stamp[CLOCK_TEXT_BYTES];
+	CLEANUP_FREE char *shm = mem_printf("%s-shm", ledger);
+	CLEANUP_FREE char *wal = mem_printf("%s-wal", ledger);
+	CLEANUP_FREE char *to =
+		mem_printf("%s" ASIDE "%s-wal", ledger, clock_format_compact(clock_wall_us(), stamp));
+	struct stat st;
+
+	if (unlink(shm) < 0 && errno != ENOENT)
+		return err_errno(err, errno, "cannot remove %s", shm);
+	if (lstat(wal, &st) < 0)
+		return errno == ENOENT ? 0 : err_errno(err, errno, "cannot look at %s", wal);
+	if ((st.st_size > 0 ? rename(wal, to) : unlink(wal)) < 0)
+		return err_errno(err, errno, "cannot set %s aside", wal);
+	return fs_sync_parent(ledger, err);
 }
 
 /* ---- a new one ---- */
@@ -117,6 +138,7 @@ static int take_line(struct rebuild *r, const struct buf *line, const char *path
 	if (a.result == ADOPT_DAMAGED && r->damaged++ == 0)
 		log_warning("%s: %s; such lines are passed over", path, why.text);
 	r->started += a.result == ADOPT_INSERTED || a.result == ADOPT_STARTED;
+	CRASH_POINT("rebuild-line");
 	if (++r->lines % LINES_A_COMMIT == 0)
 		rc = ledger_commit(r->ledger, err);
 	return rc;
@@ -205,7 +227,9 @@ static int fill(struct rebuild *r, const char *folder, bool power, struct err *e
 		rc = mark_directories(r, err);
 	if (rc == 0)
 		rc = ledger_commit(r->ledger, err);
+	CRASH_POINT("rebuild-committed");
 	ledger_close(r->ledger); /* which puts its log into it */
+	CRASH_POINT("rebuild-closed");
 	r->ledger = NULL;
 	return rc;
 }
@@ -219,6 +243,7 @@ static int put_in_place(const char *folder, const char *ledger, struct err *err)
 		return err_set(err, ERR_SYSTEM, EIO, "the new ledger %s could not be completed", made);
 	if (rename(made, ledger) < 0)
 		return err_errno(err, errno, "cannot put the new ledger to %s", ledger);
+	CRASH_POINT("rebuild-in-place");
 	(void)rmdir(folder);
 	return fs_sync_parent(ledger, err);
 }
@@ -280,13 +305,18 @@ static bool is_event_log_there(const struct conf *conf)
 int rebuild_if_lost(const struct conf *conf, bool power, struct err *err)
 {
 	CLEANUP_FREE char *ledger = fs_join(conf->service.state_directory, LEDGER_FILE);
+	CLEANUP_FREE char *folder = fs_join(conf->service.state_directory, FOLDER);
 	size_t aside = 0;
 	struct stat st;
 	int rc;
 
-	if (lstat(ledger, &st) == 0 && (st.st_size > 0 || !S_ISREG(st.st_mode)))
+	if (lstat(ledger, &st) == 0 && (st.st_size > 0 || !S_ISREG(st.st_mode))) {
+		(void)rmdir(folder); /* who put it there had no time for that */
 		return 0;
+	}
 	rc = count_aside(conf->service.state_directory, &aside, err);
+	if (rc == 0)
+		rc = set_log_aside(ledger, err);
 	if (rc < 0)
 		return rc;
 	return aside > 0 || is_event_log_there(conf) ? rebuild(conf, ledger, power, err) : 0;

@@ -7,6 +7,7 @@
 #include <inttypes.h>
 #include <string.h>
 #include "base/clock.h"
+#include "base/crash.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "core/request.h"
@@ -120,7 +121,10 @@ static int renew_page(const struct conf *conf, struct ledger *l, const int64_t *
 		}
 	}
 	start_done(&s);
-	return rc < 0 ? rc : ledger_commit(l, err);
+	if (rc >= 0)
+		rc = ledger_commit(l, err);
+	CRASH_POINT("renew-page");
+	return rc;
 }
 
 /* ---- held rows ---- */
@@ -179,6 +183,7 @@ static int renew_bring_back(
 		}
 		if (rc >= 0)
 			rc = ledger_commit(l, err);
+		CRASH_POINT("renew-back");
 		if (rc < 0)
 			return rc;
 	}
@@ -238,6 +243,7 @@ int renew_waiting(const struct conf *conf, struct ledger *l, struct scribe *scri
 		rc = ledger_set_meta(l, META_CONFIGURATION, configuration_hash, err);
 	if (rc == 0)
 		rc = ledger_commit(l, err);
+	CRASH_POINT("renew-noted");
 	*ret = counts;
 	return rc;
 }

@@ -5,11 +5,13 @@
  */
 #include "dispatch/sender.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include "base/clock.h"
 #include "base/crash.h"
 #include "base/list.h"
+#include "base/log.h"
 #include "base/map.h"
 #include "base/mem.h"
 #include "core/backoff.h"
@@ -161,19 +163,33 @@ static int clamp_due(struct sender *s, struct err *err)
 {
 	for (size_t i = 0; i < s->lines_n; i++) {
 		struct ledger_line key = line_key(s->lines[i]);
-		int rc = ledger_clamp_due(s->ledger, &key, s->wall_us + BACKOFF_RETRY_AFTER_MAX_US, err);
+		int rc = ledger_clamp_due(
+			s->ledger, &key, s->wall_us, BACKOFF_RETRY_AFTER_MAX_US, VERIFY_PAUSE_MAX_US, err);
 
 		if (rc < 0)
 			return rc;
 	}
 	for (size_t i = 0; i < s->lanes_n; i++) {
-		int rc = ledger_clamp_verify(s->ledger, s->lanes[i]->conf->host_token,
-			s->wall_us + BACKOFF_RETRY_AFTER_MAX_US, err);
+		int rc = ledger_clamp_verify(
+			s->ledger, s->lanes[i]->conf->host_token, s->wall_us + VERIFY_LOOK_MAX_US, err);
 
 		if (rc < 0)
 			return rc;
 	}
 	return ledger_commit(s->ledger, err);
+}
+
+/* They stay marked, and are looked at when the workspace is configured again. */
+static int say_unverified(const char *host, int64_t rows, void *arg)
+{
+	const struct sender *s = arg;
+
+	if (!lanes_find_host(s, host))
+		log_warning("%" PRId64
+			    " started runs at %s are not looked at (whether they were skipped): no "
+			    "workspace of the configuration has this host",
+			rows, host);
+	return 0;
 }
 
 /* What is there at the start is old, whenever it came. */
@@ -217,7 +233,8 @@ struct sender *sender_new(const struct sender_options *o, struct err *err)
 	s->timer = loop_timer_add(o->loop, on_timer, s);
 	buf_init(&s->body, REQUEST_BODY_BYTES);
 	if (begin_age(s, err) < 0 || lanes_add_watches(s, o, err) < 0 || suspend_recall(s, err) < 0 ||
-		ledger_each_line(o->ledger, lanes_line_up, &lining, err) < 0 || clamp_due(s, err) < 0) {
+		ledger_each_line(o->ledger, lanes_line_up, &lining, err) < 0 || clamp_due(s, err) < 0 ||
+		ledger_each_verify(o->ledger, say_unverified, s, err) < 0) {
 		sender_free(s);
 		return NULL;
 	}

@@ -5,6 +5,7 @@
 #include "dispatch/supersede.h"
 
 #include <string.h>
+#include "base/crash.h"
 #include "base/log.h"
 
 #define SUPERSEDE_PAGE 16
@@ -16,6 +17,7 @@ int supersede_row(struct ledger *l, struct scribe *s, const struct ledger_row *r
 
 	if (rc < 0)
 		return rc;
+	CRASH_POINT("supersede-marked");
 	return scribe_gone(s, EVENT_FILE_SUPERSEDED, r, r->revived + 1, "its run to be started",
 		r->completed_us, now_us, err);
 }

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "base/clock.h"
+#include "base/crash.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "dispatch/adopt.h"
@@ -98,6 +99,7 @@ static void takeover_committed(struct control_job *j)
 	struct desk *d = j->host;
 
 	t->now = t->then;
+	CRASH_POINT("takeover-chunk");
 	for (size_t i = 0; i < t->gone_n; i++)
 		sender_gone(d->sender, t->gone[i].watch, 1);
 	t->gone_n = 0;

@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/clock.h"
+#include "base/crash.h"
 #include "base/fs.h"
 #include "base/log.h"
 #include "base/map.h"
@@ -22,11 +23,9 @@
 #include "base/text.h"
 #include "dispatch/remake.h"
 
-#define LOOKS_MAX 6		      /* answers that tell nothing, before a run is trusted */
-#define LOOKED_AT_MAX 1024	      /* rows whose looks are counted */
-#define AGAIN_LAST_US (60 * US_PER_S) /* longest pause between two looks */
+#define LOOKS_MAX 6	   /* answers that tell nothing, before a run is trusted */
+#define LOOKED_AT_MAX 1024 /* rows whose looks are counted */
 #define SKIP_FIRST_US (1 * US_PER_S)
-#define SKIP_LAST_US (600 * US_PER_S)
 #define WORDS_BYTES 512
 #define SHOWN_BYTES 1024
 
@@ -105,7 +104,7 @@ static void verify_say(struct verify *v, const struct ledger_row *row, const cha
 /* Grows as long as it goes on; half of it is drawn, from the row's number, which is as good as any. */
 static int64_t skip_pause_us(const struct ledger_row *row)
 {
-	int64_t pause_us = row->skips < 10 ? SKIP_FIRST_US << row->skips : SKIP_LAST_US;
+	int64_t pause_us = row->skips < 10 ? SKIP_FIRST_US << row->skips : VERIFY_PAUSE_MAX_US;
 
 	return pause_us / 2 + (row->id * INT64_C(7919) % 64) * (pause_us / 128);
 }
@@ -145,6 +144,7 @@ static int insert_pending(
 
 	if (rc < 0)
 		return rc;
+	CRASH_POINT("verify-again");
 	v->pending = true;
 	verify_say(v, row, "it is started again");
 	return ledger_set_skipped(v->ledger, id, row->skips + 1, at_us, err);
@@ -239,7 +239,7 @@ static int64_t look_again_us(struct verify *v, int64_t now_us)
 		return now_us + 2 * VERIFY_AFTER_US;
 	if (looks >= LOOKS_MAX || map_count(v->looks) >= LOOKED_AT_MAX)
 		return 0;
-	return now_us + (pause_us < AGAIN_LAST_US ? pause_us : AGAIN_LAST_US);
+	return now_us + (pause_us < VERIFY_LOOK_MAX_US ? pause_us : VERIFY_LOOK_MAX_US);
 }
 
 static int apply_to_row(struct verify *v, const struct ledger_row *row, int64_t now_us, struct err *err)

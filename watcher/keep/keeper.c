@@ -689,6 +689,7 @@ static void keeper_take_over(struct keeper *k)
 	const struct conf *old = k->conf;
 	struct conf *old_owned = k->owned;
 
+	CRASH_POINT("keeper-reloaded");
 	k->conf = k->owned = k->next;
 	k->next = NULL;
 	conf_hash(k->conf, k->hash);
