@@ -189,7 +189,7 @@ class Nginx(Server):
         host = f"[{self.host}]" if ":" in self.host else self.host
         lines = ["daemon off;", "master_process off;", f"pid {self.folder}/pid;", "error_log error.log info;",
                  "events { worker_connections 256; }", "http {",
-                 "log_format case '$server_port $ssl_protocol $ssl_cipher $ssl_client_verify $status $request_id';",
+                 "log_format case '$server_port $ssl_protocol $ssl_cipher $ssl_client_verify $status $request_method';",
                  "access_log access.log case;"]
         for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"):
             lines.append(f"{kind}_temp_path {self.folder}/tmp-{kind};")
@@ -206,9 +206,9 @@ class Nginx(Server):
                            lambda: all(listens(port, self.host) for port in ports))
 
     def log(self, name):
-        """[(protocol, cipher, client verification, status)] of the requests that came through this server."""
+        """[(protocol, cipher, client verification, status, method)] of the requests that came through this server."""
         path = self.folder / "access.log"
-        rows = [line.split(" ")[:5] for line in path.read_text().splitlines()] if path.exists() else []
+        rows = [line.split(" ") for line in path.read_text().splitlines()] if path.exists() else []
         return [tuple(row[1:]) for row in rows if row[0] == str(self.ports[name])]
 
 

@@ -71,7 +71,7 @@ def test_preconditions(service, keys, taken):
 @pytest.mark.parametrize("on_failure, state, goes_on", [
     ("discard", "discarded", True), ("dead_letter", "failed", True), ("pause", "failed", False)])
 def test_on_record_error(service, on_failure, state, goes_on):
-    """On Record Error: also for a call that the service refuses for good, which the executor's setting never reached."""
+    """On Record Error: also for a call that is refused for good, which the executor's setting never reached."""
     s = service(on_failure=on_failure).start()
     s.api.fault("status", status=400, body="bad.csv", message="no such thing", times=None)
     bad = s.put("bad.csv")
@@ -144,11 +144,12 @@ def test_token(service):
 # --- the page ---------------------------------------------------------------------------------------------------------
 
 def test_every_test_that_the_page_names_exists():
-    named = re.findall(r"`(test_\w+\.py)::(test_\w+)`", PAGE.read_text())
+    named = re.findall(r"`(test_\w+\.py)::(test_\w+)(?:\[([\w-]+)\])?`", PAGE.read_text())
     assert len(named) >= 30
-    for file, name in named:
+    for file, name, case in named:
         source = Path(__file__).with_name(file).read_text()
         assert re.search(rf"^def {name}\(", source, re.M), f"{file}::{name} is named in {PAGE.name} and does not exist"
+        assert f'"{case}"' in source or not case, f"{file}::{name} has no case {case}"
 
 
 def test_every_property_has_a_row():

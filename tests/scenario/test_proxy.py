@@ -143,6 +143,11 @@ def address(world, case):
     return world.keys[case]["host"].removeprefix("https://")
 
 
+def runs_of(case, requests):
+    """The requests for a run that came through this server."""
+    return [r for r in requests if r.headers.get("x-server") == case and r.path.endswith("/run-now")]
+
+
 def asked(world, squid, case):
     """{(user, status)} of what a proxy was asked for this case."""
     return {(user, status) for method, target, status, user in squid.log()
@@ -156,7 +161,7 @@ def test_what_is_wrong_is_said_and_nothing_is_sent(world, case):
                                  **{**world.keys[case], "host": address(world, case)})
     assert said in world.suspended[case]["detail"]
     assert said in world.said
-    assert [r for r in world.requests if r.headers.get("x-server") == case] == []
+    assert runs_of(case, world.requests) == []
 
 
 @pytest.mark.parametrize("case", MENDED)
@@ -165,7 +170,7 @@ def test_after_it_was_mended_every_file_is_started_once(world, case):
         world.service.wait_run(path)
     world.service.wait_event("workspace.resumed", workspace=case)
     with world.service.api.lock:
-        assert len([r for r in world.service.api.requests if r.headers.get("x-server") == case]) == 3
+        assert len(runs_of(case, world.service.api.requests)) == 3
 
 
 def test_proxies_of_the_environment_see_nobody(world):
