@@ -130,8 +130,8 @@ def test_without_the_right_to_ask(service):
     writer = SlowWriter(s.drop / "in-place.csv", seconds=QUIET_S + 1, pause=1)
     writer.start()
     put(s.outside / "x", text("renamed in"))
-    os.rename(s.outside / "x", s.drop / "renamed.csv")
     renamed_at = time.monotonic()
+    os.rename(s.outside / "x", s.drop / "renamed.csv")
     seen = s.wait_run(s.drop / "renamed.csv")[0]
     assert seen.at - renamed_at >= QUIET_S
     writer.join()

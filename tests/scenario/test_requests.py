@@ -9,7 +9,7 @@ import subprocess
 import pytest
 
 import harness
-from harness import JOB, REMOTE, put, text, wait_for
+from harness import JOB, REMOTE, put, text
 from jobsapi import Job, JobsApi
 
 TEMPLATES = {

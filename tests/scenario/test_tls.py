@@ -147,7 +147,8 @@ def build_keys(world, case, keys):
 
 
 def play(world):
-    """Files for every case, on new connections; then, when all that is wrong has been told, it is made right by whoever is to blame."""
+    """Files for every case, on new connections; then, when all that is wrong has been told, it is made right by whoever
+    is to blame."""
     for case, worse in GETS_WORSE.items():
         worse(world, world.keys[case])
     world.nginx.stop()
