@@ -13,6 +13,8 @@ from harness import Service, make_folder, remove, text, wait_for
 from servers import Certificates, Listener, Nginx, Squid, free_ports, replace
 
 USER, PASSWORD = "gate keeper", "pass:w\u00f6rd"
+# Of two passwords for one user that come at the same time squid judges one, for both.
+STRANGER, LATE = "stranger", "late comer"
 
 
 class World:
@@ -30,8 +32,8 @@ class World:
         self.suspended, self.requests, self.said = {}, [], ""
         (self.dead_port,) = free_ports(1)
 
-    def signed_in(self, password="password", **more):
-        return {"proxy": self.squid.url, "proxy_username": USER, "proxy_password_file": self.ca.path(password), **more}
+    def signed_in(self, password="password", user=USER, **more):
+        return {"proxy": self.squid.url, "proxy_username": user, "proxy_password_file": self.ca.path(password), **more}
 
 
 # {case: keys of the workspace}
@@ -45,11 +47,11 @@ RIGHT = {
 
 # {case: (keys of the workspace, what is said)}
 WRONG = {
-    "wrong-password": (lambda w: w.signed_in("wrong"),
-                       "the proxy {squid} does not take the password of {user}: see proxy_username and "
+    "wrong-password": (lambda w: w.signed_in("wrong", STRANGER),
+                       "the proxy {squid} does not take the password of {stranger}: see proxy_username and "
                        "proxy_password_file"),
-    "wrong-to-mend": (lambda w: w.signed_in("wrong-to-mend"),
-                      "the proxy {squid} does not take the password of {user}: see proxy_username and "
+    "wrong-to-mend": (lambda w: w.signed_in("wrong-to-mend", LATE),
+                      "the proxy {squid} does not take the password of {late_comer}: see proxy_username and "
                       "proxy_password_file"),
     "no-password": (lambda w: {"proxy": w.squid.url},
                     "the proxy {squid} wants a user name and password: set proxy_username and proxy_password_file"),
@@ -103,7 +105,7 @@ def build(world):
     world.nginx = Nginx(world.folder / "nginx", f"127.0.0.1:{world.service.api.port}",
                         {case: certificate for case in cases})
     gate = (world.ca.path("gate.pem"), world.ca.path("gate.key"))
-    world.squid = Squid(world.folder / "squid", {USER: PASSWORD}, gate,
+    world.squid = Squid(world.folder / "squid", dict.fromkeys((USER, STRANGER, LATE), PASSWORD), gate,
                         [f"acl forbidden port {world.nginx.port('forbidden')}", "http_access deny forbidden"])
     world.late = Squid(world.folder / "late")
     world.keys = {case: {"host": world.nginx.url(case), "ca_file": world.ca.path("ca.pem"), **keys(world)}
@@ -156,7 +158,8 @@ def asked(world, squid, case):
 
 @pytest.mark.parametrize("case", WRONG)
 def test_what_is_wrong_is_said_and_nothing_is_sent(world, case):
-    said = WRONG[case][1].format(squid=world.squid.url, tls_squid=world.squid.tls_url, late=world.late.url, user=USER,
+    said = WRONG[case][1].format(squid=world.squid.url, tls_squid=world.squid.tls_url, late=world.late.url,
+                                 stranger=STRANGER, late_comer=LATE,
                                  no_tls=world.squid.url.replace("http://", "https://"),
                                  **{**world.keys[case], "host": address(world, case)})
     assert said in world.suspended[case]["detail"]
