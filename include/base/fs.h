@@ -55,5 +55,13 @@ static inline void fs_close_cleanup(int *fd)
 	fs_close(fd);
 }
 #define CLEANUP_FD __attribute__((cleanup(fs_close_cleanup)))
+/* The descriptor, which is somebody else's to close from now on. */
+static inline int fs_hand_over(int *fd)
+{
+	int handed = *fd;
+
+	*fd = -1;
+	return handed;
+}
 
 #endif

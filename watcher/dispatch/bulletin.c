@@ -233,8 +233,10 @@ int bulletin_trouble(struct intake *in, struct intake_peer *peer, const struct w
 	int rc = 0;
 
 	incoming_copy_words(detail, sizeof(detail), t->detail);
-	if (strcmp(t->kind, "denied") == 0)
-		x.detail = named = mem_printf("%s: %s", incoming_show(t->path, path), detail);
+	if (strcmp(t->kind, "denied") == 0) {
+		named = mem_printf("%s: %s", incoming_show(t->path, path), detail);
+		x.detail = named;
+	}
 	/* what comes with the next listings may have come while nobody saw it */
 	for (size_t i = 0; i < peer->watch->directory.n; i++)
 		if (what->event == EVENT_WATCH_OVERFLOW ||

@@ -149,8 +149,9 @@ static int take_file(struct intake *in, struct intake_peer *peer, const struct w
 		return 0; /* a listing finds it again */
 	if (moved > 0 && verdict != WIRE_SAME) {
 		rc = incoming_compare(in, peer, &f, err);
-		if (rc == 0 && !f.has_known)
-			rc = ledger_row(in->ledger, moved, &row, err);
+		if (rc < 0)
+			goto out;
+		rc = f.has_known ? 0 : ledger_row(in->ledger, moved, &row, err);
 		if (rc > 0)
 			rc = follow_move(in, &f, &row, now_us, ret, err);
 		else if (rc == 0)

@@ -73,8 +73,7 @@ int loglock_hold(struct loglock *l, const char *log, struct err *err)
 				"another brickwatch is writing to the event log %s", log);
 		return go_without(l, log, errno);
 	}
-	l->fd = fd;
-	fd = -1;
+	l->fd = fs_hand_over(&fd);
 	return 0;
 }
 

@@ -203,11 +203,12 @@ static int renew_tell_held(struct ledger *l, struct scribe *scribe, struct err *
 
 		rc = ledger_count_held(l, watch, RENEW_REMOVED, &x.count, err);
 		if (rc == 0 && x.count > 0) {
-			x.detail = detail = mem_printf(
+			detail = mem_printf(
 				"%" PRId64
 				" held: the watch or its workspace is not configured any more; what is held "
 				"goes on when it is back, or by brickwatch release --watch %s",
 				x.count, watch);
+			x.detail = detail;
 			rc = scribe_watch(scribe, EVENT_WATCH_HELD, watch, &x, clock_wall_us(), err);
 		}
 		if (rc < 0)

@@ -62,8 +62,7 @@ static int take_lock(const char *directory, int keeper_fd, int *ret_fd, struct e
 		if (poll(&keeper, 1, LOCK_STEP_MS) > 0)
 			return err_set(err, ERR_SYSTEM, EPIPE, "the keeper has gone away");
 	}
-	*ret_fd = fd;
-	fd = -1;
+	*ret_fd = fs_hand_over(&fd);
 	return 0;
 }
 

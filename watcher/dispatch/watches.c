@@ -257,6 +257,7 @@ void watches_replace(struct watches *ws, const struct conf *next)
 	struct watch_state *items = mem_array(next->watches_n + 1, sizeof(items[0]));
 	const struct conf *old = ws->conf;
 
+	BUG_ON(!ws->items);
 	for (size_t i = 0; i < next->watches_n; i++) {
 		const struct conf_watch *conf = next->watches[i];
 		struct watch_state *from = watches_find(ws, conf->name);
