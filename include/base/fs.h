@@ -34,6 +34,12 @@ int fs_read_file(const char *path, size_t max, struct buf *b, struct err *err) M
 int fs_read_fd(int fd, size_t max, struct buf *b) MUST_CHECK;
 /* Like mkdir -p; new ones get exactly mode, whatever the umask is; those that are there stay as they are. */
 int fs_mkdir_parents(const char *path, mode_t mode, struct err *err) MUST_CHECK;
+/* As rename(2), but a name that is there is not replaced (-EEXIST). Where the file system cannot see to that
+ * itself, somebody who makes the same name in the same moment loses. 0 or -errno */
+int fs_rename_new(const char *from, const char *to) MUST_CHECK;
+/* The directory that holds path: "." for a bare name, "/" for what is in the root; malloc'd, the caller
+ * frees. */
+char *fs_parent(const char *path);
 /* fsync of the directory that holds path. */
 int fs_sync_parent(const char *path, struct err *err) MUST_CHECK;
 /* tmp beside path (".NAME.XXXXXX"), fsync, rename, fsync of the directory; the file has exactly mode. On

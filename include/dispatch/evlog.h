@@ -1,7 +1,7 @@
 /*
- * evlog: the event log as a file: appending whole lines, repairing a torn end, rotating by size and age,
- * compressing and removing old files. Which lines there are is the outbox's business; evlog never invents,
- * changes or remembers one. Described in doc/event-log.md.
+ * evlog: the event log as a file: appending whole lines, repairing a torn end, rotating by size and age; what
+ * becomes of rotated files is dispatch/attic. Which lines there are is the outbox's business; evlog never
+ * invents, changes or remembers one. Described in doc/event-log.md.
  *
  * The file is opened when it is needed. After any failure it is closed and the next evlog_open() looks at it
  * anew.
@@ -17,9 +17,9 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "core/conf.h"
+#include "dispatch/attic.h"
 
 #define EVLOG_MODE 0640
-#define EVLOG_STEP_BYTES (128u * 1024) /* of input, compressed in one step: some milliseconds */
 
 struct evlog;
 
@@ -56,12 +56,7 @@ int evlog_turn(struct evlog *e, int64_t now_us, struct err *err) MUST_CHECK;
 /* When that will be; INT64_MAX: not by age, or the file is empty. */
 int64_t evlog_next_turn_us(const struct evlog *e);
 
-/* The wall clock may be wrong: by ahead_us, by which it was stepped since it was looked at first, and, with
- * careful, from the beginning. Ages count without the step; and being careful costs only a few files. */
-void evlog_doubt_clock(struct evlog *e, int64_t ahead_us, bool careful);
-/* One bounded step of looking after old files: cleaning up what a crash left, compressing, removing. 1: there
- * is more to do, 0: done for now, -errno (with *err; the rest is tried after the next rotation). */
-int evlog_work(struct evlog *e, int64_t now_us, struct err *err) MUST_CHECK;
-bool evlog_has_work(const struct evlog *e);
+/* Its rotated files. Borrowed. */
+struct attic *evlog_attic(struct evlog *e);
 
 #endif

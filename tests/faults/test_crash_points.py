@@ -16,6 +16,8 @@ from jobsapi import Job, JobsApi
 # name: at which comings the process is killed there, while files come. A place that is passed once in a start is
 # reached again by killing the dispatcher. Other places have tests of their own: @drives here and in test_crash_steps.
 POINTS = {
+    "attic-both": (1, 3),
+    "attic-compressed": (1, 3),
     "dispatcher-after-commit": (1, 3),
     "dispatcher-after-wanted": (1, 3),
     "dispatcher-before-commit": (1, 3),
@@ -24,8 +26,6 @@ POINTS = {
     "dispatcher-fact-taken": (1, 3),
     "evlog-after-sync": (1, 3),
     "evlog-before-sync": (1, 3),
-    "evlog-both": (1, 3),
-    "evlog-compressed": (1, 3),
     "evlog-created": (1, 3),
     "evlog-mid-line": (1, 3),
     "evlog-renamed": (1, 3),

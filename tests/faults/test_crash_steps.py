@@ -108,7 +108,7 @@ def test_killed_when_the_brake_engages(service, folder, name, nth):
     check_all(s, files)
 
 
-@drives("evlog-removed")
+@drives("attic-removed")
 def test_killed_when_an_old_log_is_removed(service, folder, name, nth):
     crash, s = crashing(service, folder, name, nth, events={"max_size": "4KiB", "keep_size": "8KiB"})
     Reader(s)

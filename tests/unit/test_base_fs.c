@@ -553,6 +553,36 @@ static void test_sync_parent(void **state)
 	assert_non_null(strstr(e.text, "missing"));
 }
 
+static void test_parent(void **state)
+{
+	static const char *const cases[][2] = {{"/a/b", "/a"}, {"/a", "/"}, {"a", "."}, {"a/b/c", "a/b"}};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		CLEANUP_FREE char *parent = fs_parent(cases[i][0]);
+
+		assert_string_equal(parent, cases[i][1]);
+	}
+}
+
+static void test_rename_new(void **state)
+{
+	CLEANUP_FREE char *one = mem_strdup(in_top("one")), *two = mem_strdup(in_top("two"));
+	struct stat st;
+
+	(void)state;
+	assert_int_equal(fs_replace_file(one, "1", 1, 0600, NULL), 0);
+	assert_int_equal(fs_replace_file(two, "22", 2, 0600, NULL), 0);
+	assert_int_equal(fs_rename_new(one, two), -EEXIST);
+	assert_int_equal(stat(two, &st), 0);
+	assert_int_equal(st.st_size, 2);
+	assert_int_equal(unlink(two), 0);
+	assert_int_equal(fs_rename_new(one, two), 0);
+	assert_int_equal(fs_rename_new(one, two), -ENOENT);
+	assert_int_equal(stat(two, &st), 0);
+	assert_int_equal(st.st_size, 1);
+}
+
 static void test_replace_file(void **state)
 {
 	struct err e = ERR_INIT;
@@ -717,6 +747,8 @@ int main(void)
 		IN_SCRATCH(test_mkdir_parents),
 		IN_SCRATCH(test_mkdir_parents_relative),
 		IN_SCRATCH(test_sync_parent),
+		cmocka_unit_test(test_parent),
+		IN_SCRATCH(test_rename_new),
 		IN_SCRATCH(test_replace_file),
 		IN_SCRATCH(test_replace_file_that_does_not_fit),
 		cmocka_unit_test(test_join),

@@ -158,11 +158,11 @@ static void work(struct evlog *e, int64_t now_us)
 	struct err err = ERR_INIT;
 	int rc;
 
-	while ((rc = evlog_work(e, now_us, &err)) > 0)
+	while ((rc = attic_work(evlog_attic(e), now_us, &err)) > 0)
 		;
 	if (rc < 0)
 		fail_msg("%s", err.text);
-	assert_false(evlog_has_work(e));
+	assert_false(attic_has_work(evlog_attic(e)));
 }
 
 /* ---- appending ---- */
@@ -553,8 +553,8 @@ static void test_compresses(void **state)
 	p->conf.compress = CONF_COMPRESS_GZIP;
 	e = open_log(p);
 	append(e, "abc\ndef\nghi\n", NOW);
-	assert_true(evlog_has_work(e));
-	assert_int_equal(evlog_work(e, NOW, &err), 1);
+	assert_true(attic_has_work(evlog_attic(e)));
+	assert_int_equal(attic_work(evlog_attic(e), NOW, &err), 1);
 	expect_names(p, "." NAME ".20241004T010000Z.gz " NAME " " NAME ".20241004T010000Z");
 	work(e, NOW);
 	expect_names(p, NAME " " NAME ".20241004T010000Z.gz");
@@ -574,7 +574,7 @@ static void test_stops_in_the_middle_of_compressing(void **state)
 	put_file(p, NAME ".20240102T030405Z", "abc\n");
 	p->conf.compress = CONF_COMPRESS_GZIP;
 	e = open_log(p);
-	assert_int_equal(evlog_work(e, NOW, NULL), 1);
+	assert_int_equal(attic_work(evlog_attic(e), NOW, NULL), 1);
 	evlog_free(e);
 	expect_names(p, NAME " " NAME ".20240102T030405Z");
 }
@@ -640,18 +640,18 @@ static void test_a_clock_that_is_wrong(void **state)
 	put_file(p, NAME ".20240904T010001Z", "0123456789");
 	p->conf.keep_for_us = 30 * DAY_US;
 	e = open_log(p);
-	evlog_doubt_clock(e, 100 * DAY_US, false);
+	attic_doubt_clock(evlog_attic(e), 100 * DAY_US, false);
 	work(e, NOW + 97 * DAY_US);
 	expect_names(p, NAME " " NAME ".20240902T030405Z.gz " NAME ".20240903T005959Z " NAME
 			     ".20240904T005959Z " NAME ".20240904T010001Z");
 	evlog_free(e);
 	e = open_log(p);
-	evlog_doubt_clock(e, 0, true);
+	attic_doubt_clock(evlog_attic(e), 0, true);
 	work(e, NOW);
 	expect_names(p, NAME " " NAME ".20240904T005959Z " NAME ".20240904T010001Z");
 	evlog_free(e);
 	e = open_log(p);
-	evlog_doubt_clock(e, -100 * DAY_US, false);
+	attic_doubt_clock(evlog_attic(e), -100 * DAY_US, false);
 	work(e, NOW - 100 * DAY_US);
 	expect_names(p, NAME " " NAME ".20240904T010001Z");
 	evlog_free(e);

@@ -25,6 +25,10 @@
 #define OPENAT2_TRIES 8
 #define READ_CHUNK 16384
 
+#ifndef RENAME_NOREPLACE
+#define RENAME_NOREPLACE 1
+#endif
+
 static bool force_openat;
 
 /* Refuses what must never be in a relative path: a leading slash, empty elements, "..". */
@@ -257,19 +261,9 @@ int fs_mkdir_parents(const char *path, mode_t mode, struct err *err)
 	return 0;
 }
 
-/* malloc'd; "." for a path without a slash */
-static char *parent_of(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-
-	if (slash == NULL)
-		return mem_strdup(".");
-	return slash == path ? mem_strdup("/") : mem_strndup(path, (size_t)(slash - path));
-}
-
 int fs_sync_parent(const char *path, struct err *err)
 {
-	CLEANUP_FREE char *parent = parent_of(path);
+	CLEANUP_FREE char *parent = fs_parent(path);
 	CLEANUP_FD int fd = retry_openat(AT_FDCWD, parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	if (fd < 0)
@@ -291,7 +285,7 @@ static int fill_file(int fd, const void *p, size_t n, mode_t mode)
 
 int fs_replace_file(const char *path, const void *p, size_t n, mode_t mode, struct err *err)
 {
-	CLEANUP_FREE char *parent = parent_of(path);
+	CLEANUP_FREE char *parent = fs_parent(path);
 	CLEANUP_FREE char *hidden = mem_printf(".%s.XXXXXX", fs_basename(path));
 	CLEANUP_FREE char *tmp = fs_join(parent, hidden);
 	CLEANUP_FD int fd = mkostemp(tmp, O_CLOEXEC);
@@ -308,6 +302,29 @@ int fs_replace_file(const char *path, const void *p, size_t n, mode_t mode, stru
 		return err_errno(err, -r, "cannot write %s", path);
 	}
 	return fs_sync_parent(path, err);
+}
+
+char *fs_parent(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	if (slash == NULL)
+		return mem_strdup(".");
+	return slash == path ? mem_strdup("/") : mem_strndup(path, (size_t)(slash - path));
+}
+
+int fs_rename_new(const char *from, const char *to)
+{
+	struct stat st;
+
+	if (syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0)
+		return 0;
+	if (errno != EINVAL && errno != ENOSYS)
+		return -errno;
+	/* a file system without it */
+	if (lstat(to, &st) == 0)
+		return -EEXIST;
+	return rename(from, to) < 0 ? -errno : 0;
 }
 
 char *fs_join(const char *a, const char *b)

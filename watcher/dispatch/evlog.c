@@ -1,9 +1,7 @@
 /*
  * evlog: at every moment each line is in exactly one file that a reader takes into account.
  *
- * Rotating is one rename; a crash before the new file is made leaves only that to do. Compressing writes a
- * dot file that nobody reads, renames it when it is whole and synced, then removes the plain one. Where a
- * crash left both, the plain one counts and the other is removed. A dot file left over is removed.
+ * Rotating is one rename; a crash before the new file is made leaves only that to do.
  *
  * An append that fails half-way is cut back to whole lines at once; only a crash can leave a torn line, and
  * the next start completes or cuts it. Nobody else writes to the file: the lock beside it (dispatch/loglock)
@@ -16,187 +14,37 @@
  */
 #include "dispatch/evlog.h"
 
-#include <dirent.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 #include "base/clock.h"
 #include "base/crash.h"
 #include "base/fs.h"
-#include "base/gzip.h"
 #include "base/mem.h"
-#include "base/num.h"
 #include "base/text.h"
 #include "core/event.h"
+#include "dispatch/attic.h"
 #include "dispatch/loglock.h"
 
 #define TAIL_MAX_BYTES (4 * 1024 * 1024) /* where a line must begin, or it is no event log */
 #define TAIL_STEP_BYTES (64 * 1024)
-#define STAMP_CHARS 16 /* 20260102T030405Z */
-#define OLD_FILES_MAX 100000
-
-#ifndef RENAME_NOREPLACE
-#define RENAME_NOREPLACE 1
-#endif
-
-#define CAREFUL_FILES 2
 
 struct evlog {
 	const struct conf_events *conf;
 	bool sync;
 	char *directory;
-	const char *name; /* in conf->file */
 	int fd;		  /* -1: closed */
 	dev_t folder_dev; /* where it was opened */
 	ino_t folder_ino;
 	int64_t size;
-	int64_t torn;		 /* bytes behind the last line feed */
-	int64_t born_us;	 /* time of the first line; 0: there is none */
-	int64_t last_us, last_n; /* stamp and number of the youngest old file so far */
-	bool work;		 /* old files want looking after */
-	int64_t ahead_us;	 /* the clock, from what it was */
-	bool careful;
+	int64_t torn;	 /* bytes behind the last line feed */
+	int64_t born_us; /* time of the first line; 0: there is none */
 	struct loglock lock;
-	struct gzip_job *job;
-	char *job_plain, *job_hidden, *job_done; /* paths */
+	struct attic *attic;
 };
-
-/* ---- names of old files: NAME.STAMP[-N][.gz] ---- */
-
-struct old_file {
-	char *name;
-	int64_t at_us; /* of the stamp */
-	int64_t n;     /* 0: without -N */
-	bool gz;
-	int64_t size;
-};
-
-struct old_files {
-	struct old_file *items;
-	size_t n, cap;
-};
-
-static void old_files_done(struct old_files *o)
-{
-	for (size_t i = 0; i < o->n; i++)
-		free(o->items[i].name);
-	free(o->items);
-	*o = (struct old_files){.n = 0};
-}
-
-#define CLEANUP_OLD_FILES __attribute__((cleanup(old_files_done)))
-
-static bool parse_stamp(const char *s, int64_t *ret_us)
-{
-	char text[CLOCK_TEXT_BYTES];
-
-	for (size_t i = 0; i < STAMP_CHARS; i++)
-		if (i == 8 ? s[i] != 'T' : i == 15 ? s[i] != 'Z' : s[i] < '0' || s[i] > '9')
-			return false;
-	snprintf(
-		text, sizeof(text), "%.4s-%.2s-%.2sT%.2s:%.2s:%.2sZ", s, s + 4, s + 6, s + 9, s + 11, s + 13);
-	return clock_parse_rfc3339(text, ret_us) == 0;
-}
-
-/* Is it one of ours? Fills all but name and size. */
-static bool parse_old_name(const struct evlog *e, const char *file, struct old_file *ret)
-{
-	size_t n = strlen(e->name);
-	char number[8];
-	const char *p;
-
-	if (strncmp(file, e->name, n) != 0 || file[n] != '.' || strlen(file + n + 1) < STAMP_CHARS ||
-		!parse_stamp(file + n + 1, &ret->at_us))
-		return false;
-	p = file + n + 1 + STAMP_CHARS;
-	ret->n = 0;
-	if (*p == '-') {
-		size_t digits = strspn(++p, "0123456789");
-
-		if (digits == 0 || digits >= sizeof(number))
-			return false;
-		memcpy(number, p, digits);
-		number[digits] = '\0';
-		if (num_parse_i64(number, &ret->n) < 0)
-			return false;
-		p += digits;
-	}
-	ret->gz = strcmp(p, ".gz") == 0;
-	return ret->gz || *p == '\0';
-}
-
-static int compare_old(const void *a, const void *b)
-{
-	const struct old_file *x = a, *y = b;
-
-	if (x->at_us != y->at_us)
-		return x->at_us < y->at_us ? -1 : 1;
-	if (x->n != y->n)
-		return x->n < y->n ? -1 : 1;
-	return (int)x->gz - (int)y->gz; /* the plain one first */
-}
-
-static char *path_of(const struct evlog *e, const char *file)
-{
-	return fs_join(e->directory, file);
-}
-
-static void add_old(const struct evlog *e, struct old_files *o, const char *file)
-{
-	CLEANUP_FREE char *path = path_of(e, file);
-	struct old_file f;
-	struct stat st;
-
-	if (!parse_old_name(e, file, &f) || lstat(path, &st) < 0 || !S_ISREG(st.st_mode))
-		return;
-	if (o->n == o->cap) {
-		o->cap = o->cap ? 2 * o->cap : 64;
-		o->items = mem_resize(o->items, o->cap, sizeof(o->items[0]));
-	}
-	f.name = mem_strdup(file);
-	f.size = st.st_size;
-	o->items[o->n++] = f;
-}
-
-/* A compressed file that a crash left half-made. */
-static void remove_hidden(const struct evlog *e, const char *file)
-{
-	CLEANUP_FREE char *path = path_of(e, file);
-	struct old_file f;
-
-	if (file[0] == '.' && parse_old_name(e, file + 1, &f) && f.gz)
-		(void)unlink(path);
-}
-
-/* Oldest first. sweep: left-over dot files are removed by the way. */
-static int list_old(const struct evlog *e, bool sweep, struct old_files *o, struct err *err)
-{
-	DIR *d = opendir(e->directory);
-	struct dirent *entry;
-	int code;
-
-	if (!d)
-		return err_errno(err, errno, "cannot list %s", e->directory);
-	errno = 0;
-	while (o->n < OLD_FILES_MAX && (entry = readdir(d)) != NULL) {
-		if (sweep)
-			remove_hidden(e, entry->d_name);
-		add_old(e, o, entry->d_name);
-		errno = 0;
-	}
-	code = errno;
-	(void)closedir(d);
-	if (code != 0)
-		return err_errno(err, code, "cannot list %s", e->directory);
-	if (o->n > 0)
-		qsort(o->items, o->n, sizeof(o->items[0]), compare_old);
-	return 0;
-}
 
 /* ---- opening, and what stands at both ends ---- */
 
@@ -339,30 +187,18 @@ struct evlog *evlog_new(const struct conf_events *conf, bool sync)
 
 	e->conf = conf;
 	e->sync = sync;
-	e->name = fs_basename(conf->file);
-	e->directory = e->name - conf->file > 1 ? mem_strndup(conf->file, (size_t)(e->name - conf->file - 1))
-						: mem_strdup("/");
+	e->directory = fs_parent(conf->file);
 	e->fd = -1;
 	loglock_init(&e->lock);
-	e->work = true; /* what a crash left */
+	e->attic = attic_new(conf, e->directory, EVLOG_MODE, sync);
 	return e;
-}
-
-static void end_job(struct evlog *e)
-{
-	gzip_job_free(e->job);
-	free(e->job_plain);
-	free(e->job_hidden);
-	free(e->job_done);
-	e->job = NULL;
-	e->job_plain = e->job_hidden = e->job_done = NULL;
 }
 
 void evlog_free(struct evlog *e)
 {
 	if (!e)
 		return;
-	end_job(e);
+	attic_free(e->attic);
 	evlog_close(e);
 	loglock_done(&e->lock);
 	free(e->directory);
@@ -407,53 +243,24 @@ void evlog_close(struct evlog *e)
 	e->size = e->torn = e->born_us = 0;
 }
 
-/* The last whole line of an old file, compressed or not. */
-static int last_line_of(const char *path, struct buf *line, struct err *err)
-{
-	struct gzip_reader *r = gzip_reader_open(path, err);
-	CLEANUP_BUF struct buf next = BUF_INIT(EVENT_LINE_BYTES);
-	bool torn = false, any = false;
-	int rc;
-
-	if (!r)
-		return err ? -err->code : -EIO;
-	while ((rc = gzip_reader_line(r, &next, &torn, err)) > 0 && !torn) {
-		any = true;
-		buf_reset(line);
-		(void)buf_add(line, buf_str(&next), next.len);
-	}
-	gzip_reader_close(r);
-	if (rc < 0)
-		return rc;
-	return any && buf_addc(line, '\n') == 0;
-}
-
 int evlog_last_line(struct evlog *e, struct buf *line, struct err *err)
 {
-	CLEANUP_OLD_FILES struct old_files old = {.n = 0};
-	CLEANUP_FREE char *path = NULL;
 	int64_t end = e->size - e->torn, start;
+	CLEANUP_FREE char *text = NULL;
 	int rc;
 
 	BUG_ON(e->fd < 0);
 	buf_reset(line);
-	if (end > 0) {
-		CLEANUP_FREE char *text = NULL;
-
-		start = find_feed(e->fd, end - 1);
-		if (start < 0 || end - start > (int64_t)EVENT_LINE_BYTES)
-			return 0; /* none of ours is that long */
-		text = mem_alloc((size_t)(end - start));
-		rc = read_at(e->fd, text, (size_t)(end - start), start);
-		if (rc < 0)
-			return err_errno(err, -rc, "cannot read the event log %s", e->conf->file);
-		return buf_add(line, text, (size_t)(end - start)) == 0;
-	}
-	rc = list_old(e, false, &old, err);
-	if (rc < 0 || old.n == 0)
-		return rc;
-	path = path_of(e, old.items[old.n - 1].name);
-	return last_line_of(path, line, err);
+	if (end == 0)
+		return attic_last_line(e->attic, line, err);
+	start = find_feed(e->fd, end - 1);
+	if (start < 0 || end - start > (int64_t)EVENT_LINE_BYTES)
+		return 0; /* none of ours is that long */
+	text = mem_alloc((size_t)(end - start));
+	rc = read_at(e->fd, text, (size_t)(end - start), start);
+	if (rc < 0)
+		return err_errno(err, -rc, "cannot read the event log %s", e->conf->file);
+	return buf_add(line, text, (size_t)(end - start)) == 0;
 }
 
 bool evlog_is_torn(const struct evlog *e)
@@ -537,54 +344,14 @@ static bool is_over(const struct evlog *e, int64_t now_us)
 	return e->size > 0 && e->conf->max_age_us > 0 && period_of(e, now_us) > period_of(e, e->born_us);
 }
 
-static int rename_new(const char *from, const char *to)
-{
-	struct stat st;
-
-	if (syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0)
-		return 0;
-	if (errno != EINVAL && errno != ENOSYS)
-		return -errno;
-	/* a file system without it; nobody but us makes such names */
-	if (lstat(to, &st) == 0)
-		return -EEXIST;
-	return rename(from, to) < 0 ? -errno : 0;
-}
-
-/* The name of the next old file sorts behind all there are, and behind all that were made and removed again:
- * also within one second, and when the clock was set back. */
-static int next_old_name(struct evlog *e, int64_t now_us, struct err *err)
-{
-	CLEANUP_OLD_FILES struct old_files old = {.n = 0};
-	int rc = list_old(e, false, &old, err);
-
-	if (rc < 0)
-		return rc;
-	if (old.n > 0 &&
-		(old.items[old.n - 1].at_us > e->last_us ||
-			(old.items[old.n - 1].at_us == e->last_us && old.items[old.n - 1].n > e->last_n))) {
-		e->last_us = old.items[old.n - 1].at_us;
-		e->last_n = old.items[old.n - 1].n;
-	}
-	now_us -= now_us % US_PER_S;
-	e->last_n = now_us > e->last_us ? 0 : e->last_n + 1;
-	if (now_us > e->last_us)
-		e->last_us = now_us;
-	return 0;
-}
-
 static int rename_log(struct evlog *e, int64_t now_us, struct err *err)
 {
 	CLEANUP_FREE char *to = NULL;
-	char stamp[CLOCK_TEXT_BYTES];
-	int rc = next_old_name(e, now_us, err);
+	int rc = attic_next(e->attic, now_us, &to, err);
 
 	if (rc < 0)
 		return rc;
-	clock_format_compact(e->last_us, stamp);
-	to = e->last_n == 0 ? mem_printf("%s.%s", e->conf->file, stamp)
-			    : mem_printf("%s.%s-%" PRId64, e->conf->file, stamp, e->last_n);
-	rc = rename_new(e->conf->file, to);
+	rc = fs_rename_new(e->conf->file, to);
 	return rc < 0 ? err_errno(err, -rc, "cannot rotate the event log %s to %s", e->conf->file, to) : 0;
 }
 
@@ -617,7 +384,7 @@ static int rotate(struct evlog *e, int64_t now_us, struct err *err)
 		if (rc < 0)
 			return rc;
 		CRASH_POINT("evlog-renamed");
-		e->work = true;
+		attic_wake(e->attic);
 	}
 	evlog_close(e); /* else somebody has renamed it already */
 	return open_new(e, now_us, err);
@@ -788,151 +555,7 @@ int64_t evlog_next_turn_us(const struct evlog *e)
 	return (period_of(e, e->born_us) + 1) * e->conf->max_age_us;
 }
 
-/* ---- old files ---- */
-
-static int remove_old(const struct evlog *e, struct old_file *f, struct err *err)
+struct attic *evlog_attic(struct evlog *e)
 {
-	CLEANUP_FREE char *path = path_of(e, f->name);
-
-	if (unlink(path) < 0 && errno != ENOENT)
-		return err_errno(err, errno, "cannot remove %s", path);
-	CRASH_POINT("evlog-removed");
-	f->size = -1;
-	return 0;
-}
-
-/* A crash between the last two steps of compressing: the plain file is whole for sure. */
-static int remove_doubles(const struct evlog *e, struct old_files *o, struct err *err)
-{
-	for (size_t i = 1; i < o->n; i++) {
-		const struct old_file *plain = &o->items[i - 1];
-		struct old_file *gz = &o->items[i];
-		int rc;
-
-		if (plain->at_us != gz->at_us || plain->n != gz->n || plain->gz || !gz->gz)
-			continue;
-		rc = remove_old(e, gz, err);
-		if (rc < 0)
-			return rc;
-	}
-	return 0;
-}
-
-/* Of those that are too old when nobody knows yet what the clock is worth, the oldest few go at a look. */
-static bool is_too_old(const struct evlog *e, const struct old_files *o, size_t i, int64_t now_us)
-{
-	if (e->conf->keep_for_us <= 0 || (e->careful && i >= CAREFUL_FILES))
-		return false;
-	return o->items[i].at_us < now_us - e->ahead_us - e->conf->keep_for_us;
-}
-
-static int remove_surplus(const struct evlog *e, struct old_files *o, int64_t now_us, struct err *err)
-{
-	int64_t total = 0;
-
-	for (size_t i = o->n; i-- > 0;) {
-		struct old_file *f = &o->items[i];
-		bool too_much;
-		int rc;
-
-		if (f->size < 0)
-			continue;
-		total += f->size;
-		too_much = e->conf->keep_size_bytes > 0 && total > e->conf->keep_size_bytes;
-		if (!too_much && !is_too_old(e, o, i, now_us))
-			continue;
-		rc = remove_old(e, f, err);
-		if (rc < 0)
-			return rc;
-	}
-	return 0;
-}
-
-/* Starts compressing the oldest plain one. 1: it runs, 0: there is none, -errno. */
-static int start_job(struct evlog *e, const struct old_files *o, struct err *err)
-{
-	CLEANUP_FREE char *hidden = NULL;
-	size_t i = 0;
-
-	while (i < o->n && (o->items[i].gz || o->items[i].size < 0))
-		i++;
-	if (e->conf->compress != CONF_COMPRESS_GZIP || i == o->n)
-		return 0;
-	hidden = mem_printf(".%s.gz", o->items[i].name);
-	e->job_plain = path_of(e, o->items[i].name);
-	e->job_hidden = path_of(e, hidden);
-	e->job_done = mem_printf("%s.gz", e->job_plain);
-	e->job = gzip_job_new(e->job_plain, e->job_hidden, EVLOG_MODE, err);
-	if (e->job)
-		return 1;
-	end_job(e);
-	return err ? -err->code : -EIO;
-}
-
-static int finish_job(struct evlog *e, struct err *err)
-{
-	int rc;
-
-	CRASH_POINT("evlog-compressed");
-	rc = rename_new(e->job_hidden, e->job_done);
-	if (rc < 0) {
-		(void)unlink(e->job_hidden);
-		return err_errno(err, -rc, "cannot name %s", e->job_done);
-	}
-	if (e->sync) {
-		rc = fs_sync_parent(e->job_done, err);
-		if (rc < 0)
-			return rc;
-	}
-	CRASH_POINT("evlog-both");
-	if (unlink(e->job_plain) < 0)
-		return err_errno(err, errno, "cannot remove %s", e->job_plain);
-	return 1;
-}
-
-static int step_job(struct evlog *e, struct err *err)
-{
-	int rc = gzip_job_step(e->job, EVLOG_STEP_BYTES, err);
-
-	if (rc > 0)
-		return 1;
-	if (rc == 0)
-		rc = finish_job(e, err);
-	end_job(e);
-	return rc;
-}
-
-static int look_after_old(struct evlog *e, int64_t now_us, struct err *err)
-{
-	CLEANUP_OLD_FILES struct old_files o = {.n = 0};
-	int rc = list_old(e, true, &o, err);
-
-	if (rc == 0)
-		rc = remove_doubles(e, &o, err);
-	if (rc == 0)
-		rc = remove_surplus(e, &o, now_us, err);
-	return rc < 0 ? rc : start_job(e, &o, err);
-}
-
-void evlog_doubt_clock(struct evlog *e, int64_t ahead_us, bool careful)
-{
-	e->ahead_us = ahead_us;
-	e->careful = careful;
-}
-
-int evlog_work(struct evlog *e, int64_t now_us, struct err *err)
-{
-	int rc;
-
-	if (!e->work)
-		return 0;
-	rc = e->job ? step_job(e, err) : look_after_old(e, now_us, err);
-	if (rc <= 0)
-		e->work = false;
-	return rc;
-}
-
-bool evlog_has_work(const struct evlog *e)
-{
-	return e->work;
+	return e->attic;
 }

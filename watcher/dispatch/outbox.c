@@ -99,7 +99,8 @@ static void doubt_clock(struct outbox *o)
 {
 	int64_t lived_us = clock_mono_us() - o->mono_us;
 
-	evlog_doubt_clock(o->log, clock_wall_us() - o->wall_us - lived_us, lived_us < CLOCK_PROVED_US);
+	attic_doubt_clock(
+		evlog_attic(o->log), clock_wall_us() - o->wall_us - lived_us, lived_us < CLOCK_PROVED_US);
 }
 
 static void do_work(void *arg)
@@ -110,7 +111,7 @@ static void do_work(void *arg)
 
 	wire_page_enter(o->page, "compress", o->conf->file);
 	doubt_clock(o);
-	rc = evlog_work(o->log, clock_wall_us(), &err);
+	rc = attic_work(evlog_attic(o->log), clock_wall_us(), &err);
 	wire_page_leave(o->page);
 	if (rc < 0 && !o->work_failing)
 		log_warning("%s; old event logs are looked after again at the next rotation", err.text);
@@ -121,7 +122,7 @@ static void do_work(void *arg)
 
 static void work_later(struct outbox *o)
 {
-	if (evlog_has_work(o->log))
+	if (attic_has_work(evlog_attic(o->log)))
 		loop_defer(o->loop, do_work, o);
 }
 
