@@ -14,7 +14,7 @@ static const struct {
 	const char *reason, *words;
 } advices[] = {
 	/* the way to the workspace */
-	{"unreachable", "is the host right, and can this machine reach it?"},
+	{"unreachable", "`brickwatch check --online` tries it now"},
 	{"private_link", "the workspace takes requests from its private network only"},
 	{"redirected", "is this the host of the workspace?"},
 	{"proxy_refused", "look at proxy_username and proxy_password_file"},
