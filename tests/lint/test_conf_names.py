@@ -100,8 +100,9 @@ def check_sample(keys, text):
             complaints.append(f"{key} has no default, but its comment says so")
         if key.later and LATER not in block and key.section != "notify":
             complaints.append(f"{key}: its comment should say that it does not work in this version")
+        said = f"{block} {value.lower()}"
         complaints += [f"{key}: its comment lacks {word}" for word in key.words
-                       if not re.search(rf"(?<![\w+-]){re.escape(word)}(?![\w+-])", block + " " + value)]
+                       if not re.search(rf"(?<![\w+-]){re.escape(word.lower())}(?![\w+-])", said)]
     return complaints
 
 
