@@ -8,7 +8,7 @@ import json
 
 import pytest
 
-from harness import Service, make_folder, remove, text
+from harness import Service, make_folder, remove, text, wait_for
 from servers import Certificates, Nginx, replace
 
 RSA = "ECDHE-RSA-AES128-GCM-SHA256"
@@ -209,6 +209,14 @@ def runs_of(case, requests):
             if r.headers.get("x-server") == case and r.path.endswith("/run-now")]
 
 
+def wait_logged(nginx, name, runs):
+    """What nginx's log says of this server, once it is there: nginx writes it after its answer."""
+    def logged():
+        rows = nginx.log(name)
+        return rows if [row[4] for row in rows].count("POST") == runs else None
+    return wait_for(logged, lambda: f"{runs} runs in {nginx.log(name)}")
+
+
 def sentence(world, case, template):
     return template.format(**{**world.keys[case], "host": world.nginx.url(case).removeprefix("https://")})
 
@@ -226,8 +234,7 @@ def test_what_is_configured_takes_effect(world, case):
     for path in world.files[case]:
         world.service.wait_run(path)
     protocol, cipher, verified = RIGHT[case][2]
-    rows = world.nginx.log(case)
-    assert [row[4] for row in rows].count("POST") == 3
+    rows = wait_logged(world.nginx, case, 3)
     for row in rows:
         assert row[0] == (protocol or row[0]) and row[1] == (cipher or row[1]) and row[2] == verified
         assert row[3] == "200"
@@ -345,5 +352,5 @@ def test_an_address_of_ipv6(service, folder):
         one.write_configuration()
         one.start()
         one.wait_run(one.put("a.csv"))
-        assert [row[4] for row in nginx.log("v6")].count("POST") == 1
+        wait_logged(nginx, "v6", 1)
         one.stop()
