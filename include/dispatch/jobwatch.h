@@ -62,6 +62,7 @@ struct jobwatch_view {
 	const char *job_name; /* as the workspace has it, or NULL */
 	const struct findings *findings;
 	const char *unknown; /* why it could not be looked at the last time, or NULL */
+	bool no_entry;	     /* … because the credential was refused */
 };
 
 /* i: of conf */

@@ -22,6 +22,7 @@
 #include "core/outcome.h"
 #include "core/rate.h"
 #include "dispatch/doubt.h"
+#include "dispatch/drought.h"
 #include "dispatch/jobs.h"
 #include "dispatch/ledger.h"
 #include "dispatch/pause.h"
@@ -56,6 +57,7 @@ struct line { /* a watch at a host */
 	struct rate rate;
 	int64_t max_out;
 	struct pause pause;
+	struct drought drought;
 	int64_t out;
 	int64_t pending;	 /* of a configured watch */
 	int64_t ids[LANES_PAGE]; /* fetched, not yet served; never old ones */

@@ -30,6 +30,7 @@ struct look {
 	char *job_name;
 	struct findings findings;
 	char *unknown;
+	bool no_entry; /* that was the credential */
 	/* to be written */
 	bool write_id, write_good, good;
 	bool moving;

@@ -31,8 +31,9 @@ bool pause_is_on(const struct pause *p, int64_t now_us);
 int64_t pause_until(const struct pause *p);
 /* One more failure, unless this attempt went out before the last one was known. */
 void pause_longer(struct pause *p, int64_t out_us, int64_t answered_us);
-/* Somebody asks for a pause of wait_us. */
-void pause_as_asked(struct pause *p, int64_t answered_us, int64_t wait_us);
+/* Somebody asks for a pause of wait_us, in these words. */
+void pause_as_asked(
+	struct pause *p, const char *reason, const char *message, int64_t answered_us, int64_t wait_us);
 /* If it waits, then at least wait_us from that answer on. */
 void pause_at_least(struct pause *p, int64_t answered_us, int64_t wait_us);
 /* It does not wait any more. Returns whether somebody was told that it does. */
@@ -49,6 +50,8 @@ void pause_tell(
 void pause_recall(struct pause *p, enum outcome_kind kind, const char *words);
 /* Does it wait, as far as is known, and why? NULL: it does not, or nobody was told. Borrowed. */
 const char *pause_why(const struct pause *p);
+/* Does it wait without anybody having been told? */
+bool pause_is_quiet(const struct pause *p);
 /* Is there something that the ledger has not been told? */
 bool pause_has_news(const struct pause *p);
 /* It has. */

@@ -111,11 +111,13 @@ struct sender_place {
 	int64_t job_id;	 /* 0: not configured any more */
 	int64_t pending; /* of a watch: rows that this configuration can send */
 	int64_t in_flight;
-	bool suspended; /* nothing gets through; it is probed */
-	bool slow;	/* asked to wait by the service */
+	bool suspended;		/* nothing gets through; it is probed */
+	bool slow;		/* asked to wait by the service */
+	int64_t fails_since_us; /* monotonic: of a watch: nothing was started since, each answer was a
+				   failure; 0 */
 	bool paused;
 	bool stranded;	  /* a watch's rows for a host that is not configured any more; workspace is NULL */
-	const char *why;  /* suspended: the words of the last answer (maybe to a former process), or NULL */
+	const char *why;  /* the words of the last answer (maybe to a former process), or NULL */
 	int64_t until_us; /* monotonic: the next try, when suspended or slow */
 	struct auth_state sign_in; /* of a workspace */
 };

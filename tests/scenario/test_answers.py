@@ -215,6 +215,37 @@ def test_what_may_not_be_read(service):
     wait_for(lambda: s.verb("status", "--check").status == 0, lambda: s.verb("status", "--check"))
 
 
+@pytest.mark.slow
+def test_a_service_that_answers_and_never_starts_a_run(service):
+    """503 for ever suspends nothing; yet it is not healthy."""
+    s = service().start()
+    fault = s.api.fault("status", status=503, path="run-now", message="Backend down", times=None)
+    path = s.put("a.csv")
+    degraded(s, "the job of watch drop is not started, whatever is tried (")
+    shown = s.verb("status").out
+    assert "is failing, no run was started for 1" in shown and "Backend down" in shown, shown
+    s.api.remove_fault(fault)
+    s.wait_run(path)
+    wait_for(lambda: s.verb("status", "--check").status == 0, lambda: s.verb("status", "--check"))
+    assert "failing" not in s.verb("status").out
+
+
+def test_a_workspace_that_asks_for_a_long_pause(service):
+    s = service().start()
+    s.api.fault("status", status=429, retry_after=3000, path="run-now", message="come tomorrow", times=1)
+    s.put("a.csv")
+    degraded(s, "asks to wait (rate_limited: come tomorrow)")
+    shown = s.verb("status").out
+    assert "is slow, next try in 49 min" in shown and "come tomorrow" in shown, shown
+
+
+def test_a_credential_that_is_refused_before_the_first_file(service):
+    s = service()
+    s.token_file.write_text("of-yesterday\n")
+    s.start()
+    degraded(s, "the credential of watch drop (")
+
+
 def test_files_of_a_workspace_that_is_no_more(service):
     s = service().start()
     refuse(s, 503, "TEMPORARILY_UNAVAILABLE", "later")

@@ -56,10 +56,14 @@ static void test_as_asked(void **state)
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct pause p = {.failures = 0};
 
-		pause_as_asked(&p, 100 * S, cases[i].wait_us);
+		assert_null(pause_why(&p));
+		pause_as_asked(&p, "rate_limited", "too many", 100 * S, cases[i].wait_us);
 		assert_int_equal(p.failures, 1);
 		assert_int_equal(pause_until(&p), cases[i].until_us);
+		assert_true(pause_is_quiet(&p));
+		assert_string_equal(pause_why(&p), "rate_limited: too many");
 		assert_false(pause_end(&p)); /* nobody was told */
+		assert_null(pause_why(&p));
 		pause_done(&p);
 	}
 }

@@ -15,6 +15,7 @@
 
 #define STATUS_TEXT_BYTES (1024u * 1024)
 #define STATUS_WHY_BYTES (64u * 1024)
+#define STATUS_LONG_MS (60 * 1000) /* a pause that somebody should know of */
 
 enum { STATUS_CHECK = CLI_OPTION_FIRST };
 
@@ -269,24 +270,41 @@ static bool status_has_findings(const struct json *j)
 	       (first && strcmp(status_text(first, "level"), "note") != 0);
 }
 
+/* What keeps files from their runs. */
+static void status_judge_place(struct status *s, const struct json *j, const char *name, bool is_job)
+{
+	const char *state = status_text(j, "state"), *watch = status_text(j, "watch");
+	CLEANUP_FREE char *refused = mem_printf("(%s)", status_text(j, "not_checked"));
+
+	if (strcmp(state, "suspended") == 0)
+		status_blame_place(s, j, is_job ? "the job of watch" : "workspace", is_job ? watch : name,
+			is_job ? "cannot be started" : "cannot be reached, or refuses the credential");
+	else if (strcmp(state, "slow") == 0 && status_number(j, "next_try_ms") > STATUS_LONG_MS)
+		status_blame_place(s, j, "workspace", name, "asks to wait");
+	else if (strcmp(state, "failing") == 0)
+		status_blame_place(s, j, "the job of watch", watch, "is not started, whatever is tried");
+	else if (is_job && json_is_true(json_get(j, "credential_refused")))
+		status_blame(s, "the credential of watch", watch, refused);
+}
+
 static void status_place(struct status *s, const struct json *j, bool is_job)
 {
 	const char *state = status_text(j, "state");
 	const char *name = status_text(j, "workspace");
 	int64_t next_ms;
+	const char *since = status_text(j, "fails_since");
 	char span[CLOCK_TEXT_BYTES];
 
 	if (!name[0])
 		name = status_text(j, "host");
-	if (strcmp(state, "suspended") == 0)
-		status_blame_place(s, j, is_job ? "the job of watch" : "workspace",
-			is_job ? status_text(j, "watch") : name,
-			is_job ? "cannot be started" : "cannot be reached, or refuses the credential");
+	status_judge_place(s, j, name, is_job);
 	if (is_job && strcmp(state, "ok") == 0 && !status_has_findings(j))
 		return; /* nothing to say; the counts say how much waits */
 	next_ms = status_number(j, "next_try_ms");
 	status_name_place(s, j, name, is_job);
 	(void)buf_addf(&s->out, " is %s", state);
+	if (since[0])
+		(void)buf_addf(&s->out, ", no run was started for %s", status_age(since, span));
 	if (next_ms > 0)
 		(void)buf_addf(&s->out, ", next try in %s", clock_format_span(next_ms * US_PER_MS, span));
 	(void)buf_addc(&s->out, '\n');

@@ -256,5 +256,6 @@ void jobwatch_view(const struct jobwatch *j, size_t i, struct jobwatch_view *ret
 		.job_name = l->job_name,
 		.findings = &l->findings,
 		.unknown = l->unknown,
+		.no_entry = l->no_entry,
 	};
 }

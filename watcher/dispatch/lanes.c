@@ -249,6 +249,7 @@ void lanes_done(struct sender *s)
 	for (size_t i = 0; i < s->lines_n; i++) {
 		doubt_free(s->lines[i]->doubt);
 		pause_done(&s->lines[i]->pause);
+		drought_end(&s->lines[i]->drought);
 		free(s->lines[i]->watch);
 		free(s->lines[i]);
 	}

@@ -205,6 +205,7 @@ void look_take_nothing(struct look *l, const char *words)
 static void take_answer(struct look *l, const struct lookup_answer *a)
 {
 	l->end = a->end;
+	l->no_entry = a->end == LOOKUP_UNKNOWN && a->outcome.kind == OUTCOME_CREDENTIAL;
 	if (a->end == LOOKUP_UNKNOWN) {
 		look_take_nothing(l, a->findings->n > 0 ? a->findings->items[0].text : a->outcome.reason);
 		return;

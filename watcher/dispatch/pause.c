@@ -32,8 +32,18 @@ void pause_longer(struct pause *p, int64_t out_us, int64_t answered_us)
 	p->until_us = answered_us + backoff_ceiling_us(p->failures);
 }
 
-void pause_as_asked(struct pause *p, int64_t answered_us, int64_t wait_us)
+static void set_words(struct pause *p, const char *reason, const char *message, const char *advice)
 {
+	free(p->words);
+	p->words = mem_printf("%s%s%s%s%s", reason, message && message[0] ? ": " : "", message ? message : "",
+		advice[0] ? "; " : "", advice);
+}
+
+void pause_as_asked(
+	struct pause *p, const char *reason, const char *message, int64_t answered_us, int64_t wait_us)
+{
+	if (!p->told)
+		set_words(p, reason, message, "");
 	if (p->failures == 0)
 		p->failures = 1;
 	p->since_us = answered_us;
@@ -57,13 +67,9 @@ bool pause_end(struct pause *p)
 	p->failures = 0;
 	p->since_us = p->until_us = 0;
 	p->told = p->open = p->again = false;
-	return told;
-}
-
-static void set_words(struct pause *p, const char *reason, const char *message, const char *advice)
-{
 	free(p->words);
-	p->words = mem_printf("%s: %s%s%s", reason, message, advice[0] ? "; " : "", advice);
+	p->words = NULL;
+	return told;
 }
 
 void pause_tell(
@@ -104,9 +110,14 @@ void pause_recall(struct pause *p, enum outcome_kind kind, const char *words)
 	p->words = mem_strdup(words);
 }
 
+bool pause_is_quiet(const struct pause *p)
+{
+	return p->failures > 0 && !p->told;
+}
+
 const char *pause_why(const struct pause *p)
 {
-	return p->told || p->open ? p->words : NULL;
+	return p->told || p->open || pause_is_quiet(p) ? p->words : NULL;
 }
 
 bool pause_has_news(const struct pause *p)

@@ -520,6 +520,7 @@ static void add_job(struct json_writer *w, const struct desk *d, const struct se
 	json_add_string(w, "job_name", job.job_name ? job.job_name : conf->job_name);
 	add_time(w, "checked", job.checked_us);
 	json_add_string(w, "not_checked", job.unknown);
+	json_add_bool(w, "credential_refused", job.no_entry);
 	findings_add_json(w, job.findings);
 }
 
@@ -537,7 +538,14 @@ static void add_place(struct json_writer *w, const struct desk *d, const struct 
 	if (p->watch)
 		add_job(w, d, p);
 	json_add_i64(w, "in_flight", p->in_flight);
-	json_add_string(w, "state", p->suspended ? "suspended" : p->slow ? "slow" : "ok");
+	json_add_string(w, "state",
+		p->suspended		? "suspended"
+		: p->slow		? "slow"
+		: p->fails_since_us > 0 ? "failing"
+					: "ok");
+	if (p->watch)
+		add_time(w, "fails_since",
+			p->fails_since_us > 0 ? clock_wall_us() - (clock_mono_us() - p->fails_since_us) : 0);
 	json_add_string(w, "detail", p->why);
 	json_add_i64(w, "next_try_ms", waits && until_us > 0 ? until_us / US_PER_MS : 0);
 	if (!p->watch)

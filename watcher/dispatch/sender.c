@@ -531,7 +531,7 @@ static void place_of_lane(const struct lane *lane, struct sender_place *ret)
 		.in_flight = lane->out,
 		.suspended = lane->pause.told || lane->pause.open,
 		.why = pause_why(&lane->pause),
-		.slow = !lane->pause.told && lane->pause.failures > 0,
+		.slow = pause_is_quiet(&lane->pause),
 		.until_us = lane->pause.until_us,
 	};
 	jobs_sign_in(lane->jobs, &ret->sign_in);
@@ -539,6 +539,9 @@ static void place_of_lane(const struct lane *lane, struct sender_place *ret)
 
 static void place_of_line(const struct line *line, struct sender_place *ret)
 {
+	const struct drought *dry = &line->drought;
+	bool fails = line->pending > 0 && drought_is_long(dry, clock_mono_us());
+
 	*ret = (struct sender_place){
 		.workspace = line->lane->conf->name,
 		.host = line->lane->conf->host_token,
@@ -547,7 +550,10 @@ static void place_of_line(const struct line *line, struct sender_place *ret)
 		.pending = line->pending,
 		.in_flight = line->out,
 		.suspended = line->pause.failures > 0 || line->pause.open || line->found,
-		.why = pause_why(&line->pause),
+		.why = pause_why(&line->pause) ? pause_why(&line->pause)
+		       : fails		       ? dry->words
+					       : NULL,
+		.fails_since_us = fails ? dry->since_us : 0,
 		.paused = line->paused,
 		.until_us = line->pause.until_us,
 	};

@@ -72,6 +72,10 @@ void suspend_learn(struct slot *slot)
 	enum outcome_kind kind = slot->outcome.kind;
 
 	learn_pace(lane, slot);
+	if (kind == OUTCOME_STARTED)
+		drought_end(&line->drought);
+	else if (kind != OUTCOME_DEAD) /* that is the file's own */
+		drought_hear(&line->drought, slot->outcome.reason, slot->message, slot->answered_us);
 
 	if (kind == OUTCOME_UNREACHABLE || kind == OUTCOME_CREDENTIAL) {
 		pause_longer(&lane->pause, slot->out_us, slot->answered_us);
@@ -84,7 +88,8 @@ void suspend_learn(struct slot *slot)
 	}
 	if (kind == OUTCOME_RETRY && slot->retry_after_us > 0) {
 		/* the server speaks for the whole workspace */
-		pause_as_asked(&lane->pause, slot->answered_us, slot->retry_after_us);
+		pause_as_asked(&lane->pause, slot->outcome.reason, slot->message, slot->answered_us,
+			slot->retry_after_us);
 		return;
 	}
 	if (slot->http_status > 0 && pause_end(&lane->pause))
