@@ -77,7 +77,8 @@ enum wire_type {
 /* What a process is started for. */
 enum wire_mode { WIRE_MODE_RUN = 0, WIRE_MODE_SCAN, WIRE_MODE_EXPLAIN };
 
-#define WIRE_EXIT_AGAIN 75 /* exit status of a dispatcher that is to be started anew, ready or not */
+#define WIRE_EXIT_AGAIN                                                                                      \
+	75 /* exit status of who is to be started anew: a dispatcher, ready or not; a watcher */
 
 struct wire_configure {
 	const char *section, *key, *value, *file;
@@ -133,6 +134,8 @@ struct wire_hello {
 	const char *limits; /* in words, or "" */
 	const void *types;  /* file system of each directory in their order, each with its NUL; "" missing */
 	size_t types_len;
+	const void *places; /* where each lies (core/mountinfo), likewise; "" unknown */
+	size_t places_len;
 };
 
 #define WIRE_SIZE_NOT_THERE (-1)  /* EXPLAINED_FILE: there is no such file */
@@ -175,7 +178,8 @@ struct wire_scanned {
 };
 
 struct wire_trouble {
-	const char *kind; /* "overflow", "watch_limit", "lost", "back", "denied" (may not be read, the
+	const char *kind; /* "overflow", "watch_limit", "lost", "back", "away" (the same of a directory
+			     below), "denied" (may not be read, the
 			     first of such), "unreadable" (a further one), "io", "sniffer", "degraded" */
 	const char *path;
 	const char *detail; /* a sentence, with what happens next */

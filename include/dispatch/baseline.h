@@ -4,8 +4,8 @@
  * complete listing, and never begun again. So a crash or an overflow in the middle cannot make files that
  * came meanwhile look like files that were there before: a listing that continues holds them.
  *
- * It also notices that a directory with known files shows another file system than it had: then the mount is
- * missing, and what lies in the empty mount point is not judged.
+ * It also notices that a directory with known files shows another file system than it had, or lies elsewhere
+ * among the mounts: then its mount is missing, and what lies in the empty mount point is not judged.
  */
 #ifndef DISPATCH_BASELINE_H
 #define DISPATCH_BASELINE_H
@@ -15,6 +15,7 @@
 #include <stdint.h>
 #include "base/err.h"
 #include "core/conf.h"
+#include "core/wire.h"
 #include "dispatch/ledger.h"
 
 #define BASELINE_TYPE_BYTES 24
@@ -40,12 +41,12 @@ void baseline_undo(struct baseline *b);
 /* The number of the i-th directory of w in the ledger. 0 or -errno, like all of these. */
 int baseline_root(struct baseline *b, const struct conf_watch *w, size_t i, int64_t *ret_id,
 	struct err *err) MUST_CHECK;
-/* Which file systems the directories are on, each name with its NUL, in their order; "" for a missing one.
- * is_new: another watcher has come. */
-void baseline_types(
-	struct baseline *b, const struct conf_watch *w, const char *types, size_t len, bool is_new);
-/* The type as told, "" when not known. */
-const char *baseline_type(const struct baseline *b, const struct conf_watch *w, size_t i);
+/* Which file systems the directories are on, and where they lie, of `hello`. is_new: another watcher has
+ * come.
+ */
+void baseline_types(struct baseline *b, const struct conf_watch *w, const struct wire_hello *h, bool is_new);
+/* The type that it is meant to have, "" when not known; after baseline_stage. */
+const char *baseline_had(const struct baseline *b, const struct conf_watch *w, size_t i);
 /* begin: a file of a listing is about to be judged by it. */
 int baseline_stage(struct baseline *b, const struct conf_watch *w, size_t i, bool begin,
 	enum baseline_stage *ret, struct err *err) MUST_CHECK;
@@ -56,9 +57,10 @@ int baseline_was_open(struct baseline *b, const struct conf_watch *w, size_t i, 
 int baseline_listed(struct baseline *b, const struct conf_watch *w, size_t i, int64_t now_us,
 	bool *ret_closed, struct err *err) MUST_CHECK;
 void baseline_cut_short(struct baseline *b, const struct conf_watch *w, size_t i);
-/* For a directory that is suspended: the type that it had. True the first time only. */
-bool baseline_say_suspended(
-	struct baseline *b, const struct conf_watch *w, size_t i, char ret_had[BASELINE_TYPE_BYTES]);
+/* For a directory that is suspended: in words what it had and has, added to how. True the first time only. */
+bool baseline_say_suspended(struct baseline *b, const struct conf_watch *w, size_t i, struct buf *how);
+/* It is missing: is that to be said? Not again before it was listed to its end. */
+bool baseline_say_lost(struct baseline *b, const struct conf_watch *w, size_t i);
 /* A person says that the directories of w are meant as they are now. *ret_n: how many were suspended; list
  * them again. */
 int baseline_accept(

@@ -16,6 +16,9 @@ struct confirm;
 /* id: as given to confirm_ask. Called once a question, never from inside confirm_ask. May ask again. */
 typedef void (*confirm_fn)(int64_t id, enum wire_verdict verdict, void *arg);
 
+/* Is what the watcher says about files of this directory worth anything? root: as given to confirm_ask. */
+typedef bool (*confirm_trust_fn)(const char *root, void *arg);
+
 struct confirm *confirm_new(void);
 void confirm_free(struct confirm *c); /* takes NULL; no question is answered any more */
 
@@ -24,6 +27,9 @@ void confirm_free(struct confirm *c); /* takes NULL; no question is answered any
 void confirm_attach(struct confirm *c, struct link *link);
 /* Nobody waits for verdicts any more: what was asked is answered to nobody. */
 void confirm_forget(struct confirm *c);
+/* Where trust says no everything is answered WIRE_UNSURE. NULL (as at first): it is always trusted. */
+void confirm_set_trust(struct confirm *c, confirm_trust_fn trust, void *arg);
+bool confirm_is_attached(const struct confirm *c);
 /* Is a watcher there, and room for another question? */
 bool confirm_may_ask(const struct confirm *c);
 /* known is copied. root: a configured directory of the watch, kept by the caller. -EBUSY: confirm_may_ask

@@ -47,6 +47,7 @@ struct intake_result {
 	bool again;	/* accepted: it had its row before, and its watcher is asked before it is sent */
 	int64_t gone;	/* pending rows that left the line of this watch: superseded */
 	bool announced; /* the watch's first complete listing */
+	bool greeted;	/* the watcher has said hello: it may be asked now */
 	bool lost;	/* its folder is gone … */
 	bool no_mount;	/* … or rather the mount is that should be there */
 	/* It looks like the file of another row that was moved: nothing was written, ask whether the old name
@@ -81,6 +82,9 @@ int intake_take_moved(struct intake *in, struct intake_peer *peer, const struct 
  * file system. *ret_n: how many were suspended for that; the watcher is to list them again. */
 int intake_accept_mount(
 	struct intake *in, const struct conf_watch *w, size_t *ret_n, struct err *err) MUST_CHECK;
+/* Is the mount of the i-th directory of w missing? Then nothing said about its files counts. 0 or -errno */
+int intake_is_suspended(
+	struct intake *in, const struct conf_watch *w, size_t i, bool *ret, struct err *err) MUST_CHECK;
 /* What comes with time: when (monotonic; INT64_MAX: never), and doing it. 0 or -errno of the ledger. */
 int64_t intake_due_us(const struct intake *in);
 int intake_apply(struct intake *in, int64_t now_us, struct err *err) MUST_CHECK;

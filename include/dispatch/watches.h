@@ -67,6 +67,8 @@ struct watch_state *watches_find(struct watches *ws, const char *name);
 void watches_detach(struct watch_state *w);
 /* The keeper has started a watcher. Takes its socket out of m. */
 void watches_attach(struct watches *ws, struct wire_message *m);
+/* It has said hello, and may be asked about files: before, it cannot tell which mounts are missing. */
+void watches_greeted(struct watch_state *w);
 /* It has ended. */
 void watches_gone(struct watches *ws, const char *name);
 /* Whether watchers are listened to. */

@@ -14,5 +14,7 @@ void roots_open(struct roots *r);
 /* Is the path of each still the directory that is watched? (A renamed parent, a mount on top: no event
  * tells.) */
 void roots_check(struct roots *r);
+/* The same, and are missing ones there? Mounts have come or gone. */
+void roots_look(struct roots *r);
 
 #endif

@@ -8,12 +8,14 @@
 #ifndef SENSE_STATE_H
 #define SENSE_STATE_H
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 #include "base/loop.h"
 #include "core/conf.h"
+#include "core/mountinfo.h"
 #include "core/settle.h"
 #include "core/wire.h"
 #include "sense/ask.h"
@@ -27,6 +29,7 @@
 struct explain;
 struct judge;
 struct markers;
+struct mounttable;
 struct poll;
 struct roots;
 struct waiting;
@@ -36,7 +39,9 @@ struct sense_root {
 	const char *path;     /* the configured directory; borrowed from the configuration */
 	struct tree_dir *dir; /* NULL while the directory is missing */
 	int fd; /* open during one round of the loop only, so that nothing keeps a mount busy; -1 */
-	uint64_t dev, ino; /* which directory that is */
+	uint64_t dev, ino;		   /* which directory that is */
+	char place[MOUNTINFO_PLACE_BYTES]; /* where it lies; "" unknown */
+	struct buf resolved;		   /* its path without symbolic links; empty: unknown */
 	bool said_lost;
 	bool cut_short;		   /* the pass under way will not have seen all of it */
 	const struct mount *mount; /* what it is on; NULL while it is missing */
@@ -63,6 +68,7 @@ struct sense {
 	struct walk *walk;
 	struct poll *poll;
 	struct roots *finder;
+	struct mounttable *mounttable;
 	struct waiting *waiting;
 	struct explain *explain; /* the question in hand */
 	bool explain_turn;	 /* nothing is judged until it is answered: both need the sniffer */
@@ -70,9 +76,14 @@ struct sense {
 	char rules_hash[17];
 };
 
-/* The root open for this round: a descriptor (borrowed) or -errno; -ESTALE: its path means another directory
- * than the one that is watched. May block on a dead mount. */
+/* Errors of sense_root_fd that no system call has: its path means another directory than the one that is
+ * watched; its sentinel is missing. */
+#define SENSE_ROOT_OTHER EREMCHG
+#define SENSE_ROOT_NO_SENTINEL ENOMEDIUM
+
+/* The root open for this round: a descriptor (borrowed) or -errno. May block on a dead mount. */
 int sense_root_fd(struct sense *s, size_t root);
+const char *sense_root_words(int code);
 /* Closes what sense_root_fd opened. */
 void sense_roots_close(struct sense *s);
 /* How files of a directory become complete. */
@@ -92,10 +103,13 @@ void sense_trouble(struct sense *s, const char *kind, const char *path, int64_t 
 void sense_denied(struct sense *s, const char *path, const char *fmt, ...) PRINTF_LIKE(3, 4);
 /* The absolute path of relpath below a root into b (replaced). */
 void sense_absolute(const struct sense *s, size_t root, const char *relpath, struct buf *b);
-/* The root directory is not there any more (or not yet): everything below it is forgotten here (the ledger
+/* The root directory cannot be watched (any more, or yet): everything below it is forgotten here (the ledger
  * forgets nothing) and it is waited for. */
 void sense_root_lost(struct sense *s, size_t root, const char *why);
-/* The same, when sense_root_fd has said -code. */
+/* It is not where it was: the same, unless its path means another directory already: then this process ends,
+ * to be followed by one that watches that. */
+void sense_root_gone(struct sense *s, size_t root, const char *why);
+/* One of them, when sense_root_fd has said -code. */
 void sense_root_unopened(struct sense *s, size_t root, int code);
 /* Forgets a directory and all below; closes that were seen there are remembered by inode. */
 void sense_drop_directory(struct sense *s, struct tree_dir *d);

@@ -26,6 +26,10 @@ struct tree_dir {
 	char *name;		   /* "" for a root */
 	int wd;			   /* TREE_NO_WD: not watched: only listings see it */
 	const struct mount *mount; /* what it is on, since it was opened first; NULL before */
+	const struct mount *meant; /* sense/away: what it was on when it was met */
+	bool mounted;		   /* something was mounted there then … */
+	bool away;		   /* … and is not any more */
+	bool hides;		   /* names may be there and out of sight */
 	int64_t listed_us;	   /* monotonic: when its last whole listing began */
 	struct roster *roster;	   /* of a polled one; owned; NULL: not polled */
 	bool quick;		   /* its next listing is of a poll round: only names */

@@ -14,7 +14,7 @@ struct walk *walk_new(struct sense *s);
 void walk_free(struct walk *w); /* takes NULL */
 /* Lists one directory (and what is below it): a new one, or one that has come back. */
 void walk_directory(struct walk *w, struct tree_dir *d);
-/* Lists everything and reports `scanned`. why: "start", "overflow", "rescan", "back" (constant). When one is
+/* Lists everything and reports `scanned`. why: "start", "overflow", "rescan", "mount" (constant). When one is
  * under way already, another follows. */
 void walk_pass(struct walk *w, const char *why);
 /* Lists the polled directories, by names only: what was in their last listing is not looked at again.
@@ -34,6 +34,8 @@ void walk_cut_short(struct walk *w);
 void walk_resume(struct walk *w);
 /* Nothing to list, nothing asked, at least one pass finished. */
 bool walk_is_idle(const struct walk *w);
+/* Has a pass come to its end? */
+bool walk_has_listed(const struct walk *w);
 /* For directories made by an event: met in the listing of now. */
 uint64_t walk_serial(const struct walk *w);
 

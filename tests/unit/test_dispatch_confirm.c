@@ -96,6 +96,34 @@ static size_t answer(struct bench *b, const char *verdicts, int64_t serial_off)
 	return n;
 }
 
+static bool is_trusted(const char *root, void *arg)
+{
+	return strcmp(root, "/drop") == 0 || *(const bool *)arg;
+}
+
+/* Nothing is told of a directory whose mount is missing, though it went only after the question. */
+static void test_not_trusted(void **state)
+{
+	struct bench *b = *state;
+	bool other = false;
+
+	confirm_set_trust(b->confirm, is_trusted, &other);
+	assert_int_equal(ask(b, 0, "/other"), 0);
+	confirm_flush(b->confirm);
+	assert_int_equal(wire_recv(b->watcher, &b->out, NULL), -EAGAIN);
+	assert_int_equal(b->verdicts[0], WIRE_UNSURE);
+	assert_int_equal(ask(b, 1, "/drop"), 0);
+	confirm_flush(b->confirm);
+	assert_int_equal(answer(b, "-", 0), 1);
+	assert_int_equal(b->verdicts[1], WIRE_GONE);
+	other = true;
+	assert_int_equal(ask(b, 2, "/other"), 0);
+	confirm_flush(b->confirm);
+	other = false;
+	assert_int_equal(answer(b, "-", 0), 1);
+	assert_int_equal(b->verdicts[2], WIRE_UNSURE);
+}
+
 static void test_verdicts(void **state)
 {
 	struct bench *b = *state;
@@ -225,6 +253,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_verdicts, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_not_trusted, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_forgotten, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_bounds, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_one_directory_a_batch, set_up, tear_down),

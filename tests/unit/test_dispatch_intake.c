@@ -1268,6 +1268,81 @@ static void test_missing_mount(void **state)
 	expect_event(b, "watch.lost", "it was ext4, now nfs");
 }
 
+#define MOUNTED "0123456789abcdef /mnt/disk"
+#define BARE "fedcba9876543210 /"
+#define BOUND "0123456789abcdef /mnt/disk/in"
+
+static void hello_at(struct bench *b, const char *place)
+{
+	b->m.as.hello = (struct wire_hello){.method = "inotify",
+		.file_system = "ext4",
+		.inodes_stable = 1,
+		.limits = "",
+		.types = "ext4",
+		.types_len = sizeof("ext4"),
+		.places = place,
+		.places_len = strlen(place) + 1};
+	take(b, WIRE_HELLO);
+}
+
+/* A disk whose mount point is on a file system of its type. */
+static void test_missing_disk(void **state)
+{
+	struct bench *b = *state;
+	bool suspended;
+	size_t n;
+
+	/* the first boot: it is mounted after its mount point was listed */
+	use_watch(b, "skipping");
+	hello_at(b, BARE);
+	scanned(b);
+	expect_event(b, "watch.ready", "");
+	use_watch(b, "skipping");
+	hello_at(b, MOUNTED);
+	assert_false(wanted_in(b, "/old", "old")); /* a baseline of its own */
+	assert_int_equal(count(b, LEDGER_SKIPPED), 1);
+	scanned(b);
+	expect_event(b, "watch.ready", "");
+	assert_true(wanted_in(b, "/old", "new"));
+	/* the next boot, without it */
+	use_watch(b, "skipping");
+	hello_at(b, BARE);
+	assert_true(b->result.lost);
+	assert_true(b->result.no_mount);
+	expect_event(b, "watch.lost", "it was on the mount /mnt/disk, now on /");
+	assert_false(wanted_in(b, "/old", "local"));
+	assert_int_equal(intake_is_suspended(b->intake, b->peer.watch, 0, &suspended, NULL), 0);
+	assert_true(suspended);
+	/* said once, whoever watches */
+	use_watch(b, "skipping");
+	hello_at(b, BARE);
+	assert_true(b->result.lost);
+	expect_no_event(b);
+	/* it is back, and then bound to its own place, which means nothing */
+	hello_at(b, MOUNTED);
+	assert_false(b->result.lost);
+	assert_true(wanted_in(b, "/old", "new"));
+	hello_at(b, BOUND);
+	assert_false(b->result.lost);
+	assert_true(wanted_in(b, "/old", "new"));
+	assert_int_equal(intake_is_suspended(b->intake, b->peer.watch, 0, &suspended, NULL), 0);
+	assert_false(suspended);
+	/* a place that is not told, or is none, neither */
+	hello_at(b, "");
+	assert_false(b->result.lost);
+	hello_at(b, "nonsense");
+	assert_false(b->result.lost);
+	expect_no_event(b);
+	/* gone again, and meant */
+	hello_at(b, BARE);
+	expect_event(b, "watch.lost", "");
+	assert_int_equal(intake_accept_mount(b->intake, b->peer.watch, &n, NULL), 0);
+	assert_int_equal(n, 1);
+	assert_true(wanted_in(b, "/old", "local"));
+	hello_at(b, MOUNTED);
+	expect_event(b, "watch.lost", "it was on the mount /, now on /mnt/disk");
+}
+
 /* ---- the watch ---- */
 
 static void test_watch_events(void **state)
@@ -1308,12 +1383,23 @@ static void test_watch_events(void **state)
 	take(b, WIRE_TROUBLE);
 	assert_true(b->result.lost);
 	expect_event(b, "watch.lost", "\"detail\":\"gone\"");
+	take(b, WIRE_TROUBLE); /* of the next watcher */
+	assert_true(b->result.lost);
+	expect_no_event(b);
 	b->m.as.trouble =
 		(struct wire_trouble){.kind = "back", .path = "/drop", .detail = "there", .count = 0};
 	take(b, WIRE_TROUBLE);
 	expect_no_event(b);
 	scanned(b);
 	expect_event(b, "watch.ready", "");
+	b->m.as.trouble =
+		(struct wire_trouble){.kind = "lost", .path = "/drop", .detail = "gone", .count = 0};
+	take(b, WIRE_TROUBLE);
+	expect_event(b, "watch.lost", "");
+	b->m.as.trouble =
+		(struct wire_trouble){.kind = "away", .path = "/drop/m", .detail = "unmounted", .count = 0};
+	take(b, WIRE_TROUBLE);
+	expect_event(b, "watch.degraded", "/drop/m: unmounted");
 }
 
 static void test_waiting_and_counts(void **state)
@@ -1509,6 +1595,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_announced_in_the_first_listing, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_baseline_after_a_crash, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_missing_mount, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_missing_disk, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_watch_events, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_waiting_and_counts, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_faults, set_up, tear_down),

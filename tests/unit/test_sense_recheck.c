@@ -3,11 +3,13 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -25,6 +27,7 @@ struct bench {
 	struct wire_message in;
 	struct buf known; /* items of the next `confirm` */
 	int64_t serial;
+	char trouble[16]; /* kind of the last one */
 };
 
 static void write_in(const struct bench *b, const char *name, const char *text)
@@ -60,6 +63,8 @@ static void await(struct bench *b, enum wire_type type)
 		assert_int_equal(poll(&p, 1, WAIT_MS), 1);
 		if (wire_recv(b->dispatch, &b->in, &err) != 1)
 			fail_msg("the watcher is gone: %s", err.text);
+		if (b->in.type == WIRE_TROUBLE)
+			snprintf(b->trouble, sizeof(b->trouble), "%s", b->in.as.trouble.kind);
 		if (b->in.type == type)
 			return;
 		if (b->in.type == WIRE_CANDIDATES) {
@@ -70,14 +75,10 @@ static void await(struct bench *b, enum wire_type type)
 	}
 }
 
-static int set_up(void **state)
+static void start(struct bench *b)
 {
-	struct bench *b = mem_alloc(sizeof(*b));
 	int control[2], data[2];
 
-	snprintf(b->directory, sizeof(b->directory), "/tmp/test-recheck-XXXXXX");
-	assert_non_null(mkdtemp(b->directory));
-	buf_init(&b->known, WIRE_CANDIDATES_BYTES);
 	assert_int_equal(sock_pair(control, NULL), 0);
 	assert_int_equal(sock_pair(data, NULL), 0);
 	b->pid = fork();
@@ -91,6 +92,16 @@ static int set_up(void **state)
 	close(data[1]);
 	b->keeper = control[0];
 	b->dispatch = data[0];
+}
+
+static int set_up(void **state)
+{
+	struct bench *b = mem_alloc(sizeof(*b));
+
+	snprintf(b->directory, sizeof(b->directory), "/tmp/test-recheck-XXXXXX");
+	assert_non_null(mkdtemp(b->directory));
+	buf_init(&b->known, WIRE_CANDIDATES_BYTES);
+	start(b);
 	*state = b;
 	return 0;
 }
@@ -209,11 +220,104 @@ static void test_missing_folder(void **state)
 	expect(b, b->directory, "?");
 }
 
+/* Mounts of our own, which nobody else sees. */
+static bool may_mount;
+
+static void await_trouble(struct bench *b, const char *kind)
+{
+	while (strcmp(b->trouble, kind) != 0) /* it may have come while something else was awaited */
+		await(b, WIRE_TROUBLE);
+	b->trouble[0] = '\0';
+}
+
+static void mount_on(const char *path, const char *type)
+{
+	assert_int_equal(mount("none", path, type, 0, NULL), 0);
+}
+
+static void expect_one(struct bench *b, const char *relpath, const char *verdict)
+{
+	add(b, (struct wire_known){.relpath = relpath, .ends = ""});
+	expect(b, b->directory, verdict);
+}
+
+/* Where a mount below is missing, or lies on top, a name that is not found is not gone. */
+static void test_mounts_below(void **state)
+{
+	struct bench *b = *state;
+	CLEANUP_FREE char *point = fs_join(b->directory, "m"), *plain = fs_join(b->directory, "p");
+
+	if (!may_mount)
+		skip();
+	assert_int_equal(mkdir(point, 0700), 0);
+	assert_int_equal(mkdir(plain, 0700), 0);
+	mount_on(point, "tmpfs");
+	configure(b);
+	await(b, WIRE_SCANNED);
+	expect_one(b, "m/never", "-");
+	expect_one(b, "m/n/never", "-");
+	assert_int_equal(umount2(point, MNT_DETACH), 0);
+	expect_one(b, "m/never", "?"); /* it need not have noticed yet */
+	await_trouble(b, "away");
+	expect_one(b, "m/never", "?");
+	expect_one(b, "m/n/never", "?");
+	expect_one(b, "p/never", "-");
+	expect_one(b, "never", "-");
+	mount_on(point, "tmpfs");
+	await_trouble(b, "back");
+	await(b, WIRE_SCANNED);
+	expect_one(b, "m/never", "-");
+
+	mount_on(plain, "tmpfs");
+	expect_one(b, "p/never", "?");
+	await_trouble(b, "away");
+	expect_one(b, "p/never", "?");
+	assert_int_equal(umount2(plain, MNT_DETACH), 0);
+	await(b, WIRE_SCANNED);
+	expect_one(b, "p/never", "?"); /* which of the two it was in cannot be told any more */
+	assert_int_equal(umount2(point, MNT_DETACH), 0);
+	assert_int_equal(rmdir(plain), 0);
+	assert_int_equal(rmdir(point), 0);
+	assert_int_equal(rmdir(b->directory), 0);
+}
+
+/* Another directory in the place of the watched one is another process's. */
+static void test_mounted_over(void **state)
+{
+	struct bench *b = *state;
+	int status = -1;
+
+	if (!may_mount)
+		skip();
+	write_in(b, "a", "1");
+	configure(b);
+	await(b, WIRE_SCANNED);
+	mount_on(b->directory, "tmpfs");
+	assert_int_equal(waitpid(b->pid, &status, 0), b->pid);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), WIRE_EXIT_AGAIN);
+	assert_int_equal(umount2(b->directory, MNT_DETACH), 0);
+	close(b->keeper);
+	close(b->dispatch);
+	start(b);
+	b->serial = 0;
+	configure(b);
+	await(b, WIRE_SCANNED);
+	add(b, known_of(b, "a"));
+	expect(b, b->directory, "=");
+	remove_in(b, "a");
+	assert_int_equal(rmdir(b->directory), 0);
+}
+
 int main(void)
 {
+	may_mount = (unshare(CLONE_NEWNS) == 0 || unshare(CLONE_NEWUSER | CLONE_NEWNS) == 0) &&
+		    mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0;
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_verdicts, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_missing_folder, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_mounts_below, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_mounted_over, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

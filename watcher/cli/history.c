@@ -104,7 +104,7 @@ static int history_mount(struct ledger *l, const struct conf *conf, const struct
 	CLEANUP_BUF struct buf types = BUF_INIT(LEDGER_META_BYTES * CONF_WATCHES_MAX);
 	enum baseline_stage stage = BASELINE_CLOSED;
 	struct baseline *b = baseline_new(conf, l, NULL);
-	char had[BASELINE_TYPE_BYTES];
+	struct wire_hello hello = {.method = ""};
 	size_t at = 0;
 	int rc;
 
@@ -115,10 +115,12 @@ static int history_mount(struct ledger *l, const struct conf *conf, const struct
 		(void)buf_addf(&types, "%s", is_it ? file_system : "");
 		(void)buf_addc(&types, '\0');
 	}
-	baseline_types(b, w, buf_str(&types), types.len, true);
+	hello.types = buf_str(&types);
+	hello.types_len = types.len;
+	baseline_types(b, w, &hello, true);
 	rc = baseline_stage(b, w, at, false, &stage, err);
-	if (rc == 0 && stage == BASELINE_SUSPENDED && baseline_say_suspended(b, w, at, had))
-		(void)snprintf(ret->mount_had, sizeof(ret->mount_had), "%s", had);
+	if (rc == 0 && stage == BASELINE_SUSPENDED)
+		(void)snprintf(ret->mount_had, sizeof(ret->mount_had), "%s", baseline_had(b, w, at));
 	baseline_free(b);
 	return rc;
 }

@@ -241,7 +241,7 @@ static const struct conf_key KEYS[] = {
 		.help = "requests of this watch in flight at the same time"},
 	{WATCH, "rate", RATE, AT(watch, rate), NULL, "1/365d", "1000000/s", .note = "the workspace's",
 		.help = "runs of this watch started per time"},
-	{WATCH, "sentinel", TEXT, AT(watch, sentinel), NULL, .now = "",
+	{WATCH, "sentinel", TEXT, AT(watch, sentinel), NULL,
 		.help = "a name in the folder without which the mount counts as missing"},
 	{WATCH, "paused", BOOL, AT(watch, paused), "no",
 		.help = "the watch is set up but starts no runs"},

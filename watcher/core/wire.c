@@ -67,7 +67,7 @@ static const struct wire_field fields_detach[] = {TEXT(wire_detach, name), TEXT(
 static const struct wire_field fields_state[] = {I64(wire_state, ready), TEXT(wire_state, status), END};
 static const struct wire_field fields_hello[] = {TEXT(wire_hello, method), TEXT(wire_hello, file_system),
 	I64(wire_hello, inodes_stable), I64(wire_hello, pid), TEXT(wire_hello, limits),
-	BLOB(wire_hello, types), END};
+	BLOB(wire_hello, types), BLOB(wire_hello, places), END};
 static const struct wire_field fields_candidates[] = {I64(wire_candidates, seq), TEXT(wire_candidates, root),
 	TEXT(wire_candidates, rules_hash), BLOB(wire_candidates, items), END};
 static const struct wire_field fields_wanted[] = {I64(wire_wanted, seq), BLOB(wire_wanted, bits), END};

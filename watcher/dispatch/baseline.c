@@ -2,7 +2,8 @@
  * baseline: the ledger's table has a row for each (watch, directory, type) that was begun; closed = 0 until
  * the listing is through. Which type a directory is meant to have is a small fact in the ledger
  * ("type:WATCH:DIRECTORY"), written when it changes rightly; an older ledger has none and believes what it
- * sees.
+ * sees. So is its place among the mounts ("place:…", core/mountinfo): a disk that is missing leaves a mount
+ * point behind that may well be on a file system of the same type.
  *
  * Only memory knows that a listing is still the one that has begun the baseline: when that memory is gone, so
  * is the certainty.
@@ -14,6 +15,8 @@
 #include <string.h>
 #include "base/crash.h"
 #include "base/mem.h"
+#include "base/text.h"
+#include "core/mountinfo.h"
 
 #define MODE_LOST "lost"
 #define TYPE_UNKNOWN "?"
@@ -21,12 +24,14 @@
 struct root {
 	int64_t id; /* in the ledger; 0: not looked up */
 	char type[BASELINE_TYPE_BYTES], had[BASELINE_TYPE_BYTES];
+	char place[MOUNTINFO_PLACE_BYTES], was[MOUNTINFO_PLACE_BYTES];
 	bool loaded;
-	bool begun;	/* its row is there */
-	bool fresh;	/* begun by the listing under way */
-	bool lost;	/* the ledger before this one is */
-	bool elsewhere; /* suspended */
-	bool said;
+	bool begun;	   /* its row is there */
+	bool fresh;	   /* begun by the listing under way */
+	bool lost;	   /* the ledger before this one is */
+	bool elsewhere;	   /* suspended */
+	bool said;	   /* … which was said */
+	bool lost_said;	   /* that it is missing was said, and it was not listed since */
 	int64_t closed_us; /* 0: open */
 };
 
@@ -82,7 +87,7 @@ void baseline_undo(struct baseline *b)
 
 			/* fresh stays: a row that was not committed is begun anew, one that was is its own */
 			r->id = 0;
-			r->loaded = r->said = false;
+			r->loaded = r->said = r->lost_said = false;
 		}
 	}
 }
@@ -118,45 +123,85 @@ int baseline_root(struct baseline *b, const struct conf_watch *w, size_t i, int6
 	return 0;
 }
 
-void baseline_types(
-	struct baseline *b, const struct conf_watch *w, const char *types, size_t len, bool is_new)
+/* The next of a list of texts, each with its NUL; "" when there is none, or none of that size. */
+static const char *next_text(const char *list, size_t len, size_t *pos, size_t room)
 {
-	size_t pos = 0;
+	const char *text = *pos < len ? list + *pos : "";
+	size_t n = *pos < len ? strnlen(text, len - *pos) : 0;
+
+	if (*pos + n >= len || n >= room)
+		text = "";
+	*pos += n + 1;
+	return text;
+}
+
+void baseline_types(struct baseline *b, const struct conf_watch *w, const struct wire_hello *h, bool is_new)
+{
+	size_t type_at = 0, place_at = 0;
 
 	for (size_t i = 0; i < w->directory.n; i++) {
 		struct root *r = root_of(b, w, i);
-		const char *type = pos < len ? types + pos : "";
-		size_t n = pos < len ? strnlen(type, len - pos) : 0;
+		const char *type = next_text(h->types, h->types_len, &type_at, sizeof(r->type)),
+			   *place = next_text(h->places, h->places_len, &place_at, sizeof(r->place));
+		bool differs = strcmp(r->type, type) != 0 || strcmp(r->place, place) != 0;
 
-		pos += n + 1;
-		if (is_new || strlen(r->type) != n || memcmp(r->type, type, n) != 0) {
-			r->fresh = r->said = r->loaded = false;
-			(void)snprintf(r->type, sizeof(r->type), "%.*s", (int)n, type);
-		}
+		r->said &= !differs;
+		if (is_new || differs)
+			r->fresh = r->loaded = false;
+		(void)snprintf(r->type, sizeof(r->type), "%s", type);
+		(void)snprintf(r->place, sizeof(r->place), "%s", place);
 	}
 }
 
-const char *baseline_type(const struct baseline *b, const struct conf_watch *w, size_t i)
+const char *baseline_had(const struct baseline *b, const struct conf_watch *w, size_t i)
 {
-	return root_of(b, w, i)->type;
+	return root_of(b, w, i)->had;
 }
 
 /* ---- what the ledger says ---- */
 
-static char *type_fact(const struct conf_watch *w, size_t i)
-{
-	return mem_printf("type:%s:%s", w->name, w->directory.items[i]);
-}
+static const char type_fact[] = "type", place_fact[] = "place";
 
-/* The type that the directory is meant to have, "" when that is not known. */
-static int load_meant(struct ledger *l, const struct conf_watch *w, size_t i, char ret[BASELINE_TYPE_BYTES],
-	struct err *err)
+/* What the directory is meant to have, "" when that is not known. */
+static int load_meant(struct ledger *l, const char *fact, const struct conf_watch *w, size_t i, char *ret,
+	size_t room, struct err *err)
 {
 	CLEANUP_BUF struct buf value = BUF_INIT(LEDGER_META_BYTES);
-	CLEANUP_FREE char *name = type_fact(w, i);
+	CLEANUP_FREE char *name = mem_printf("%s:%s:%s", fact, w->name, w->directory.items[i]);
 	int rc = ledger_meta(l, name, &value, err);
 
-	(void)snprintf(ret, BASELINE_TYPE_BYTES, "%s", rc > 0 ? buf_str(&value) : "");
+	(void)snprintf(ret, room, "%s", rc > 0 ? buf_str(&value) : "");
+	return rc < 0 ? rc : 0;
+}
+
+static int set_meant(struct ledger *l, const char *fact, const struct conf_watch *w, size_t i,
+	const char *value, struct err *err)
+{
+	CLEANUP_FREE char *name = mem_printf("%s:%s:%s", fact, w->name, w->directory.items[i]);
+
+	return ledger_set_meta(l, name, value, err);
+}
+
+/* Its type is the one that it is meant to have, as far as both are known. */
+static bool is_type_right(const struct root *r)
+{
+	return r->had[0] == '\0' || r->type[0] == '\0' || strcmp(r->had, r->type) == 0;
+}
+
+/* The baseline of this type, and of this place. */
+static int load_row(
+	struct ledger *l, const struct conf_watch *w, struct root *r, int64_t id, bool moved, struct err *err)
+{
+	struct ledger_baseline row;
+	int rc = moved ? 0 : ledger_baseline(l, w->name, id, type_of(r), &row, err);
+
+	if (rc > 0) {
+		r->begun = true;
+		r->lost = strcmp(row.mode, MODE_LOST) == 0;
+		r->closed_us = row.closed_us;
+	} else if (rc == 0 && (rc = ledger_baseline(l, w->name, id, "", &row, err)) > 0) {
+		r->lost = true; /* seeded for whatever type shows first */
+	}
 	return rc < 0 ? rc : 0;
 }
 
@@ -164,18 +209,14 @@ static int load_meant(struct ledger *l, const struct conf_watch *w, size_t i, ch
 static int load_from(
 	struct ledger *l, const struct conf_watch *w, size_t i, struct root *r, int64_t id, struct err *err)
 {
-	struct ledger_baseline row;
-	int rc = load_meant(l, w, i, r->had, err);
+	bool moved;
+	int rc = load_meant(l, type_fact, w, i, r->had, sizeof(r->had), err);
 
 	if (rc == 0)
-		rc = ledger_baseline(l, w->name, id, type_of(r), &row, err);
-	if (rc == 0 && (rc = ledger_baseline(l, w->name, id, "", &row, err)) > 0)
-		r->lost = true; /* seeded for whatever type shows first */
-	else if (rc > 0) {
-		r->begun = true;
-		r->lost = strcmp(row.mode, MODE_LOST) == 0;
-		r->closed_us = row.closed_us;
-	}
+		rc = load_meant(l, place_fact, w, i, r->was, sizeof(r->was), err);
+	moved = mountinfo_is_elsewhere(r->was, r->place);
+	if (rc == 0)
+		rc = load_row(l, w, r, id, moved, err);
 	if (rc < 0)
 		return rc;
 	if (r->had[0] == '\0' && !r->begun && !r->lost) { /* of an older program, or of an unknown type */
@@ -183,7 +224,7 @@ static int load_from(
 		if (rc < 0)
 			return rc;
 	}
-	if (r->had[0] == '\0' || r->type[0] == '\0' || strcmp(r->had, r->type) == 0)
+	if (is_type_right(r) && !moved)
 		return 0;
 	rc = ledger_has_rows(l, w->name, id, err);
 	r->elsewhere = rc > 0;
@@ -209,24 +250,31 @@ static int load(struct baseline *b, const struct conf_watch *w, size_t i, struct
 	return rc;
 }
 
-/* Writes down that it has begun, and which type the directory has. */
+/* Writes down that it has begun, and which type and place the directory has. */
 static int begin(struct baseline *b, const struct conf_watch *w, size_t i, struct err *err)
 {
 	static const char *const modes[] = {
 		[CONF_EXISTING_RUN] = "run", [CONF_EXISTING_SKIP] = "skip", [CONF_EXISTING_HOLD] = "hold"};
 	struct root *r = root_of(b, w, i);
-	CLEANUP_FREE char *fact = type_fact(w, i);
+	bool moved = mountinfo_is_elsewhere(r->was, r->place);
 	int rc = 0;
 
 	if (r->type[0] && strcmp(r->had, r->type) != 0)
-		rc = ledger_set_meta(b->ledger, fact, r->type, err);
+		rc = set_meant(b->ledger, type_fact, w, i, r->type, err);
+	if (rc == 0 && r->place[0] && strcmp(r->was, r->place) != 0)
+		rc = set_meant(b->ledger, place_fact, w, i, r->place, err);
 	if (rc == 0 && !r->begun)
 		rc = ledger_set_baseline(b->ledger, w->name, r->id, type_of(r),
 			r->lost ? MODE_LOST : modes[w->existing], r->closed_us, err);
+	if (rc == 0 && !r->begun && moved) /* there is one for that type, of the empty mount point */
+		rc = ledger_close_baseline(b->ledger, w->name, r->id, type_of(r), r->closed_us, err);
 	if (rc < 0)
 		return rc;
 	CRASH_POINT("baseline-begun");
-	(void)snprintf(r->had, sizeof(r->had), "%s", r->type[0] ? r->type : r->had);
+	if (r->type[0])
+		memcpy(r->had, r->type, sizeof(r->had));
+	if (r->place[0])
+		memcpy(r->was, r->place, sizeof(r->was));
 	r->fresh |= !r->begun;
 	r->begun = true;
 	return 0;
@@ -239,7 +287,8 @@ int baseline_stage(struct baseline *b, const struct conf_watch *w, size_t i, boo
 	int rc = load(b, w, i, err);
 
 	if (rc == 0 && begin_it && !r->elsewhere &&
-		(!r->begun || (r->type[0] && strcmp(r->had, r->type) != 0)))
+		(!r->begun || (r->type[0] && strcmp(r->had, r->type) != 0) ||
+			(r->place[0] && strcmp(r->was, r->place) != 0)))
 		rc = begin(b, w, i, err);
 	if (rc < 0)
 		return rc;
@@ -273,6 +322,7 @@ int baseline_listed(struct baseline *b, const struct conf_watch *w, size_t i, in
 	int rc = baseline_stage(b, w, i, true, &stage, err);
 
 	*ret_closed = false;
+	r->lost_said = false;
 	if (rc < 0 || stage == BASELINE_SUSPENDED || stage == BASELINE_CLOSED)
 		return rc;
 	rc = ledger_close_baseline(b->ledger, w->name, r->id, type_of(r), now_us, err);
@@ -289,16 +339,31 @@ void baseline_cut_short(struct baseline *b, const struct conf_watch *w, size_t i
 	root_of(b, w, i)->fresh = false;
 }
 
-bool baseline_say_suspended(
-	struct baseline *b, const struct conf_watch *w, size_t i, char ret_had[BASELINE_TYPE_BYTES])
+bool baseline_say_suspended(struct baseline *b, const struct conf_watch *w, size_t i, struct buf *how)
 {
 	struct root *r = root_of(b, w, i);
+	char was[LEDGER_META_BYTES], now[LEDGER_META_BYTES];
+	const char *was_at = mountinfo_point(r->was), *now_at = mountinfo_point(r->place);
 
 	if (!r->elsewhere || r->said)
 		return false;
 	r->said = true;
-	memcpy(ret_had, r->had, BASELINE_TYPE_BYTES);
+	if (!is_type_right(r))
+		(void)buf_addf(how, "it was %s, now %s", r->had, r->type);
+	else
+		(void)buf_addf(how, "it was on the mount %s, now on %s",
+			text_printable(was_at, strlen(was_at), was, sizeof(was)),
+			text_printable(now_at, strlen(now_at), now, sizeof(now)));
 	return true;
+}
+
+bool baseline_say_lost(struct baseline *b, const struct conf_watch *w, size_t i)
+{
+	struct root *r = root_of(b, w, i);
+	bool again = r->lost_said;
+
+	r->lost_said = true;
+	return !again;
 }
 
 int baseline_accept(struct baseline *b, const struct conf_watch *w, size_t *ret_n, struct err *err)
@@ -306,12 +371,13 @@ int baseline_accept(struct baseline *b, const struct conf_watch *w, size_t *ret_
 	size_t n = 0;
 
 	for (size_t i = 0; i < w->directory.n; i++) {
-		CLEANUP_FREE char *fact = type_fact(w, i);
 		struct root *r = root_of(b, w, i);
 		int rc = load(b, w, i, err);
 
 		if (rc == 0 && r->elsewhere) {
-			rc = ledger_set_meta(b->ledger, fact, r->type, err);
+			rc = set_meant(b->ledger, type_fact, w, i, r->type, err);
+			if (rc == 0 && r->place[0])
+				rc = set_meant(b->ledger, place_fact, w, i, r->place, err);
 			r->loaded = false;
 			n++;
 		}

@@ -12,25 +12,31 @@
 #include "base/mem.h"
 #include "base/num.h"
 
+#define HOW_BYTES 1024
+
 /* Says so once where a mount is missing. */
 static int tell_suspended(struct intake *in, struct intake_peer *peer, int64_t now_us,
 	struct intake_result *ret, struct err *err)
 {
 	const struct conf_watch *w = peer->watch;
-	char had[BASELINE_TYPE_BYTES];
 
 	for (size_t i = 0; i < w->directory.n; i++) {
+		CLEANUP_BUF struct buf how = BUF_INIT(HOW_BYTES);
 		enum baseline_stage stage;
 		int rc = baseline_stage(in->baseline, w, i, false, &stage, err);
 
 		if (rc < 0)
 			return rc;
-		if (stage != BASELINE_SUSPENDED || !baseline_say_suspended(in->baseline, w, i, had))
+		if (stage != BASELINE_SUSPENDED)
 			continue;
-		CLEANUP_FREE char *detail = mem_printf(
-			"%s: the mount is missing: it was %s, now %s; nothing in it is judged until it is "
-			"back, or until brickwatch resume %s says that this is meant",
-			w->directory.items[i], had, baseline_type(in->baseline, w, i), w->name);
+		ret->lost = ret->no_mount = true;
+		peer->announced = false;
+		if (!baseline_say_suspended(in->baseline, w, i, &how))
+			continue;
+		CLEANUP_FREE char *detail =
+			mem_printf("%s: the mount is missing: %s; nothing in it is judged until it is "
+				   "back, or until brickwatch resume %s says that this is meant",
+				w->directory.items[i], buf_str(&how), w->name);
 		struct event_watch x = {.method = peer->method,
 			.file_system = peer->file_system,
 			.detail = detail,
@@ -39,8 +45,6 @@ static int tell_suspended(struct intake *in, struct intake_peer *peer, int64_t n
 		rc = scribe_watch(in->scribe, EVENT_WATCH_LOST, w->name, &x, now_us, err);
 		if (rc < 0)
 			return rc;
-		ret->lost = ret->no_mount = true;
-		peer->announced = false;
 		incoming_say(ret, LOG_LEVEL_ERROR, mem_printf("watch %s: %s", w->name, detail));
 	}
 	return 0;
@@ -53,8 +57,8 @@ int bulletin_hello(struct intake *in, struct intake_peer *peer, const struct wir
 
 	if (rc < 0)
 		return rc;
-	baseline_types(in->baseline, peer->watch, h->types, h->types_len, !peer->greeted);
-	peer->greeted = true;
+	baseline_types(in->baseline, peer->watch, h, !peer->greeted);
+	ret->greeted = peer->greeted = true;
 	peer->inodes_stable = h->inodes_stable != 0;
 	incoming_copy_words(peer->method, sizeof(peer->method), h->method);
 	incoming_copy_words(peer->file_system, sizeof(peer->file_system), h->file_system);
@@ -204,6 +208,7 @@ static const struct trouble troubles[] = {
 	{"watch_limit", true, EVENT_WATCH_DEGRADED, LOG_LEVEL_WARNING},
 	{"degraded", true, EVENT_WATCH_DEGRADED, LOG_LEVEL_WARNING},
 	{"denied", true, EVENT_WATCH_DEGRADED, LOG_LEVEL_WARNING},
+	{"away", true, EVENT_WATCH_DEGRADED, LOG_LEVEL_WARNING},
 	{"lost", true, EVENT_WATCH_LOST, LOG_LEVEL_ERROR},
 	{"back", false, EVENT_WATCH_READY, LOG_LEVEL_INFO}, /* watch.ready comes after its listing */
 };
@@ -230,26 +235,31 @@ int bulletin_trouble(struct intake *in, struct intake_peer *peer, const struct w
 		.detail = detail,
 		.count = t->count > 0 ? t->count : -1,
 	};
+	bool is_said = false;
 	int rc = 0;
 
 	incoming_copy_words(detail, sizeof(detail), t->detail);
-	if (strcmp(t->kind, "denied") == 0) {
+	if (strcmp(t->kind, "denied") == 0 || strcmp(t->kind, "away") == 0) {
 		named = mem_printf("%s: %s", incoming_show(t->path, path), detail);
 		x.detail = named;
 	}
 	/* what comes with the next listings may have come while nobody saw it */
-	for (size_t i = 0; i < peer->watch->directory.n; i++)
-		if (what->event == EVENT_WATCH_OVERFLOW ||
-			strcmp(peer->watch->directory.items[i], t->path) == 0)
+	ret->lost = strcmp(t->kind, "lost") == 0;
+	for (size_t i = 0; i < peer->watch->directory.n; i++) {
+		bool is_it = strcmp(peer->watch->directory.items[i], t->path) == 0;
+
+		if (what->event == EVENT_WATCH_OVERFLOW || is_it)
 			baseline_cut_short(in->baseline, peer->watch, i);
-	if (what->has_event)
+		if (is_it && ret->lost && !baseline_say_lost(in->baseline, peer->watch, i))
+			is_said = true; /* by the watcher before this one */
+	}
+	if (what->has_event && !is_said)
 		rc = scribe_watch(in->scribe, what->event, peer->watch->name, &x, now_us, err);
 	if (rc < 0)
 		return rc;
-	ret->lost = strcmp(t->kind, "lost") == 0;
 	if (ret->lost || strcmp(t->kind, "back") == 0)
 		peer->announced = false;
-	incoming_say(ret, what->level,
+	incoming_say(ret, is_said ? LOG_LEVEL_DEBUG : what->level,
 		mem_printf("watch %s: %s%s%s", peer->watch->name,
 			t->path[0] ? incoming_show(t->path, path) : "", t->path[0] ? ": " : "",
 			detail[0] ? detail : t->kind));

@@ -23,6 +23,8 @@ struct batch {
 
 struct confirm {
 	struct link *link;
+	confirm_trust_fn trust;
+	void *arg;
 	struct batch next, out; /* out.n > 0: a message is on its way */
 	int64_t serial;
 };
@@ -82,6 +84,17 @@ void confirm_forget(struct confirm *c)
 		c->out.questions[i].fn = NULL; /* the watcher answers all the same */
 }
 
+void confirm_set_trust(struct confirm *c, confirm_trust_fn trust, void *arg)
+{
+	c->trust = trust;
+	c->arg = arg;
+}
+
+bool confirm_is_attached(const struct confirm *c)
+{
+	return c->link != NULL;
+}
+
 bool confirm_may_ask(const struct confirm *c)
 {
 	return c->link && c->next.n < WIRE_KNOWNS_MAX;
@@ -100,6 +113,11 @@ int confirm_ask(struct confirm *c, int64_t id, const char *root, const struct wi
 	return 0;
 }
 
+static bool is_trusted(const struct confirm *c, const struct batch *b)
+{
+	return !c->trust || c->trust(b->root, c->arg);
+}
+
 void confirm_flush(struct confirm *c)
 {
 	struct wire_confirm m;
@@ -114,7 +132,7 @@ void confirm_flush(struct confirm *c)
 		.root = c->out.root,
 		.items = c->out.items.data,
 		.items_len = c->out.items.len};
-	if (link_send(c->link, WIRE_CONFIRM, &m) < 0)
+	if (!is_trusted(c, &c->out) || link_send(c->link, WIRE_CONFIRM, &m) < 0)
 		batch_answer(&c->out, NULL); /* one has not gone out yet: only after a change of watchers */
 }
 
@@ -134,6 +152,6 @@ int confirm_take(struct confirm *c, const struct wire_confirmed *m)
 	for (size_t i = 0; i < c->out.n; i++)
 		if (!is_verdict(verdicts[i]))
 			return -EBADMSG;
-	batch_answer(&c->out, verdicts);
+	batch_answer(&c->out, is_trusted(c, &c->out) ? verdicts : NULL);
 	return 0;
 }

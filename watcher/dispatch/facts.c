@@ -132,6 +132,8 @@ static void act_on_watcher(struct fact *f)
 
 	if (f->epoch != w->epoch)
 		return;
+	if (r->greeted)
+		watches_greeted(w);
 	w->scanned |= r->announced;
 	if (r->lost) {
 		w->scanned = false;

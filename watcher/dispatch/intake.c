@@ -51,10 +51,10 @@ static int follow_move(struct intake *in, struct incoming *f, struct ledger_row 
 
 /* What lies where the mount is missing says nothing about the files of the mount; it is found by a listing
  * when a person says that it is meant. */
-static int is_suspended(struct intake *in, const struct incoming *f, bool *ret, struct err *err)
+int intake_is_suspended(struct intake *in, const struct conf_watch *w, size_t i, bool *ret, struct err *err)
 {
 	enum baseline_stage stage;
-	int rc = baseline_stage(in->baseline, f->watch, f->root_index, false, &stage, err);
+	int rc = baseline_stage(in->baseline, w, i, false, &stage, err);
 
 	*ret = rc == 0 && stage == BASELINE_SUSPENDED;
 	return rc;
@@ -141,7 +141,7 @@ static int take_file(struct intake *in, struct intake_peer *peer, const struct w
 	int rc = incoming_open(in, peer, m, &f, err);
 
 	if (rc == 0)
-		rc = is_suspended(in, &f, &suspended, err);
+		rc = intake_is_suspended(in, f.watch, f.root_index, &suspended, err);
 	if (rc != 0 || suspended)
 		return rc;
 	f.not_moved = moved > 0;

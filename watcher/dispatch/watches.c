@@ -14,11 +14,27 @@
 #define FACTS_BYTES_MAX (4u * 1024 * 1024) /* read in one round */
 #define FACTS_MAX 2048
 
+/* Where a mount is missing nothing can be told about its files. */
+static bool is_trusted(const char *root, void *arg)
+{
+	struct watch_state *w = arg;
+	const struct conf_watch *conf = w->peer.watch;
+	struct err err = ERR_INIT;
+	bool suspended = false;
+
+	for (size_t i = 0; i < conf->directory.n; i++)
+		if (strcmp(conf->directory.items[i], root) == 0 &&
+			intake_is_suspended(w->all->desk->intake, conf, i, &suspended, &err) < 0)
+			return false; /* the ledger cannot be read: asked again later */
+	return !suspended;
+}
+
 static void init_watch(struct watch_state *w, struct watches *ws, const struct conf_watch *conf)
 {
 	w->all = ws;
 	w->peer.watch = conf;
 	w->confirm = confirm_new();
+	confirm_set_trust(w->confirm, is_trusted, w);
 }
 
 struct watch_state *watches_find(struct watches *ws, const char *name)
@@ -200,9 +216,15 @@ void watches_attach(struct watches *ws, struct wire_message *m)
 	}
 	if (ws->closed)
 		link_set_reading(w->link, false);
+}
+
+void watches_greeted(struct watch_state *w)
+{
+	if (!w->link || confirm_is_attached(w->confirm))
+		return;
 	confirm_attach(w->confirm, w->link);
-	if (ws->desk->sender)
-		sender_may_ask(ws->desk->sender, w->peer.watch->name);
+	if (w->all->desk->sender)
+		sender_may_ask(w->all->desk->sender, w->peer.watch->name);
 }
 
 void watches_gone(struct watches *ws, const char *name)
@@ -248,6 +270,7 @@ static void carry_watch(
 	to->peer.watch = conf;
 	from->link = NULL;
 	from->confirm = NULL;
+	confirm_set_trust(to->confirm, is_trusted, to);
 	if (to->link)
 		link_set_arg(to->link, to);
 }

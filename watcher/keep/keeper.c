@@ -484,7 +484,10 @@ static void keeper_watch_ended(struct keeper_watch *w, int wait_status)
 	if (k->options->mode == WIRE_MODE_SCAN && WIFEXITED(wait_status) && WEXITSTATUS(wait_status) == 0)
 		return;
 	keeper_watch_again(w);
-	log_warning("watch %s %s; starting it again", w->name, text);
+	if (WIFEXITED(wait_status) && WEXITSTATUS(wait_status) == WIRE_EXIT_AGAIN)
+		log_debug("watch %s is taken over by another process", w->name);
+	else
+		log_warning("watch %s %s; starting it again", w->name, text);
 }
 
 /* Did it refuse to work, in a way that another start would not change? */

@@ -221,7 +221,8 @@ static bool explain_open(struct explain *x)
 	int root_fd = sense_root_fd(s, x->root);
 
 	if (root_fd < 0) {
-		explain_step(x, "file", 0, "the watched directory cannot be opened: %s", strerror(-root_fd));
+		explain_step(x, "file", 0, "the watched directory cannot be opened: %s",
+			sense_root_words(-root_fd));
 		return false;
 	}
 	x->root_mount = mounts_of_fd(s->mounts, root_fd, s->roots[x->root].path, s->page);

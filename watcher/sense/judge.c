@@ -20,6 +20,7 @@
 #include "base/mem.h"
 #include "core/filetype.h"
 #include "core/rules.h"
+#include "sense/away.h"
 #include "sense/markers.h"
 #include "sense/probe.h"
 #include "sense/roster.h"
@@ -408,11 +409,13 @@ static void judge_complete(struct judge *j)
 static void judge_unopened(struct judge *j, struct unsettled_file *f, int code)
 {
 	CLEANUP_BUF struct buf absolute = BUF_INIT(2 * WIRE_PATH_BYTES);
+	size_t root = f->dir->root;
 
 	switch (code) {
 	case ENOENT:
 	case ENOTDIR:
-		waiting_gone(j->s, f);
+		if (!away_may_hide(j->s, root, sense_root_fd(j->s, root), buf_str(&j->path)))
+			waiting_gone(j->s, f);
 		judge_drop(j);
 		return;
 	case ELOOP: /* a symbolic link: not followed */

@@ -10,6 +10,7 @@
 #include "base/fs.h"
 #include "core/rules.h"
 #include "core/version.h"
+#include "sense/away.h"
 #include "sense/probe.h"
 #include "sense/walk.h"
 
@@ -24,9 +25,13 @@ static bool recheck_find_root(const struct sense *s, const char *path, size_t *r
 	return false;
 }
 
-static bool recheck_is_gone(int code)
+/* What does it mean that the name cannot be looked at? */
+static enum wire_verdict recheck_unseen(
+	struct sense *s, size_t root, int root_fd, const struct wire_known *k, int code)
 {
-	return code == ENOENT || code == ENOTDIR || code == ELOOP;
+	bool gone = code == ENOENT || code == ENOTDIR || code == ELOOP;
+
+	return gone && !away_may_hide(s, root, root_fd, k->relpath) ? WIRE_GONE : WIRE_UNSURE;
 }
 
 static enum version_relation recheck_compare(
@@ -65,7 +70,7 @@ static enum wire_verdict recheck_one(
 	int rc = probe_name_now(root_fd, k->relpath, s->page, &st);
 
 	if (rc < 0)
-		return recheck_is_gone(-rc) ? WIRE_GONE : WIRE_UNSURE;
+		return recheck_unseen(s, root, root_fd, k, -rc);
 	if (!st.is_regular)
 		return WIRE_GONE;
 	*now = (struct version){.size = st.look.size, .mtime_ns = st.look.mtime_ns, .ino = st.look.ino};
@@ -75,7 +80,7 @@ static enum wire_verdict recheck_one(
 	if (relation == VERSION_ENDS) {
 		rc = recheck_ends(s, root_fd, k->relpath, now);
 		if (rc < 0)
-			return recheck_is_gone(-rc) ? WIRE_GONE : WIRE_UNSURE;
+			return recheck_unseen(s, root, root_fd, k, -rc);
 		relation = recheck_compare(s, &known, now);
 	}
 	if (relation != VERSION_SAME)
@@ -98,6 +103,8 @@ void recheck_answer(struct sense *s, const struct wire_confirm *m)
 		enum wire_verdict verdict = WIRE_UNSURE;
 		struct version now;
 
+		if (root_fd < 0 && known_root && s->roots[root].dir)
+			sense_root_unopened(s, root, -root_fd);
 		if (root_fd >= 0)
 			verdict = recheck_one(s, root, root_fd, &k, &now);
 		if (verdict == WIRE_REPLACED && rules_judge_name(s->watch, k.relpath, NULL) == RULES_LOOK)

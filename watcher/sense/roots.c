@@ -1,17 +1,25 @@
 /*
  * roots: a root's descriptor is open for one round of the loop only; each time it is opened it must be the
- * directory that was opened first, else it is lost: its directories are forgotten here (the ledger forgets
- * nothing) and it is looked for by a timer.
+ * directory that was opened first, and hold the sentinel. Else it is lost: its directories are forgotten here
+ * (the ledger forgets nothing) and it is looked for by a timer, and when mounts come or go.
+ *
+ * Found again, or another directory at once in its place, it is watched by another process: what confines
+ * this one stays with the old directory, and so does what it remembers of its file system (device numbers are
+ * used again). The dispatcher then decides whether the directory is the one that it knows
+ * (dispatch/baseline).
  */
 #include "sense/roots.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include "base/clock.h"
 #include "base/fs.h"
+#include "base/log.h"
 #include "base/mem.h"
+#include "sense/mounttable.h"
 #include "sense/poll.h"
 #include "sense/probe.h"
 #include "sense/walk.h"
@@ -33,11 +41,25 @@ static bool roots_is_other(const struct sense_root *r, const struct stat *st)
 	return st->st_dev != r->dev || (numbered && st->st_ino != r->ino);
 }
 
+/* Is it the directory that is watched, with its sentinel? 0 or -errno */
+static int roots_check_one(struct sense *s, const struct sense_root *r, int fd)
+{
+	struct probe_stat sentinel;
+	struct stat st;
+	int rc;
+
+	if (r->dir && (fstat(fd, &st) < 0 || roots_is_other(r, &st)))
+		return -SENSE_ROOT_OTHER;
+	if (!s->watch->sentinel)
+		return 0;
+	rc = probe_name(fd, s->watch->sentinel, s->page, &sentinel);
+	return rc == -ENOENT || rc == -ENOTDIR ? -SENSE_ROOT_NO_SENTINEL : rc;
+}
+
 int sense_root_fd(struct sense *s, size_t root)
 {
 	struct sense_root *r = &s->roots[root];
-	struct stat st;
-	int fd;
+	int fd, rc;
 
 	if (r->fd >= 0)
 		return r->fd;
@@ -46,12 +68,20 @@ int sense_root_fd(struct sense *s, size_t root)
 	wire_page_leave(s->page);
 	if (fd < 0)
 		return -errno;
-	if (r->dir && (fstat(fd, &st) < 0 || roots_is_other(r, &st))) {
+	rc = roots_check_one(s, r, fd);
+	if (rc < 0) {
 		close(fd);
-		return -ESTALE;
+		return rc;
 	}
 	r->fd = fd;
 	return fd;
+}
+
+const char *sense_root_words(int code)
+{
+	return code == SENSE_ROOT_OTHER		? "another directory has taken its place"
+	       : code == SENSE_ROOT_NO_SENTINEL ? "its sentinel is missing, so its mount is"
+						: strerror(code);
 }
 
 void sense_roots_close(struct sense *s)
@@ -66,15 +96,30 @@ static void roots_retry(struct roots *f)
 		loop_timer_set(f->timer, clock_mono_us() + f->retry_us);
 }
 
-void sense_root_unopened(struct sense *s, size_t root, int code)
+/* Can it be opened and listed? The descriptor of this round, or -errno. */
+static int roots_try(struct sense *s, size_t root)
 {
-	sense_root_lost(s, root, code == ESTALE ? "another directory has taken its place" : strerror(code));
+	int fd = sense_root_fd(s, root), copy, code = 0;
+	DIR *dir;
+
+	if (fd < 0)
+		return fd;
+	wire_page_enter(s->page, "getdents", s->roots[root].path);
+	copy = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	dir = copy < 0 ? NULL : fdopendir(copy);
+	errno = dir ? 0 : errno;
+	if (!dir || !readdir(dir))
+		code = errno;
+	wire_page_leave(s->page);
+	if (dir)
+		closedir(dir);
+	else
+		fs_close(&copy);
+	return code ? -code : fd;
 }
 
-void sense_root_lost(struct sense *s, size_t root, const char *why)
+static void roots_forget(struct sense *s, struct sense_root *r)
 {
-	struct sense_root *r = &s->roots[root];
-
 	if (r->dir) {
 		sense_drop_directory(s, r->dir);
 		r->dir = NULL;
@@ -82,6 +127,19 @@ void sense_root_lost(struct sense *s, size_t root, const char *why)
 	r->mount = NULL;
 	fs_close(&r->fd);
 	r->cut_short = true;
+}
+
+static void roots_anew(struct sense *s, const struct sense_root *r, const char *why)
+{
+	log_info("%s: %s; watching it anew", r->path, why);
+	loop_stop(s->loop, WIRE_EXIT_AGAIN);
+}
+
+void sense_root_lost(struct sense *s, size_t root, const char *why)
+{
+	struct sense_root *r = &s->roots[root];
+
+	roots_forget(s, r);
 	if (!r->said_lost)
 		sense_trouble(s, "lost", r->path, 0,
 			"%s; nothing is forgotten, and it is looked for again every few seconds", why);
@@ -90,10 +148,28 @@ void sense_root_lost(struct sense *s, size_t root, const char *why)
 	roots_retry(s->finder);
 }
 
+void sense_root_gone(struct sense *s, size_t root, const char *why)
+{
+	roots_forget(s, &s->roots[root]);
+	if (roots_try(s, root) >= 0)
+		roots_anew(s, &s->roots[root], why);
+	else
+		sense_root_lost(s, root, why);
+}
+
+void sense_root_unopened(struct sense *s, size_t root, int code)
+{
+	if (code == SENSE_ROOT_OTHER)
+		sense_root_gone(s, root, sense_root_words(code));
+	else
+		sense_root_lost(s, root, sense_root_words(code));
+}
+
 /* The file systems of all directories, each once; inodes are stable when they are on all of them. */
 void sense_say_hello(struct sense *s)
 {
-	CLEANUP_BUF struct buf names = BUF_INIT(1024), types = BUF_INIT(WIRE_MESSAGE_BYTES / 2);
+	CLEANUP_BUF struct buf names = BUF_INIT(1024), types = BUF_INIT(WIRE_MESSAGE_BYTES / 4),
+			       places = BUF_INIT(WIRE_MESSAGE_BYTES / 2);
 	struct wire_hello m = {.method = mounts_method(s->mounts),
 		.inodes_stable = 1,
 		.pid = getpid(),
@@ -105,6 +181,8 @@ void sense_say_hello(struct sense *s)
 	for (size_t i = 0; i < s->roots_n; i++) {
 		(void)buf_adds(&types, s->roots[i].mount ? s->roots[i].mount->kind.type : "");
 		(void)buf_addc(&types, '\0');
+		(void)buf_adds(&places, s->roots[i].dir ? s->roots[i].place : "");
+		(void)buf_addc(&places, '\0');
 	}
 	for (size_t i = 0; i < mounts_count(s->mounts); i++)
 		m.inodes_stable &= mounts_at(s->mounts, i)->kind.inodes_stable;
@@ -112,6 +190,8 @@ void sense_say_hello(struct sense *s)
 	m.file_system = buf_str(&names);
 	m.types = buf_str(&types);
 	m.types_len = types.len;
+	m.places = buf_str(&places); /* of very many directories with long names the first */
+	m.places_len = places.len;
 	outlet_send(s->outlet, WIRE_HELLO, &m);
 }
 
@@ -142,50 +222,49 @@ void sense_meet_mount(struct sense *s, struct tree_dir *d, int fd, const char *p
 	sense_say_hello(s);
 }
 
-/* Opens a root that is missing. True when it is there. */
+/* Opens a root at the start. True when it is there. */
 static bool roots_open_one(struct roots *f, size_t root)
 {
 	struct sense *s = f->s;
 	struct sense_root *r = &s->roots[root];
-	int fd = sense_root_fd(s, root);
+	int fd = roots_try(s, root);
 	struct stat st;
 
 	if (fd < 0 || fstat(fd, &st) < 0) {
-		sense_root_lost(s, root, fd < 0 ? strerror(-fd) : strerror(errno));
+		sense_root_lost(s, root, sense_root_words(fd < 0 ? -fd : errno));
 		return false;
 	}
 	r->dev = st.st_dev;
 	r->ino = st.st_ino;
+	mounttable_place(fd, r->place, &r->resolved);
 	r->dir = tree_add_root(s->tree, root);
 	r->mount = r->dir->mount = mounts_of_fd(s->mounts, fd, r->path, s->page);
 	roots_say_limits(s, r->mount, r->path);
-	if (r->said_lost)
-		sense_trouble(s, "back", r->path, 0, "it is there again; listing it");
-	r->said_lost = false;
 	return true;
+}
+
+/* One that was missing is there. */
+static void roots_on_back(struct sense *s, const struct sense_root *r)
+{
+	sense_trouble(s, "back", r->path, 0, "it is there again; listing it");
+	roots_anew(s, r, "it is there again");
 }
 
 static void roots_on_timer(struct loop_timer *t, void *arg)
 {
 	struct roots *f = arg;
-	bool back = false, missing = false;
+	struct sense *s = f->s;
 
-	(void)t;
-	for (size_t i = 0; i < f->s->roots_n; i++) {
-		if (f->s->roots[i].dir)
-			continue;
-		if (roots_open_one(f, i))
-			back = true;
-		else
-			missing = true;
+	/* The first listing of the others is not broken off: then it could not be told any more what was
+	 * there before. */
+	for (size_t i = 0; i < s->roots_n && walk_has_listed(s->walk); i++) {
+		if (!s->roots[i].dir && roots_try(s, i) >= 0) {
+			roots_on_back(s, &s->roots[i]);
+			return;
+		}
 	}
 	f->retry_us = f->retry_us * 2 > ROOTS_RETRY_MOST_US ? ROOTS_RETRY_MOST_US : f->retry_us * 2;
-	if (missing)
-		loop_timer_set(f->timer, clock_mono_us() + f->retry_us);
-	if (!back)
-		return;
-	sense_say_hello(f->s);
-	walk_pass(f->s->walk, "back");
+	loop_timer_set(t, clock_mono_us() + f->retry_us);
 }
 
 void roots_open(struct roots *f)
@@ -195,6 +274,7 @@ void roots_open(struct roots *f)
 	for (size_t i = 0; i < f->s->roots_n; i++)
 		missing |= !roots_open_one(f, i);
 	sense_say_hello(f->s);
+	mounttable_begin(f->s->mounttable);
 	if (missing)
 		roots_retry(f);
 }
@@ -207,6 +287,13 @@ void roots_check(struct roots *f)
 		if (fd < 0)
 			sense_root_unopened(f->s, i, -fd);
 	}
+}
+
+void roots_look(struct roots *f)
+{
+	roots_check(f);
+	if (loop_timer_is_set(f->timer))
+		loop_timer_set(f->timer, clock_mono_us());
 }
 
 struct roots *roots_new(struct sense *s)

@@ -22,6 +22,7 @@
 #include "base/mem.h"
 #include "base/num.h"
 #include "core/rules.h"
+#include "sense/away.h"
 #include "sense/inventory.h"
 #include "sense/judge.h"
 #include "sense/markers.h"
@@ -41,6 +42,7 @@ struct walk {
 	const char *why;   /* of the pass under way; NULL: none */
 	const char *again; /* another was asked for meanwhile */
 	int64_t passes, began_us, files, directories;
+	bool ended;	  /* one has */
 	struct buf roots; /* of `scanned` */
 	/* the poll round */
 	bool polling;
@@ -112,6 +114,11 @@ bool walk_is_idle(const struct walk *w)
 {
 	return w->passes > 0 && !w->why && !w->again && !w->current && list_is_empty(&w->queue) &&
 	       w->batch_n == 0 && !w->outstanding;
+}
+
+bool walk_has_listed(const struct walk *w)
+{
+	return w->ended;
 }
 
 static void walk_kick(struct walk *w)
@@ -209,6 +216,7 @@ static void walk_end_pass(struct walk *w)
 		w->s->denied_said = !inventory_is_readable(w->s);
 	w->why = NULL;
 	w->again = NULL;
+	w->ended = true;
 	if (again)
 		walk_begin_pass(w, again);
 }
@@ -361,7 +369,7 @@ static void walk_unopened(struct walk *w, struct tree_dir *d, int code)
 	/* A subdirectory that we may not read is said, and no reason never to be ready. */
 	if (!denied || !d->parent)
 		w->s->roots[d->root].cut_short = true;
-	if (!d->parent && (gone || denied)) {
+	if (!d->parent) {
 		sense_root_lost(w->s, d->root, strerror(code));
 		return;
 	}
@@ -379,6 +387,7 @@ static void walk_unopened(struct walk *w, struct tree_dir *d, int code)
 static void walk_open_next(struct walk *w)
 {
 	struct tree_dir *d = LIST_OF(w->queue.next, struct tree_dir, queued);
+	const struct mount *was = d->mount;
 	int root_fd, fd;
 
 	list_remove(&d->queued);
@@ -397,6 +406,10 @@ static void walk_open_next(struct walk *w)
 	}
 	if (!d->mount || !d->quick)
 		sense_meet_mount(w->s, d, fd, walk_absolute(w, d));
+	if (d->parent && away_meet(w->s, d, was, walk_absolute(w, d))) {
+		close(fd);
+		return;
+	}
 	walk_watch(w, d, fd);
 	w->dir = fdopendir(fd);
 	if (!w->dir) {

@@ -24,10 +24,12 @@
 #include "confine/limits.h"
 #include "core/filetype.h"
 #include "core/rules.h"
+#include "sense/away.h"
 #include "sense/explain.h"
 #include "sense/inventory.h"
 #include "sense/judge.h"
 #include "sense/markers.h"
+#include "sense/mounttable.h"
 #include "sense/poll.h"
 #include "sense/probe.h"
 #include "sense/recheck.h"
@@ -369,15 +371,27 @@ static void watcher_deleted(struct watcher_event *e)
 		watcher_carry_to_link(e->w, note);
 }
 
+static void watcher_look_at_roots(void *arg)
+{
+	struct watcher *w = arg;
+
+	sense_roots_close(&w->s); /* what was opened before has been looked at before */
+	roots_look(w->s.finder);
+}
+
 static void watcher_on_file(struct watcher *w, struct tree_dir *dir, const struct inotify_note *note)
 {
 	struct watcher_event e = {.w = w, .note = note, .dir = dir};
+	enum rules_name verdict;
 
 	tree_path_of(dir, note->name, &w->path);
 	if (w->path.failed || w->path.len >= WIRE_PATH_BYTES)
 		return;
 	e.relpath = buf_str(&w->path);
-	e.looked_at = rules_judge_name(w->s.watch, e.relpath, NULL) == RULES_LOOK;
+	verdict = rules_judge_name(w->s.watch, e.relpath, NULL);
+	e.looked_at = verdict == RULES_LOOK;
+	if (verdict == RULES_SENTINEL)
+		loop_defer(w->s.loop, watcher_look_at_roots, w); /* not now: dir may be gone then */
 	switch (note->kind) {
 	case INOTIFY_CREATED:
 		watcher_created(&e);
@@ -437,8 +451,11 @@ static void watcher_on_self(struct watcher *w, struct tree_dir *dir, enum inotif
 	if (kind == INOTIFY_IGNORED) {
 		tree_set_wd(w->s.tree, dir, TREE_NO_WD);
 		walk_directory(w->s.walk, dir); /* watched again, or found to be gone */
+	} else if (away_is_mount_point(dir)) {
+		tree_set_wd(w->s.tree, dir, TREE_NO_WD);
+		walk_directory(w->s.walk, dir);
 	} else if (!dir->parent) {
-		sense_root_lost(&w->s, dir->root, "it was deleted, renamed or unmounted");
+		sense_root_gone(&w->s, dir->root, "it was deleted, renamed or unmounted");
 	} else {
 		/* Its name may mean something again: what was hidden by an unmounted file system, or this
 		 * same directory, moved here and watched before the kernel had told of the move. */
@@ -764,6 +781,7 @@ static void watcher_take_conf(struct watcher *w)
 	for (size_t i = 0; i < w->s.roots_n; i++) {
 		w->s.roots[i].path = w->s.watch->directory.items[i];
 		w->s.roots[i].fd = -1;
+		buf_init(&w->s.roots[i].resolved, WIRE_PATH_BYTES);
 	}
 	log_set_level((enum log_level)w->s.conf->service.log_level);
 }
@@ -795,6 +813,7 @@ static int watcher_make_parts(struct watcher *w, int dispatch_fd, struct err *er
 	}
 	if (s->mode == WIRE_MODE_EXPLAIN)
 		return 0;
+	s->mounttable = mounttable_new(s);
 	s->inotify = inotify_new(s->loop, watcher_on_note, w, err);
 	s->outlet = s->inotify ? outlet_new(s->loop, dispatch_fd, &callbacks, w, err) : NULL;
 	if (!s->outlet)
@@ -805,6 +824,8 @@ static int watcher_make_parts(struct watcher *w, int dispatch_fd, struct err *er
 
 static void watcher_free_parts(struct watcher *w)
 {
+	if (w->s.loop)
+		loop_defer_cancel(w->s.loop, watcher_look_at_roots, w);
 	ask_free(w->s.ask);
 	outlet_free(w->s.outlet);
 	inotify_free(w->s.inotify);
@@ -815,6 +836,7 @@ static void watcher_free_parts(struct watcher *w)
 	closes_free(w->s.closes);
 	poll_free(w->s.poll);
 	roots_free(w->s.finder);
+	mounttable_free(w->s.mounttable);
 	markers_free(w->s.markers);
 	waiting_free(w->s.waiting);
 	if (w->s.tree)
@@ -826,6 +848,8 @@ static void watcher_free_parts(struct watcher *w)
 	conf_free(w->s.conf);
 	buf_done(&w->path);
 	buf_done(&w->question);
+	for (size_t i = 0; i < w->s.roots_n; i++)
+		buf_done(&w->s.roots[i].resolved);
 	free(w->s.roots);
 	free(w);
 }
@@ -876,5 +900,5 @@ int watcher_main(int keeper_fd, int dispatch_fd, int page_fd)
 	if (rc < 0)
 		log_error("%s; ending, the keeper starts this watch again", err.text);
 	watcher_free_parts(w);
-	return rc < 0 ? 1 : 0;
+	return rc < 0 ? 1 : rc;
 }
