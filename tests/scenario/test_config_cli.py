@@ -561,7 +561,8 @@ def logged(service):
     for n in range(30):
         s.put(f"{n}.csv")
         put(s.folder / "other" / f"{n}.csv", text("o"))
-    s.wait_event("file.rejected", path=s.put("empty.csv", b""))
+    s.put("empty.csv", b"")
+    wait_for(lambda: "empty.csv: 0 bytes" in s.err(), s.err)
     s.wait_runs(60)
     wait_for(lambda: len(s.api.runs) == 60 and len(list(s.log.parent.glob("*.gz"))) > 5, s.err)
     s.stop()
