@@ -333,7 +333,7 @@ def unusable_files(ca):
     os.chmod(opened, 0o644)
     return {
         "authorities": ({"ca_file": missing}, f"ca_file = {missing} cannot be read: No such file"),
-        "proxy authorities": ({"proxy": "https://127.0.0.1:2", "proxy_ca_file": missing}, "cannot be read: No such file"),
+        "proxy authorities": ({"proxy": "https://127.0.0.1:2", "proxy_ca_file": missing}, "cannot be read: No such"),
         "certificate": ({**pair, "client_certificate": missing}, "client_certificate = "),
         "key": ({**pair, "client_key": missing}, f"cannot read {missing}: No such file"),
         "key open to others": ({**pair, "client_key": opened}, f"{opened} is open to others"),
