@@ -35,6 +35,14 @@ struct answer_state { /* of a run; "" where something is missing or no word */
 	char message[ANSWER_MESSAGE_BYTES]; /* why it ended; raw */
 };
 
+enum answer_form {
+	ANSWER_OTHER = 0, /* text, nothing */
+	ANSWER_JSON,	  /* an object */
+	ANSWER_HTML,
+};
+
+/* What kind of thing a body is: a workspace answers with JSON, whatever it says. */
+enum answer_form answer_form(const char *body, size_t len);
 /* body: the answer to runs/get with a 2xx status. */
 void answer_read_state(const char *body, size_t len, struct answer_state *ret);
 /* body: the answer to run-now with a 2xx status. Fills has_run_id and run_id only. */

@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 #include "base/err.h"
 #include "base/secret.h"
 #include "core/conf.h"
@@ -34,10 +35,11 @@ int credential_load(const struct conf_workspace *conf, const char *credentials_d
 	struct credential *ret, struct err *err) MUST_CHECK;
 void credential_done(struct credential *c);
 
-/* For `check`: is the file of the credential there, with a good mode, and with a good content if this user
- * may read it? The owner is not judged, since another user may be asking than the one who will run the
- * service. 0 or -errno with *err. A credential of systemd is taken as good. */
-int credential_look(const struct conf_workspace *conf, struct err *err) MUST_CHECK;
+/* For `check`: is the file of the credential there, with a good mode and owner, and with a good content if
+ * this user may read it? service: who will run the service, or SECRETFILE_ANYBODY. 0, then *err may say what
+ * could not be looked at or is doubtful; -errno with *err: the service would not start. A credential of
+ * systemd is taken as good. */
+int credential_look(const struct conf_workspace *conf, uid_t service, struct err *err) MUST_CHECK;
 
 /* The header line that needs no token endpoint: "Authorization: Bearer …" or "Basic …" of token and basic.
  * NULL: an access token has to be asked for. The caller's. */

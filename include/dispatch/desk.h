@@ -88,6 +88,8 @@ void desk_forget(struct desk *d, const struct control_job *j);
 bool desk_take(struct desk *d, struct desk_watch *w, const struct wire_message *m);
 /* The watcher has gone: its open questions are answered with NULL. */
 void desk_detached(struct desk *d, struct desk_watch *w);
+/* Why a watch has no watcher, in words: its job is not known yet (true), or it is just being started. */
+bool desk_describe_absence(const struct desk *d, size_t watch, struct buf *text);
 /* In which call the watcher is for more than a second, in words ("statx of /mnt/x for 40 s"), and how long,
  * or 0 with "". */
 int64_t desk_describe_stall(const struct desk_watch *w, struct buf *text);

@@ -19,7 +19,8 @@ int jobpage_add_job(const char *body, size_t len, int64_t job_id, struct jobchec
 /* Adds a page of jobs/list?name=NAME: jobs of exactly this name are counted. */
 int jobpage_add_list(const char *body, size_t len, const char *name, struct jobcheck_search *s,
 	struct buf *next, struct err *err) MUST_CHECK;
-/* Who asks, from the answer of scim/v2/Me, into out; "" when it does not say. */
-void jobpage_read_me(const char *body, size_t len, char out[JOBCHECK_WORD_BYTES]);
+/* Who asks, from the answer of scim/v2/Me, into out; "" when it does not say. False: it says nothing that a
+ * workspace would, neither id nor userName. */
+bool jobpage_read_me(const char *body, size_t len, char out[JOBCHECK_WORD_BYTES]);
 
 #endif

@@ -10,6 +10,7 @@
 #include "core/conf.h"
 #include "core/fate.h"
 #include "core/outcome.h"
+#include "dispatch/answer.h"
 #include "dispatch/auth.h"
 
 struct jobs; /* everything about one workspace: connections, credential */
@@ -42,9 +43,10 @@ typedef void (*jobs_run_fn)(void *tag, const struct jobs_run *run, void *arg);
 struct jobs_page {
 	struct outcome outcome; /* kind OUTCOME_STARTED: it was answered, here is the body */
 	int http_status;	/* 0: no answer */
+	enum answer_form form;	/* of the body, whatever the status is */
 	const char *body;	/* "" unless it was answered */
 	size_t body_len;
-	const char *message;   /* as in struct jobs_answer */
+	const char *message;   /* as in struct jobs_answer; of an answer that is no JSON too, what it says */
 	const char *principal; /* likewise */
 };
 

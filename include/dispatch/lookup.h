@@ -40,9 +40,12 @@ void lookup_free(struct lookup *l);
 
 /* Who asks, as the workspace sees it. */
 struct lookup_identity {
-	struct outcome outcome; /* kind OUTCOME_STARTED: we are signed in */
-	const char *who;	/* "" unknown */
-	const char *message;	/* as in struct jobs_page */
+	struct outcome outcome;
+	bool signed_in;	       /* it says who we are, as a workspace does */
+	const char *who;       /* "" unknown */
+	int http_status;       /* as in struct jobs_page */
+	enum answer_form form; /* likewise */
+	const char *message;   /* likewise */
 	const char *principal;
 };
 

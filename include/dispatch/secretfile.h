@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 #include "base/err.h"
 #include "base/secret.h"
 
@@ -39,13 +40,18 @@ bool secretfile_is_handed_over(const char *value);
  * is_secret: owner and mode are judged as above (nothing is read), else it is not even looked at. */
 int secretfile_find(const char *value, const char *credentials_directory, bool is_secret, char **ret,
 	struct err *err) MUST_CHECK;
-/* For `check`: is the file there, not empty, with a good mode? Nothing is read; the owner is not judged,
- * since another user may be asking than the one who will run the service. NULL and a credential of systemd
- * are taken as good. 0 or -errno with *err. */
-int secretfile_look(const char *value, struct err *err) MUST_CHECK;
-/* The same, and is its content of that form? It is added to s. 1: so it is; 0: this user may not read it, or
- * it is none that could be looked into; -errno with *err. */
-int secretfile_look_into(
-	const char *value, enum secretfile_form form, struct secret *s, struct err *err) MUST_CHECK;
+
+#define SECRETFILE_ANYBODY ((uid_t)-1)
+
+/* For `check`, which another user may ask than the one who will run the service: that is service, or
+ * SECRETFILE_ANYBODY when he is not known. Is the file there, not empty, with a good mode and owner? Nothing
+ * is read. NULL and a credential of systemd are taken as good. 1: it is good; 0 with *err: perhaps (this user
+ * cannot see it, or the service could not read it); -errno with *err: the service would not start. */
+int secretfile_look(const char *value, uid_t service, struct err *err) MUST_CHECK;
+/* The same, and is its content of that form? It is added to s. 1: it was looked into, and is good (*err may
+ * say what is doubtful nevertheless); 0: it was not, for what *err says, or, with that untouched, because it
+ * is none that could be; -errno with *err. */
+int secretfile_look_into(const char *value, enum secretfile_form form, uid_t service, struct secret *s,
+	struct err *err) MUST_CHECK;
 
 #endif

@@ -7,6 +7,7 @@
 #define DISPATCH_TRANSPORT_H
 
 #include <stdbool.h>
+#include <sys/types.h>
 #include "base/err.h"
 #include "base/secret.h"
 #include "core/conf.h"
@@ -39,10 +40,15 @@ void transport_free(struct transport *t); /* takes NULL */
 int transport_refresh(struct transport *t, struct err *err) MUST_CHECK;
 const struct transport_values *transport_values(const struct transport *t);
 
-/* For `check`: what can be known now. Calls tell for each mistake; certain: it cannot work, whoever runs the
- * service and whenever; else a file could not be read by the one who asks. Credentials of systemd are taken
- * as good. */
-void transport_look(const struct conf_workspace *conf,
-	void (*tell)(bool certain, const char *sentence, void *arg), void *arg);
+enum transport_sight {
+	TRANSPORT_MISTAKE, /* it cannot work, whoever runs the service and whenever */
+	TRANSPORT_REFUSED, /* the service would not start with the file as it is, or is not */
+	TRANSPORT_UNSURE,  /* the one who asks may not read it, or the service could not */
+};
+
+/* For `check`: what can be known now. service: who will run the service, or SECRETFILE_ANYBODY. Calls tell
+ * for each fault. Credentials of systemd are taken as good. */
+void transport_look(const struct conf_workspace *conf, uid_t service,
+	void (*tell)(enum transport_sight sight, const char *sentence, void *arg), void *arg);
 
 #endif

@@ -169,7 +169,38 @@ def test_not_signed_in(service, fault, words):
     s.api.fault(times=None, **fault)
     done = check(s, status=69)
     assert "cannot sign in: " in done.out and words in done.out, done
-    assert f"watch drop: job {JOB} was not looked at" in done.out
+    assert f"watch drop: job {JOB} was not looked at\n" in done.out
+    assert "  warning: the job could not be looked at: nobody is signed in\n" \
+        in done.out
+
+
+@pytest.mark.parametrize("fault, words", [
+    ({"kind": "html", "message": "Welcome"}, 'HTML page "Welcome" (HTTP 200)'),
+    ({"kind": "html", "status": 404, "message": "404 Not Found"}, 'HTML page "404 Not Found" (HTTP 404)'),
+    ({"kind": "html", "status": 403, "message": "Forbidden"}, 'HTML page "Forbidden" (HTTP 403)'),
+    ({"kind": "answer", "content": "hello", "content_type": "text/plain"}, 'text "hello" (HTTP 200)'),
+    ({"kind": "answer", "content": {"hello": 1}}, "JSON without id and userName (HTTP 200)"),
+])
+def test_what_is_no_workspace(service, fault, words):
+    s = service()
+    s.api.fault(times=None, **fault)
+    done = check(s, status=69)
+    host = s.api.url.removeprefix("http://")
+    assert f"{host} answers, but not as a Databricks workspace does: {words}\n" in done.out, done
+    assert "signed in with" not in done.out and "is the number right" not in done.out
+    assert f"watch drop: job {JOB} was not looked at\n" in done.out
+    assert "  warning: the job could not be looked at: that is no workspace\n" \
+        "0 errors, 1 warning\n" in done.out
+    assert findings(s, status=69) == {"drop": [("warning", "not_asked")]}
+
+
+@pytest.mark.parametrize("fault", [{"kind": "html", "status": 403, "message": "Blocked"},
+                                   {"kind": "status", "status": 404, "message": "no such thing"}])
+def test_a_workspace_that_does_not_say_who_asks(service, fault):
+    s = service()
+    s.api.fault(times=None, path="scim", **fault)
+    done = check(s)
+    assert "not refused, but who this is was not said: " in done.out and fault["message"] in done.out, done
 
 
 def test_a_workspace_that_is_not_there_and_one_that_is(service):

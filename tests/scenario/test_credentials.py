@@ -318,6 +318,36 @@ def test_a_secret_that_others_can_read(service, kind):
     assert done.status == 78 and f"chmod 600 {path}" in done.err and s.api.requests == []
 
 
+def test_check_says_what_the_user_of_the_service_could_not_read(service):
+    s = service()
+    if os.geteuid() != 0:
+        pytest.skip("needs root to give files away")
+    os.chown(s.state, 4711, 4711)
+    done = s.verb("check")
+    assert done.status == 0 and "a service of user 4711" in done.err and "chown 4711" in done.err, done
+    os.chown(s.token_file, 12345, 0)
+    done = s.verb("check")
+    assert done.status == 1 and "belongs to user 12345, who could change it" in done.err, done
+    assert "the service would not start" in done.err and "is good" not in done.out
+
+
+@pytest.mark.parametrize("user, status, words", [(4711, 1, "cannot read {}: Permission denied"),
+                                                 (4712, 0, "{} cannot be read by this user, not checked")])
+def test_check_by_a_user_who_may_not_read(service, user, status, words):
+    s = service(user=user)
+    os.chown(s.token_file, 0, 0)
+    os.chown(s.state, 4711, 4711)
+    done = s.verb("check")
+    assert done.status == status and words.format(s.token_file) in done.err, done
+    assert ("is good" in done.out) == (status == 0)
+
+
+def test_check_says_what_systemd_hands_over(service):
+    s = service(workspace={"token_file": "credential:token"})
+    done = s.verb("check")
+    assert done.status == 0 and "token_file = credential:token is handed over by systemd at the start" in done.err, done
+
+
 @pytest.mark.parametrize("kind", ["oauth-m2m", "azure-managed-identity", "profile"])
 def test_check_online_signs_in(service, kind):
     s = signing_in(service, kind)

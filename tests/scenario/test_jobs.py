@@ -55,6 +55,12 @@ def test_a_name_that_is_not_there_yet(service):
     assert done.status == 1 and "it waits until its job is known" in done.out
     assert 'error: there is no job named "load"' in s.verb("status").out
     assert not s.events("watch.ready") and not s.api.sent("run-now")
+    why = 'nothing is done before job "load" is known: there is no job named "load"'
+    done = s.verb("explain", early)
+    assert done.status == 0 and f"  NO  job               {why}" in done.out, done
+    assert "no run; see the first NO above" in done.out and "yes name" in done.out
+    done = s.verb("files")
+    assert done.status == 1 and f"what it waits for is not shown: {why}" in done.err and "ask again" not in done.err
     s.api.add_job(BIG, ["path"], name="load")
     s.wait_ready(1)
     s.wait_event("run.started", path=early)
@@ -327,6 +333,10 @@ def test_two_watches_that_turn_out_to_be_one_job(service):
     path = s.put("a.csv")
     s.wait_run(path)
     assert status(s)["watch", "more"]["state"] == "no_job"
+    verdicts = {v["watch"]: v for v in json.loads(s.verb("explain", "--json", path).out)}
+    assert verdicts["drop"]["verdict"].startswith("started already")
+    [step] = [t for t in verdicts["more"]["steps"] if t["step"] == "job"]
+    assert not step["passes"] and "[watch:drop] starts the same job" in step["text"]
     s.api.change_job(JOB, name="former")
     s.api.add_job(6, ["path"], name="load")
     s.wait_run(path, 2)

@@ -5,6 +5,7 @@ All cases run in one service, each a workspace and a watch of its own, at the sa
 """
 
 import json
+import os
 
 import pytest
 
@@ -320,13 +321,43 @@ def test_check_says_it_before_the_start_and_the_start_is_refused(service, files,
     assert said in one.err()
 
 
-def test_check_warns_of_a_file_that_is_not_there_yet(service, files):
-    missing = files.path("missing.pem")
-    one = service(workspace={"host": "https://127.0.0.1:1", "ca_file": missing})
+def unusable_files(ca):
+    """By name: keys, what check says, and what a start says."""
+    pair = {"client_certificate": ca.path("client.pem"), "client_key": ca.path("client.key")}
+    encrypted = {**pair, "client_key": ca.path("client.encrypted.key")}
+    proxy = {"proxy": "http://127.0.0.1:2", "proxy_username": "me"}
+    missing, opened = ca.path("missing"), ca.path("open")
+    two = ca.path("two-lines")
+    ca.secret("two-lines", "one\ntwo")
+    ca.secret("open", "one")
+    os.chmod(opened, 0o644)
+    return {
+        "authorities": ({"ca_file": missing}, f"ca_file = {missing} cannot be read: No such file"),
+        "proxy authorities": ({"proxy": "https://127.0.0.1:2", "proxy_ca_file": missing}, "cannot be read: No such"),
+        "certificate": ({**pair, "client_certificate": missing}, "client_certificate = "),
+        "key": ({**pair, "client_key": missing}, f"cannot read {missing}: No such file"),
+        "key open to others": ({**pair, "client_key": opened}, f"{opened} is open to others"),
+        "key password": ({**encrypted, "client_key_password_file": missing}, f"cannot read {missing}: No such file"),
+        "key password open": ({**encrypted, "client_key_password_file": opened}, f"{opened} is open to others"),
+        "proxy password": ({**proxy, "proxy_password_file": missing}, f"cannot read {missing}: No such file"),
+        "proxy password open": ({**proxy, "proxy_password_file": opened}, f"{opened} is open to others"),
+        "proxy password of two lines": ({**proxy, "proxy_password_file": two}, f"{two} must hold one line"),
+    }
+
+
+@pytest.mark.parametrize("name", ["authorities", "proxy authorities", "certificate", "key", "key open to others",
+                                  "key password", "key password open", "proxy password", "proxy password open",
+                                  "proxy password of two lines"])
+def test_check_says_that_the_service_would_not_start(service, files, name):
+    keys, said = unusable_files(files)[name]
+    one = service(workspace={"host": "https://127.0.0.1:1", **keys})
     checked = one.verb("check")
-    assert checked.status == 0
-    assert f"warning: [workspace]: ca_file = {missing} cannot be read: No such file or directory; " \
-           "the service would not start" in checked.err
+    assert checked.status == (78 if name == "key open to others" else 1) and "is good" not in checked.out, checked
+    assert "error: [workspace]: " in checked.err and said in checked.err, checked
+    assert "the service would not start" in checked.err
+    one.start(wait=False)
+    one.wait_end(78)
+    assert said in one.err()
 
 
 def test_a_bad_file_at_a_reload_leaves_the_running_configuration(service, files):

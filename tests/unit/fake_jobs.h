@@ -124,6 +124,7 @@ static void fake_answer_questions(void *arg)
 		if (fake_page)
 			fake_page(q.path, &page);
 		page.body_len = strlen(page.body);
+		page.form = answer_form(page.body, page.body_len);
 		free(q.path);
 		q.fn(&page, q.arg);
 	}

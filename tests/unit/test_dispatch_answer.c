@@ -208,9 +208,31 @@ static void run_states(void **state)
 	assert_false(s.has_run_id);
 }
 
+static void what_form_it_has(void **state)
+{
+	static const struct {
+		const char *body;
+		enum answer_form form;
+	} rows[] = {
+		{"", ANSWER_OTHER},
+		{"hello", ANSWER_OTHER},
+		{"[1]", ANSWER_OTHER},
+		{"{\"a\":", ANSWER_OTHER},
+		{"{}", ANSWER_JSON},
+		{" {\"a\":1}\n", ANSWER_JSON},
+		{"<html>", ANSWER_HTML},
+		{"\r\n <!doctype html>", ANSWER_HTML},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+		assert_int_equal(answer_form(rows[i].body, strlen(rows[i].body)), rows[i].form);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_form_it_has),
 		cmocka_unit_test(run_ids),
 		cmocka_unit_test(run_states),
 		cmocka_unit_test(error_shapes),

@@ -12,6 +12,7 @@
 #include <cmocka.h>
 #include "base/clock.h"
 #include "base/mem.h"
+#include "dispatch/secretfile.h"
 
 #define HOST "https://adb-1.7.azuredatabricks.net"
 
@@ -223,18 +224,18 @@ static void a_look_at_the_file_of_the_kind(void **state)
 	(void)state;
 	conf.auth = CONF_AUTH_BASIC;
 	conf.password_file = path;
-	assert_int_equal(credential_look(&conf, &err), -ENOENT);
+	assert_int_equal(credential_look(&conf, SECRETFILE_ANYBODY, &err), -ENOENT);
 	write_file("s3cret", 0644);
-	assert_int_equal(credential_look(&conf, &err), -EPERM);
+	assert_int_equal(credential_look(&conf, SECRETFILE_ANYBODY, &err), -EPERM);
 	write_file("s3cret", 0600);
-	assert_int_equal(credential_look(&conf, &err), 0);
+	assert_int_equal(credential_look(&conf, SECRETFILE_ANYBODY, &err), 0);
 	conf.auth = CONF_AUTH_PROFILE;
 	conf.config_file = (char *)"/nonexistent/cfg";
-	assert_int_equal(credential_look(&conf, &err), -ENOENT);
+	assert_int_equal(credential_look(&conf, SECRETFILE_ANYBODY, &err), -ENOENT);
 	conf.auth = CONF_AUTH_AZURE_MANAGED_IDENTITY;
-	assert_int_equal(credential_look(&conf, &err), 0);
+	assert_int_equal(credential_look(&conf, SECRETFILE_ANYBODY, &err), 0);
 	conf.auth = CONF_AUTH_NONE;
-	assert_int_equal(credential_look(&conf, &err), 0);
+	assert_int_equal(credential_look(&conf, SECRETFILE_ANYBODY, &err), 0);
 }
 
 /* ---- by a profile ---- */

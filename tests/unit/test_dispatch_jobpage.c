@@ -227,11 +227,12 @@ static void who_asks(void **state)
 	char who[JOBCHECK_WORD_BYTES];
 
 	(void)state;
-	jobpage_read_me("{\"userName\":\"etl\",\"displayName\":\"x\"}", 36, who);
+	assert_true(jobpage_read_me("{\"userName\":\"etl\",\"displayName\":\"x\"}", 36, who));
 	assert_string_equal(who, "etl");
-	jobpage_read_me("{\"displayName\":\"x\"}", 19, who);
+	assert_true(jobpage_read_me("{\"id\":\"5\",\"displayName\":\"x\"}", 28, who));
 	assert_string_equal(who, "x");
-	jobpage_read_me("<html>", 6, who);
+	assert_false(jobpage_read_me("{\"hello\":1}", 11, who));
+	assert_false(jobpage_read_me("<html>", 6, who));
 	assert_string_equal(who, "");
 }
 

@@ -158,7 +158,7 @@ static void not_understood(void **state)
 	expect("/api/2.2/jobs/get?job_id=5", "<html>Sign in</html>");
 	look_up(NULL, 5);
 	assert_int_equal(got.end, LOOKUP_UNKNOWN);
-	assert_non_null(strstr(got.finding, "could not be looked at"));
+	assert_non_null(strstr(got.finding, "could not be looked at: HTTP 0 without JSON: the server"));
 	expect("/api/2.2/jobs/get?job_id=5", "{\"job_id\":6,\"settings\":{}}");
 	look_up(NULL, 5);
 	assert_int_equal(got.end, LOOKUP_UNKNOWN);

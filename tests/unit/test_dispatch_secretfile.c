@@ -219,7 +219,7 @@ static void mode_must_keep_others_out(void **state)
 			check_is(SECRETFILE_WORD, "dapi1234");
 		else
 			check_refused(command);
-		assert_int_equal(secretfile_look(path, &err), rows[i].good ? 0 : -EPERM);
+		assert_int_equal(secretfile_look(path, SECRETFILE_ANYBODY, &err), rows[i].good ? 1 : -EPERM);
 	}
 }
 
@@ -242,7 +242,8 @@ static void owner_must_be_root_or_us(void **state)
 			check_is(SECRETFILE_WORD, "dapi1234");
 		else
 			check_refused("run: chown 0 ");
-		assert_int_equal(secretfile_look(path, &err), 0);
+		assert_int_equal(secretfile_look(path, SECRETFILE_ANYBODY, &err), 1);
+		assert_int_equal(secretfile_look(path, 0, &err), rows[i].good ? 1 : -EPERM);
 	}
 }
 
@@ -252,13 +253,15 @@ static void only_regular_files(void **state)
 
 	(void)state;
 	check_refused("No such file or directory");
-	assert_int_equal(secretfile_look(path, &err), -ENOENT);
+	assert_int_equal(secretfile_look(path, SECRETFILE_ANYBODY, &err), -ENOENT);
 	assert_int_equal(mkfifo(path, 0600), 0);
 	check_refused("is not a regular file");
+	assert_int_equal(secretfile_look(path, SECRETFILE_ANYBODY, &err), -EINVAL);
+	assert_non_null(strstr(err.text, "is not a regular file"));
 	unlink(path);
 	assert_int_equal(mkdir(path, 0700), 0);
 	check_refused("is not a regular file");
-	assert_int_equal(secretfile_look(path, &err), -EINVAL);
+	assert_int_equal(secretfile_look(path, SECRETFILE_ANYBODY, &err), -EINVAL);
 	rmdir(path);
 	assert_int_equal(symlink("token2", path), 0);
 	check_refused("No such file or directory");
@@ -310,13 +313,14 @@ static void credentials_of_systemd(void **state)
 	assert_null(read_as("credential:token", folder, SECRETFILE_WORD, &err));
 	write_file("dapi1234", 8, 0460);
 	assert_null(read_as("credential:token", folder, SECRETFILE_WORD, &err));
+	assert_null(strstr(err.text, "chmod")); /* it is systemd's, and cannot be written */
 
 	write_file("dapi1234", 8, 0400);
 	for (size_t i = 0; i < ARRAY_SIZE(none); i++) {
 		assert_null(read_as("credential:token", none[i], SECRETFILE_WORD, &err));
 		assert_non_null(strstr(err.text, "LoadCredential="));
 	}
-	assert_int_equal(secretfile_look("credential:token", &err), 0);
+	assert_int_equal(secretfile_look("credential:token", SECRETFILE_ANYBODY, &err), 1);
 }
 
 static void credential_names_stay_in_their_folder(void **state)
@@ -339,15 +343,15 @@ static void a_look_reads_nothing(void **state)
 	struct err err = ERR_INIT;
 
 	(void)state;
-	assert_int_equal(secretfile_look(NULL, &err), 0);
+	assert_int_equal(secretfile_look(NULL, SECRETFILE_ANYBODY, &err), 1);
 	write_file("", 0, 0600);
-	assert_int_equal(secretfile_look(path, &err), -EINVAL);
+	assert_int_equal(secretfile_look(path, SECRETFILE_ANYBODY, &err), -EINVAL);
 	assert_non_null(strstr(err.text, "is empty"));
 	write_file("not one word", 12, 0600);
-	assert_int_equal(secretfile_look(path, &err), 0);
+	assert_int_equal(secretfile_look(path, SECRETFILE_ANYBODY, &err), 1);
 }
 
-/* By any user, whoever owns the file; the owner is not judged. */
+/* By any user, whoever owns the file, while nobody knows who will run the service. */
 static void a_look_into_it(void **state)
 {
 	static const struct {
@@ -366,17 +370,40 @@ static void a_look_into_it(void **state)
 		write_file(rows[i].bytes, strlen(rows[i].bytes), 0600);
 		if (geteuid() == 0)
 			assert_int_equal(chown(path, 12345, 12345), 0);
-		assert_int_equal(secretfile_look_into(path, SECRETFILE_WORD, s, &err),
+		assert_int_equal(secretfile_look_into(path, SECRETFILE_WORD, SECRETFILE_ANYBODY, s, &err),
 			rows[i].complaint ? -EINVAL : 1);
 		if (rows[i].complaint)
 			assert_non_null(strstr(err.text, rows[i].complaint));
 		if (geteuid() != 0)
 			continue;
 		assert_int_equal(seteuid(65534), 0);
-		assert_int_equal(secretfile_look_into(path, SECRETFILE_WORD, s, &err), 0);
+		assert_int_equal(secretfile_look_into(path, SECRETFILE_WORD, SECRETFILE_ANYBODY, s, &err), 0);
+		assert_non_null(strstr(err.text, "cannot be read by this user, not checked"));
+		assert_int_equal(secretfile_look_into(path, SECRETFILE_WORD, 65534, s, &err), -EACCES);
 		assert_int_equal(seteuid(0), 0);
 	}
-	assert_int_equal(secretfile_look_into("credential:token", SECRETFILE_WORD, NULL, &err), 0);
+	assert_int_equal(
+		secretfile_look_into("credential:token", SECRETFILE_WORD, SECRETFILE_ANYBODY, NULL, &err), 0);
+}
+
+/* README: the file made without -o brickwatch. */
+static void what_the_service_could_not_read(void **state)
+{
+	struct err err = ERR_INIT;
+
+	(void)state;
+	if (geteuid() != 0)
+		skip();
+	write_file("dapi1234", 8, 0600);
+	assert_int_equal(secretfile_look(path, 0, &err), 1);
+	assert_int_equal(err.class, ERR_NONE);
+	assert_int_equal(secretfile_look(path, 4711, &err), 0);
+	assert_non_null(strstr(err.text, "a service of user 4711"));
+	assert_non_null(strstr(err.text, "run: chown 4711 "));
+	assert_int_equal(chown(path, 4711, 0), 0);
+	err = ERR_INIT;
+	assert_int_equal(secretfile_look(path, 4711, &err), 1);
+	assert_int_equal(err.class, ERR_NONE);
 }
 
 static void a_whole_file_as_it_stands(void **state)
@@ -469,6 +496,7 @@ int main(void)
 		TEST(a_look_reads_nothing),
 		TEST(where_a_file_is),
 		TEST(a_look_into_it),
+		TEST(what_the_service_could_not_read),
 		TEST(a_whole_file_as_it_stands),
 		TEST(it_says_when_it_was_changed),
 	};

@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include "base/mem.h"
+#include "dispatch/secretfile.h"
 #include "openssl_files.h"
 
 static struct conf_workspace conf;
@@ -224,27 +225,32 @@ static void ciphers_are_checked(void **state)
 /* ---- a look ---- */
 
 static struct {
-	int certain, uncertain;
+	int n[TRANSPORT_UNSURE + 1];
 	char text[4096];
 } told;
 
-static void on_told(bool certain, const char *sentence, void *arg)
+static void on_told(enum transport_sight sight, const char *sentence, void *arg)
 {
 	size_t len = strlen(told.text);
 
 	(void)arg;
-	told.certain += certain;
-	told.uncertain += !certain;
+	told.n[sight]++;
 	snprintf(told.text + len, sizeof(told.text) - len, "%s\n", sentence);
 }
 
-static void check_look(int certain, int uncertain, const char *part)
+static void check_look_of(uid_t service, int mistakes, int refused, int unsure, const char *part)
 {
 	memset(&told, 0, sizeof(told));
-	transport_look(&conf, on_told, NULL);
-	if (told.certain != certain || told.uncertain != uncertain || strstr(told.text, part) == NULL)
-		fail_msg("%d certain, %d uncertain, without \"%s\":\n%s", told.certain, told.uncertain, part,
-			told.text);
+	transport_look(&conf, service, on_told, NULL);
+	if (told.n[TRANSPORT_MISTAKE] != mistakes || told.n[TRANSPORT_REFUSED] != refused ||
+		told.n[TRANSPORT_UNSURE] != unsure || strstr(told.text, part) == NULL)
+		fail_msg("%d mistakes, %d refused, %d unsure, without \"%s\":\n%s", told.n[TRANSPORT_MISTAKE],
+			told.n[TRANSPORT_REFUSED], told.n[TRANSPORT_UNSURE], part, told.text);
+}
+
+static void check_look(int mistakes, int refused, const char *part)
+{
+	check_look_of(SECRETFILE_ANYBODY, mistakes, refused, 0, part);
 }
 
 static void a_look_tells_everything_at_once(void **state)
@@ -277,7 +283,47 @@ static void a_look_tells_everything_at_once(void **state)
 	conf.client_key = missing;
 	check_look(0, 1, "missing: No such file");
 	conf.client_certificate = (char *)"credential:one";
+	check_look(0, 1, "missing: No such file"); /* what can be seen is said */
+	conf.client_key = (char *)"credential:key";
 	check_look(0, 0, "");
+}
+
+static void a_look_at_passwords(void **state)
+{
+	CLEANUP_FREE char *pem = mem_strdup(files_path("one.pem"));
+	CLEANUP_FREE char *key = mem_strdup(files_path("encrypted.key"));
+	CLEANUP_FREE char *two = mem_strdup(files_path("two-lines"));
+
+	(void)state;
+	files_write("two-lines", "s3cret\nand more\n", 16);
+	conf.proxy_password_file = two;
+	check_look(0, 1, "must hold one line and nothing else: byte 7");
+	files_write("two-lines", "", 0);
+	check_look(0, 1, "is empty");
+	conf.proxy_password_file = NULL;
+	conf.client_certificate = pem;
+	conf.client_key = key;
+	conf.client_key_password_file = two;
+	check_look(0, 1, "is empty");
+}
+
+static void a_look_by_somebody_who_may_not(void **state)
+{
+	CLEANUP_FREE char *pem = mem_strdup(files_path("one.pem"));
+	CLEANUP_FREE char *password = mem_strdup(files_path("password"));
+
+	(void)state;
+	if (geteuid() != 0)
+		skip();
+	conf.ca_file = pem;
+	conf.proxy_password_file = password;
+	check_look_of(0, 0, 0, 0, "");
+	assert_int_equal(chmod(pem, 0600), 0);
+	assert_int_equal(chmod(files_folder, 0755), 0);
+	assert_int_equal(seteuid(65534), 0);
+	check_look_of(SECRETFILE_ANYBODY, 0, 0, 2, "cannot be read by this user, not checked");
+	check_look_of(65534, 0, 2, 0, "Permission denied");
+	assert_int_equal(seteuid(0), 0);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -294,6 +340,8 @@ int main(void)
 		TEST(credentials_of_systemd),
 		TEST(ciphers_are_checked),
 		TEST(a_look_tells_everything_at_once),
+		TEST(a_look_at_passwords),
+		TEST(a_look_by_somebody_who_may_not),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -8,40 +8,88 @@
 #include <string.h>
 #include <sys/stat.h>
 #include "base/mem.h"
+#include "base/text.h"
 #include "cli/online.h"
 #include "dispatch/credential.h"
+#include "dispatch/secretfile.h"
 #include "dispatch/transport.h"
 
 enum { CHECK_ONLINE = CLI_OPTION_FIRST };
 
-/* What is wrong with the files and ciphers of a workspace's connections. */
-struct transport_mistakes {
-	const struct conf_workspace *workspace;
-	size_t n; /* that nobody can change but by the configuration or the file */
+/* What was found while looking at one workspace after the other. */
+struct check_found {
+	uid_t service; /* who will run it */
+	char section[CONF_NAME_BYTES + 16];
+	size_t mistakes; /* that nobody can change but by the configuration, or what is in a file */
+	bool refused;	 /* the service would not start */
 };
 
-static void check_tell_transport(bool certain, const char *sentence, void *arg)
+static void check_tell_transport(enum transport_sight sight, const char *sentence, void *arg)
 {
-	struct transport_mistakes *m = arg;
-	const char *name = m->workspace->name;
+	struct check_found *f = arg;
 
-	m->n += certain;
-	(void)fprintf(stderr, "%s[workspace%s%s]: %s%s\n", certain ? "" : "warning: ", *name ? ":" : "", name,
-		sentence, certain ? "" : "; the service would not start");
+	f->mistakes += sight == TRANSPORT_MISTAKE;
+	f->refused |= sight == TRANSPORT_REFUSED;
+	(void)fprintf(stderr, "%s%s: %s%s\n",
+		sight == TRANSPORT_UNSURE    ? "warning: "
+		: sight == TRANSPORT_REFUSED ? "error: "
+					     : "",
+		f->section, sentence, sight == TRANSPORT_REFUSED ? "; the service would not start" : "");
 }
 
-static bool check_transport(const struct conf *conf)
+static void check_credential(struct check_found *f, const struct conf_workspace *ws)
 {
-	struct transport_mistakes m = {.n = 0};
+	struct err err = ERR_INIT;
+
+	if (credential_look(ws, f->service, &err) < 0) {
+		(void)fprintf(stderr, "error: %s; the service would not start\n", err.text);
+		f->refused = true;
+	} else if (err.class != ERR_NONE) {
+		(void)fprintf(stderr, "warning: %s\n", err.text);
+	}
+}
+
+/* What is not there before the start cannot be looked at. */
+static void check_name_handed_over(const struct conf *conf)
+{
+	for (size_t i = 0; i < conf->entries_n; i++) {
+		const struct conf_entry *e = &conf->entries[i];
+
+		if (text_starts_with(e->section, "workspace") && text_ends_with(e->key, "_file") &&
+			secretfile_is_handed_over(e->value))
+			(void)fprintf(stderr,
+				"note: [%s]: %s = %s is handed over by systemd at the start (LoadCredential= "
+				"in the unit); not checked\n",
+				e->section, e->key, e->value);
+	}
+}
+
+/* Whoever owns the state directory is taken for who will run the service. */
+static uid_t check_service_user(const struct conf *conf)
+{
+	struct stat st;
+
+	return stat(conf->service.state_directory, &st) == 0 ? st.st_uid : SECRETFILE_ANYBODY;
+}
+
+/* The files and ciphers of the workspaces. */
+static struct check_found check_workspaces(const struct conf *conf)
+{
+	struct check_found f = {.service = check_service_user(conf)};
 
 	for (size_t i = 0; i < conf->workspaces_n; i++) {
-		m.workspace = conf->workspaces[i];
-		transport_look(m.workspace, check_tell_transport, &m);
+		const struct conf_workspace *ws = conf->workspaces[i];
+
+		(void)snprintf(
+			f.section, sizeof(f.section), "[workspace%s%s]", *ws->name ? ":" : "", ws->name);
+		transport_look(ws, f.service, check_tell_transport, &f);
+		check_credential(&f, ws);
 	}
-	if (m.n > 0)
-		(void)fprintf(
-			stderr, "brickwatch: %zu mistake%s in the configuration\n", m.n, m.n == 1 ? "" : "s");
-	return m.n == 0;
+	check_name_handed_over(conf);
+	if (f.mistakes > 0)
+		(void)fprintf(stderr, "brickwatch: %zu mistake%s in the configuration\n", f.mistakes,
+			f.mistakes == 1 ? "" : "s");
+	return f;
 }
 
 /* The service cannot make more than the last part of it. */
@@ -80,24 +128,15 @@ static bool check_folder(const char *folder, bool fatal)
 	return !fatal;
 }
 
-/* Files of our own that the service will need, as far as this user can see: it may be another than the one
- * the service will run as. False: the service would not start. */
-static bool check_files(const struct conf *conf)
+/* Where the service will write, as far as this user can see. False: it would not start. */
+static bool check_folders(const struct conf *conf)
 {
 	CLEANUP_FREE char *log_folder = mem_strdup(conf->events.file);
 	char *slash = strrchr(log_folder, '/');
-	bool good = true;
+	bool good;
 
-	for (size_t i = 0; i < conf->workspaces_n; i++) {
-		struct err err = ERR_INIT;
-
-		if (credential_look(conf->workspaces[i], &err) == 0)
-			continue;
-		(void)fprintf(stderr, "error: %s; the service would not start\n", err.text);
-		good = false;
-	}
 	slash[slash == log_folder] = '\0';
-	good &= check_folder(conf->service.state_directory, true);
+	good = check_folder(conf->service.state_directory, true);
 	(void)check_folder(log_folder, false);
 	return good;
 }
@@ -118,6 +157,7 @@ static int check_run(const struct cli_verb *verb, int argc, char **argv)
 {
 	static const struct option own[] = {{"online", no_argument, NULL, CHECK_ONLINE}};
 	struct cli_common common;
+	struct check_found found;
 	struct conf *conf;
 	bool online = false, good;
 	int rest, rc;
@@ -134,11 +174,12 @@ static int check_run(const struct cli_verb *verb, int argc, char **argv)
 		conf_free(conf);
 		return cli_usage(verb, "--json goes with --online");
 	}
-	if (!check_transport(conf)) {
+	found = check_workspaces(conf);
+	if (found.mistakes > 0) {
 		conf_free(conf);
 		return CLI_CONFIG;
 	}
-	good = check_files(conf);
+	good = check_folders(conf) && !found.refused;
 	if (!good)
 		(void)fprintf(stderr,
 			"%s: the configuration has no mistakes, but the service would not start\n",
@@ -160,8 +201,8 @@ const struct cli_verb cli_check = {
 	.summary =
 		"Validates the configuration: every mistake with file and line, all at once.\n"
 		"Exit status 78 if there is one, 1 if the service would not start for another reason that\n"
-		"can be seen by this user: a credential that is missing, open to others or malformed, a\n"
-		"state directory that cannot be.\n"
+		"can be seen by this user: the file of a credential, password, certificate or key that is\n"
+		"missing, open to others or malformed, a state directory that cannot be.\n"
 		"Drop folders are not looked at (they may be missing for now); see brickwatch scan "
 		"--dry-run.",
 	.help = "  --online           also signs in to each workspace and looks at the job of each watch; "

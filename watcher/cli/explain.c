@@ -33,6 +33,7 @@
 #include "keep/process.h"
 
 #define EXPLAIN_ANSWER_MS 60000 /* type_deadline and a slow mount together */
+#define EXPLAIN_REASON_BYTES 8192
 #define EXPLAIN_TEXT_BYTES (32u * 1024 * 1024)
 
 /* What one watch makes of the path. */
@@ -49,7 +50,8 @@ struct explain_watch {
 	const char *root;
 	struct client *client; /* of the running service; NULL: none */
 	bool has_file;
-	struct explain_told { /* what the watcher says of the file itself */
+	struct buf no_watcher; /* why the running service has none for it; "" it has */
+	struct explain_told {  /* what the watcher says of the file itself */
 		struct wire_file file;
 		char ends[VERSION_ENDS_HEX], mime[FILETYPE_MIME_BYTES], rule[LEDGER_WORD_BYTES],
 			detail[RULES_WHY_BYTES], file_system[LEDGER_WORD_BYTES];
@@ -180,13 +182,17 @@ static void explain_record(const struct wire_record *raw, const struct json *j, 
 		.step = step ? step : "?", .ok = explain_number(j, "ok"), .text = text ? text : ""};
 
 	(void)raw;
-	if (json_get(j, "file"))
+	if (json_get_text(j, "no_watcher"))
+		(void)buf_adds(&e->no_watcher, json_get_text(j, "no_watcher"));
+	else if (json_get(j, "file"))
 		explain_take_file(e, json_get(j, "file"));
 	else
 		explain_step_of(e, &m);
 }
 
-/* Asks the watcher of the running service. 1: answered, 0: it has no such watch, or is just ending; -errno */
+/* Asks the watcher of the running service. 1: answered, 0: it has none for this watch, or is just ending;
+ * -errno
+ */
 static int explain_ask_service(struct explain_watch *e, struct err *err)
 {
 	const char *const operands[] = {e->path};
@@ -202,6 +208,8 @@ static int explain_ask_service(struct explain_watch *e, struct err *err)
 	int rc = client_ask(e->client, &q, &text, &none);
 
 	if (rc == CLI_USAGE || rc == -ECONNRESET)
+		return 0;
+	if (rc == CLI_DONE && e->no_watcher.len > 0)
 		return 0;
 	if (rc == CLI_DONE && e->has_file)
 		return 1;
@@ -372,18 +380,22 @@ static const char *explain_job(const struct explain_watch *e, char out[JOBCHECK_
 	return jobcheck_call(e->watch->job_id, e->watch->job_name, out);
 }
 
-/* A job_name that was not found yet: no run before it is. */
+/* A job_name that was not found yet, or that the service does not take: no run before it is. */
 static void explain_unknown_job(struct explain_watch *e)
 {
 	CLEANUP_BUF struct buf b = BUF_INIT(8192);
 	char job[JOBCHECK_WORD_BYTES];
 
-	if (e->watch->job_id > 0)
+	if (e->no_watcher.len > 0)
+		(void)buf_adds(&b, buf_str(&e->no_watcher));
+	else if (e->watch->job_id > 0)
 		return;
-	(void)buf_addf(&b,
-		"%s, whose number is not known yet; its files wait (brickwatch status, or check --online, "
-		"tells more)",
-		explain_job(e, job));
+	else
+		(void)buf_addf(&b,
+			"%s, whose number is not known yet; its files wait (brickwatch status, or check "
+			"--online, "
+			"tells more)",
+			explain_job(e, job));
 	explain_step(e, "job", 0, buf_str(&b));
 	e->starts = false;
 }
@@ -467,8 +479,9 @@ static int explain_one(struct explain_watch *e, const char *root)
 	history_done(&e->history);
 	e->history = (struct history){.kind = HISTORY_NONE};
 	e->has_file = false;
+	buf_reset(&e->no_watcher);
 	rc = e->client ? explain_ask_service(e, &err) : 0;
-	if (rc == 0 && e->client)
+	if (rc == 0 && e->client && e->no_watcher.len == 0)
 		explain_step(e, "service", 2,
 			"the running service does not know this watch; a watcher of its own was asked");
 	if (rc == 0) {
@@ -545,8 +558,12 @@ static int explain_all(const struct conf *conf, const char *path, bool json)
 	CLEANUP_BUF struct buf out = BUF_INIT(EXPLAIN_TEXT_BYTES);
 	CLEANUP_FREE struct wire_message *in = mem_alloc(sizeof(*in));
 	struct json_writer w = JSON_WRITER(&out);
-	struct explain_watch e = {
-		.conf = conf, .path = path, .json = json ? &w : NULL, .out = &out, .in = in};
+	struct explain_watch e = {.conf = conf,
+		.path = path,
+		.json = json ? &w : NULL,
+		.out = &out,
+		.in = in,
+		.no_watcher = BUF_INIT(EXPLAIN_REASON_BYTES)};
 	struct err none = ERR_INIT;
 	const char *root;
 	size_t from = 0;
@@ -573,6 +590,7 @@ static int explain_all(const struct conf *conf, const char *path, bool json)
 	}
 	client_close(e.client);
 	history_done(&e.history);
+	buf_done(&e.no_watcher);
 	(void)fputs(buf_str(&out), stdout);
 	return status;
 }

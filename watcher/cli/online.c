@@ -26,7 +26,9 @@
 
 enum online_sign_in {
 	ONLINE_SIGNED_IN = 0,
+	ONLINE_NOT_TOLD, /* it does not say who we are, and nothing against us */
 	ONLINE_UNUSABLE, /* the credential cannot even be read */
+	ONLINE_FOREIGN,	 /* whoever answers there is no workspace */
 	ONLINE_FAILED,	 /* not reachable, or refused */
 };
 
@@ -114,8 +116,9 @@ static void online_next(struct online_place *p)
 	online_end_chain(p);
 }
 
-/* A workspace that refuses just this question may still tell about jobs. */
-static bool online_is_signed_in(const struct lookup_identity *who)
+/* A workspace that refuses just this question may still tell about jobs, and so may one behind something that
+ * answers this question in its place. */
+static bool online_may_ask_on(const struct lookup_identity *who)
 {
 	switch (who->outcome.kind) {
 	case OUTCOME_CREDENTIAL:
@@ -130,13 +133,36 @@ static bool online_is_signed_in(const struct lookup_identity *who)
 	return true;
 }
 
+static void online_note_silence(struct online_place *p, const struct lookup_identity *who)
+{
+	const char *host = strstr(p->conf->host, "://") + 3;
+	bool foreign = who->form != ANSWER_JSON || who->outcome.kind == OUTCOME_STARTED;
+
+	p->sign_in = foreign ? ONLINE_FOREIGN : ONLINE_NOT_TOLD;
+	if (!foreign)
+		p->words = mem_strdup(who->message);
+	else if (who->form == ANSWER_JSON)
+		p->words = mem_printf("%s answers, but not as a Databricks workspace does: JSON without id "
+				      "and userName (HTTP %d)",
+			host, who->http_status);
+	else
+		p->words = mem_printf(
+			"%s answers, but not as a Databricks workspace does: %s \"%.200s\" (HTTP %d)", host,
+			who->form == ANSWER_HTML ? "HTML page" : "text", who->message, who->http_status);
+}
+
 static void online_on_me(const struct lookup_identity *who, void *arg)
 {
 	struct online_place *p = arg;
 
 	(void)snprintf(p->who, sizeof(p->who), "%s", who->who);
 	p->principal = mem_strdup(who->principal);
-	if (online_is_signed_in(who)) {
+	if (who->signed_in) {
+		online_next(p);
+		return;
+	}
+	if (online_may_ask_on(who)) {
+		online_note_silence(p, who);
 		online_next(p);
 		return;
 	}
@@ -181,11 +207,42 @@ static const char *online_place_name(const struct online_place *p)
 	return p->conf->name[0] ? p->conf->name : p->conf->host_token;
 }
 
+/* The watches of p, one after the other; at: behind the one before, 0 at first. NULL: no more. */
+static struct online_job *online_each_job(const struct online_place *p, size_t *at)
+{
+	const struct conf *c = p->o->c;
+
+	while (*at < c->watches_n)
+		if (c->watches[(*at)++]->workspace == p->conf)
+			return &p->o->jobs[*at - 1];
+	return NULL;
+}
+
+/* What somebody else said about the jobs is worth nothing; and a watch that was not asked about says why. */
+static void online_settle(struct online_place *p)
+{
+	struct online_job *j;
+	size_t at = 0;
+
+	while (p->sign_in == ONLINE_FOREIGN && (j = online_each_job(p, &at)))
+		if (j->asked && j->end == LOOKUP_SEEN)
+			p->sign_in = ONLINE_NOT_TOLD;
+	at = 0;
+	while (p->sign_in > ONLINE_NOT_TOLD && (j = online_each_job(p, &at))) {
+		findings_done(&j->findings);
+		j->asked = false;
+		findings_add(&j->findings, FINDING_WARNING, "not_asked", "the job could not be looked at: %s",
+			p->sign_in == ONLINE_UNUSABLE ? "the credential cannot be used"
+			: p->sign_in == ONLINE_FAILED ? "nobody is signed in"
+						      : "that is no workspace");
+	}
+}
+
 static void online_judge_place(struct online *o, const struct online_place *p)
 {
 	if (p->sign_in == ONLINE_UNUSABLE)
 		online_worsen(o, CLI_CONFIG);
-	else if (p->sign_in == ONLINE_FAILED)
+	else if (p->sign_in > ONLINE_UNUSABLE)
 		online_worsen(o, CLI_UNREACHABLE);
 }
 
@@ -201,11 +258,17 @@ static void online_judge_job(struct online *o, const struct online_job *j)
 
 static void online_print_place(const struct online_place *p)
 {
+	static const char *const heads[] = {
+		[ONLINE_SIGNED_IN] = "signed in",
+		[ONLINE_NOT_TOLD] = "not refused, but who this is was not said: ",
+		[ONLINE_UNUSABLE] = "the credential cannot be used: ",
+		[ONLINE_FOREIGN] = "",
+		[ONLINE_FAILED] = "cannot sign in: ",
+	};
 	char words[ONLINE_WORDS_BYTES];
 
 	if (p->sign_in != ONLINE_SIGNED_IN) {
-		(void)printf("workspace %s: %s: %s\n", online_place_name(p),
-			p->sign_in == ONLINE_UNUSABLE ? "the credential cannot be used" : "cannot sign in",
+		(void)printf("workspace %s: %s%s\n", online_place_name(p), heads[p->sign_in],
 			text_printable(p->words, strlen(p->words), words, sizeof(words)));
 		return;
 	}
@@ -220,9 +283,10 @@ static void online_print_job(const struct conf_watch *w, const struct online_job
 	jobcheck_call(w->job_id, j->name ? j->name : w->job_name, job);
 	if (!j->asked) {
 		(void)printf("watch %s: %s was not looked at\n", w->name, job);
-		return;
+	} else {
+		(void)printf("watch %s: %s%s\n", w->name, job,
+			j->end == LOOKUP_SEEN ? "" : " cannot be looked at");
 	}
-	(void)printf("watch %s: %s%s\n", w->name, job, j->end == LOOKUP_SEEN ? "" : " cannot be looked at");
 	for (size_t i = 0; i < j->findings.n; i++)
 		(void)printf("  %s: %s\n", finding_level_name(j->findings.items[i].level),
 			j->findings.items[i].text);
@@ -233,7 +297,9 @@ static void online_print_job(const struct conf_watch *w, const struct online_job
 static void online_json_place(struct json_writer *w, const struct online_place *p)
 {
 	static const char *const states[] = {[ONLINE_SIGNED_IN] = "signed_in",
+		[ONLINE_NOT_TOLD] = "not_told",
 		[ONLINE_UNUSABLE] = "credential_unusable",
+		[ONLINE_FOREIGN] = "no_workspace",
 		[ONLINE_FAILED] = "failed"};
 
 	json_begin_object(w, NULL);
@@ -341,11 +407,14 @@ int online_check(struct conf *c, bool json)
 		online_done(&o);
 		return cli_fail(&err);
 	}
+	for (size_t i = 0; i < c->workspaces_n; i++) {
+		if (!o.places[i].o)
+			continue;
+		online_settle(&o.places[i]);
+		online_judge_place(&o, &o.places[i]);
+	}
 	for (size_t i = 0; i < c->watches_n; i++)
 		jobcheck_judge_others(c, c->watches[i], &o.jobs[i].findings);
-	for (size_t i = 0; i < c->workspaces_n; i++)
-		if (o.places[i].o)
-			online_judge_place(&o, &o.places[i]);
 	for (size_t i = 0; i < c->watches_n; i++)
 		online_judge_job(&o, &o.jobs[i]);
 	online_print(&o, json);

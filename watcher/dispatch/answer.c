@@ -153,6 +153,19 @@ static bool read_plain_code(const char *body, size_t len, struct answer *a)
 	return true;
 }
 
+enum answer_form answer_form(const char *body, size_t len)
+{
+	CLEANUP_JSON struct json *root = json_parse(body, len, NULL);
+
+	if (root != NULL)
+		return json_is_object(root) ? ANSWER_JSON : ANSWER_OTHER;
+	while (len > 0 && is_blank(*body)) {
+		body++;
+		len--;
+	}
+	return len > 0 && *body == '<' ? ANSWER_HTML : ANSWER_OTHER;
+}
+
 void answer_read_run(const char *body, size_t len, struct answer *ret)
 {
 	CLEANUP_JSON struct json *root = json_parse(body, len, NULL);

@@ -51,10 +51,16 @@ static char *copy(const char *text)
 	return text != NULL ? mem_strdup(text) : NULL;
 }
 
-/* The file of the kind into c->secret. look: for `check`, by any user. 1; 0: it may not be looked into;
- * -errno */
-static int read_file(const struct conf_workspace *conf, const struct source *s,
-	const char *credentials_directory, bool look, struct credential *c, struct err *err)
+/* For whom a file is read: by the service, or by any user for `check`. */
+struct reader {
+	const char *credentials_directory;
+	bool look;
+	uid_t service; /* of a look */
+};
+
+/* The file of the kind into c->secret. 1; 0: it may not be looked into; -errno */
+static int read_file(const struct conf_workspace *conf, const struct source *s, const struct reader *by,
+	struct credential *c, struct err *err)
 {
 	int r;
 
@@ -64,9 +70,9 @@ static int read_file(const struct conf_workspace *conf, const struct source *s,
 	if (c->file == NULL)
 		return err_set(err, ERR_CONF, EINVAL, "auth = %s lacks its file", conf_auth_name(s->kind));
 	c->secret = secret_new(s->form == SECRETFILE_WHOLE ? SECRETFILE_WHOLE_BYTES : SECRETFILE_ROOM_BYTES);
-	if (look)
-		return secretfile_look_into(c->file, s->form, c->secret, err);
-	r = secretfile_add_dated(c->file, credentials_directory, s->form, c->secret, &c->changed_us, err);
+	if (by->look)
+		return secretfile_look_into(c->file, s->form, by->service, c->secret, err);
+	r = secretfile_add_dated(c->file, by->credentials_directory, s->form, c->secret, &c->changed_us, err);
 	return r < 0 ? r : 1;
 }
 
@@ -204,8 +210,8 @@ static bool is_short(const char *text)
 	return text == NULL || strlen(text) <= CREDENTIAL_USER_BYTES;
 }
 
-static int load(const struct conf_workspace *conf, const char *credentials_directory, bool look,
-	struct credential *c, struct err *err)
+static int load(
+	const struct conf_workspace *conf, const struct reader *by, struct credential *c, struct err *err)
 {
 	const struct source *s = find_source(conf->auth);
 	int r;
@@ -215,7 +221,7 @@ static int load(const struct conf_workspace *conf, const char *credentials_direc
 	c->kind = s->kind;
 	c->user = copy(text_at(conf, s->user));
 	c->tenant = copy(conf->azure_tenant_id);
-	r = read_file(conf, s, credentials_directory, look, c, err);
+	r = read_file(conf, s, by, c, err);
 	if (r == 0)
 		return 0;
 	if (r > 0 && s->kind == CONF_AUTH_PROFILE) {
@@ -241,8 +247,9 @@ static int load(const struct conf_workspace *conf, const char *credentials_direc
 int credential_load(const struct conf_workspace *conf, const char *credentials_directory,
 	struct credential *ret, struct err *err)
 {
+	const struct reader by = {.credentials_directory = credentials_directory};
 	struct credential c = {.kind = CONF_AUTH_NONE};
-	int r = load(conf, credentials_directory, false, &c, err);
+	int r = load(conf, &by, &c, err);
 
 	if (r < 0)
 		credential_done(&c);
@@ -259,10 +266,11 @@ void credential_done(struct credential *c)
 	*c = (struct credential){.kind = CONF_AUTH_NONE};
 }
 
-int credential_look(const struct conf_workspace *conf, struct err *err)
+int credential_look(const struct conf_workspace *conf, uid_t service, struct err *err)
 {
+	const struct reader by = {.look = true, .service = service};
 	struct credential c = {.kind = CONF_AUTH_NONE};
-	int r = find_source(conf->auth) != NULL ? load(conf, NULL, true, &c, err) : 0;
+	int r = find_source(conf->auth) != NULL ? load(conf, &by, &c, err) : 0;
 
 	credential_done(&c);
 	return r;

@@ -90,6 +90,26 @@ void desk_detached(struct desk *d, struct desk_watch *w)
 			answer(d, w, (enum desk_kind)kind, NULL);
 }
 
+bool desk_describe_absence(const struct desk *d, size_t watch, struct buf *text)
+{
+	const struct conf_watch *w = d->conf->watches[watch];
+	char job[JOBCHECK_WORD_BYTES];
+	struct jobwatch_view view;
+	const struct finding *error;
+
+	jobwatch_view(d->jobwatch, watch, &view);
+	if (!view.waits) {
+		(void)buf_adds(text, "its watcher does not run now; ask again");
+		return false;
+	}
+	error = findings_error(view.findings);
+	(void)buf_addf(text, "nothing is done before %s is known: %s", jobcheck_call(0, w->job_name, job),
+		error		       ? error->text
+		: view.unknown != NULL ? view.unknown
+				       : "it is being looked up");
+	return true;
+}
+
 int64_t desk_describe_stall(const struct desk_watch *w, struct buf *text)
 {
 	int64_t since_us = w->page ? __atomic_load_n(&w->page->since_us, __ATOMIC_ACQUIRE) : 0;

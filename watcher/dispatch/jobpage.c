@@ -252,10 +252,11 @@ int jobpage_add_list(const char *body, size_t len, const char *name, struct jobc
 	return 0;
 }
 
-void jobpage_read_me(const char *body, size_t len, char out[JOBCHECK_WORD_BYTES])
+bool jobpage_read_me(const char *body, size_t len, char out[JOBCHECK_WORD_BYTES])
 {
 	CLEANUP_JSON struct json *root = json_parse(body, len, NULL);
 	const char *who = text_of(root, "userName");
 
 	copy_word(out, who[0] ? who : text_of(root, "displayName"));
+	return who[0] || text_of(root, "id")[0];
 }

@@ -46,6 +46,7 @@ struct reply {
 	int64_t retry_after_us;
 	struct answer answer;
 	struct answer_state state; /* of a run, when it was asked for and told */
+	enum answer_form form;
 	const char *body; /* of another question, borrowed while the answer is here; a refusal has none */
 	size_t body_len;
 };
@@ -172,6 +173,15 @@ static void read_state(const struct jobs_call *c, const struct http_response *r,
 		explain_no_run(r, a);
 }
 
+/* 2xx to another question: who asked reads it. What is no JSON is kept as the words of who answered. */
+static void read_page(const struct http_response *r, struct answer *a)
+{
+	if (answer_form(r->body, r->body_len) != ANSWER_JSON)
+		answer_read_error(r->body, r->body_len, a);
+	a->code[0] = '\0';
+	a->has_run_id = true;
+}
+
 /* state: filled only from an answer to runs/get that tells about its run. */
 static void read_answer(const struct jobs_call *c, const struct http_response *r, struct answer *a,
 	struct answer_state *state)
@@ -180,7 +190,7 @@ static void read_answer(const struct jobs_call *c, const struct http_response *r
 	if (r->transport != OUTCOME_TRANSPORT_OK) {
 		snprintf(a->message, sizeof(a->message), "%s", r->error);
 	} else if (r->status >= 200 && r->status <= 299 && c->page_path != NULL) {
-		a->has_run_id = true; /* who asked reads it */
+		read_page(r, a);
 	} else if (r->status >= 200 && r->status <= 299 && c->run_id > 0) {
 		read_state(c, r, a, state);
 	} else if (r->status >= 200 && r->status <= 299) {
@@ -252,6 +262,7 @@ static void hand_out_page(struct jobs_call *c, const struct reply *r)
 	struct jobs_page page = {
 		.outcome = r->outcome,
 		.http_status = r->status,
+		.form = r->form,
 		.body = answered ? r->body : "",
 		.body_len = answered ? r->body_len : 0,
 		.message = text_printable(
@@ -381,6 +392,8 @@ static void on_response(const struct http_response *response, void *arg)
 		.body_len = response->body_len};
 
 	c->resent |= response->resent;
+	if (c->page_path != NULL)
+		r.form = answer_form(response->body, response->body_len);
 	read_answer(c, response, &r.answer, &r.state);
 	r.outcome = judge(response, &r.answer);
 	if (strcmp(r.outcome.reason, "client_certificate_refused") == 0)

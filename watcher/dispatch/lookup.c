@@ -100,13 +100,21 @@ static void end_refused(struct lookup *l, const struct outcome *outcome, const c
 	end(l, outcome->kind == OUTCOME_JOB ? LOOKUP_REFUSED : LOOKUP_UNKNOWN, outcome);
 }
 
-/* An answer came that says nothing. */
-static void end_unknown(struct lookup *l, const struct err *why)
+/* An answer came that says nothing; words: what it says instead. */
+static void end_unknown(struct lookup *l, const char *words)
 {
 	const struct outcome nothing = {
 		.kind = OUTCOME_RETRY, .sure_not_started = true, .reason = "not_understood"};
 
-	end_refused(l, &nothing, why->text);
+	end_refused(l, &nothing, words);
+}
+
+static void end_not_understood(struct lookup *l, const struct jobs_page *page, const struct err *why)
+{
+	CLEANUP_FREE char *words =
+		mem_printf("HTTP %d without JSON: %.300s", page->http_status, page->message);
+
+	end_unknown(l, page->form == ANSWER_JSON || page->message[0] == '\0' ? why->text : words);
 }
 
 /* ---- pages ---- */
@@ -116,7 +124,7 @@ static void ask_again(struct lookup *l)
 	struct err err = ERR_INIT;
 
 	if (ask(l, &err) < 0)
-		end_unknown(l, &err);
+		end_unknown(l, err.text);
 }
 
 /* Is there another page, and may it be asked for? */
@@ -136,7 +144,7 @@ static void take_list(struct lookup *l, const struct jobs_page *page)
 
 	if (jobpage_add_list(page->body, page->body_len, l->watch->job_name, &l->search, &l->next, &err) <
 		0) {
-		end_unknown(l, &err);
+		end_not_understood(l, page, &err);
 		return;
 	}
 	if (has_next(l, &l->search.cut)) {
@@ -158,7 +166,7 @@ static void take_job(struct lookup *l, const struct jobs_page *page)
 	struct err err = ERR_INIT;
 
 	if (jobpage_add_job(page->body, page->body_len, l->job_id, &l->job, &l->next, &err) < 0) {
-		end_unknown(l, &err);
+		end_not_understood(l, page, &err);
 		return;
 	}
 	if (has_next(l, &l->job.cut)) {
@@ -216,12 +224,14 @@ static void on_me(const struct jobs_page *page, void *arg)
 	struct lookup_identity identity = {
 		.outcome = page->outcome,
 		.who = who,
+		.http_status = page->http_status,
+		.form = page->form,
 		.message = page->message,
 		.principal = page->principal,
 	};
 
 	if (page->outcome.kind == OUTCOME_STARTED)
-		jobpage_read_me(page->body, page->body_len, who);
+		identity.signed_in = jobpage_read_me(page->body, page->body_len, who);
 	l->identity_fn(&identity, l->arg);
 	lookup_free(l);
 }

@@ -268,6 +268,16 @@ static int files_silent(struct control_job *j, struct buf *json)
 	return files_tell_silent(j, json, buf_str(&why));
 }
 
+static int files_absent(struct control_job *j, struct buf *json)
+{
+	const struct files *f = j->state;
+	CLEANUP_BUF struct buf why = BUF_INIT(2 * FINDINGS_TEXT_BYTES);
+
+	(void)buf_adds(&why, "what it waits for is not shown: ");
+	(void)desk_describe_absence(j->host, f->watch, &why);
+	return files_tell_silent(j, json, buf_str(&why));
+}
+
 /* 1: a record, 0: no more watches, -EAGAIN */
 static int files_waiting(struct control_job *j, struct buf *json)
 {
@@ -291,8 +301,7 @@ static int files_waiting(struct control_job *j, struct buf *json)
 		if (!f->asked)
 			rc = files_ask(j);
 		if (rc < 0 && rc != -EAGAIN)
-			return files_tell_silent(
-				j, json, "what it waits for is not shown: its watcher does not run now");
+			return files_absent(j, json);
 		if (clock_mono_us() >= f->asked_us + DESK_PATIENCE_US)
 			return files_silent(j, json);
 		j->wake_at_us = f->asked_us + DESK_PATIENCE_US;

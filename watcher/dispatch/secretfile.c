@@ -64,23 +64,31 @@ static int check_mode(const struct place *p, const struct stat *st, struct err *
 {
 	if (!S_ISREG(st->st_mode))
 		return err_set(err, ERR_CONF, EINVAL, "%s is not a regular file", p->path);
+	if ((st->st_mode & p->forbidden) && p->forbidden == CREDENTIAL_FORBIDDEN)
+		return err_set(err, ERR_CONF, EPERM,
+			"%s is open to others (mode %04o), which a credential of systemd is not: who has set "
+			"CREDENTIALS_DIRECTORY?",
+			p->path, (unsigned)st->st_mode & 07777);
 	if (st->st_mode & p->forbidden)
 		return err_set(err, ERR_CONF, EPERM, "%s is open to others (mode %04o); run: chmod 600 %s",
 			p->path, (unsigned)st->st_mode & 07777, p->path);
 	return 0;
 }
 
+/* service: the user who runs it. */
+static int check_owner(const struct place *p, const struct stat *st, uid_t service, struct err *err)
+{
+	if (st->st_uid == 0 || st->st_uid == service || st->st_uid == UID_OVERFLOW)
+		return 0;
+	return err_set(err, ERR_CONF, EPERM, "%s belongs to user %u, who could change it; run: chown %u %s",
+		p->path, (unsigned)st->st_uid, (unsigned)service, p->path);
+}
+
 static int check_file(const struct place *p, const struct stat *st, struct err *err)
 {
 	int rc = check_mode(p, st, err);
 
-	if (rc < 0)
-		return rc;
-	if (st->st_uid != 0 && st->st_uid != geteuid() && st->st_uid != UID_OVERFLOW)
-		return err_set(err, ERR_CONF, EPERM,
-			"%s belongs to user %u, who could change it; run: chown %u %s", p->path,
-			(unsigned)st->st_uid, (unsigned)geteuid(), p->path);
-	return 0;
+	return rc < 0 ? rc : check_owner(p, st, geteuid(), err);
 }
 
 static unsigned longest(enum secretfile_form form)
@@ -205,35 +213,65 @@ int secretfile_find(
 	return r;
 }
 
-int secretfile_look(const char *value, struct err *err)
+/* Whoever runs the service may read what this user may not, but for this user himself. 0 or -errno */
+static int unseen(const char *path, int code, uid_t service, struct err *err)
+{
+	if ((code != EACCES && code != EPERM) || service == geteuid())
+		return conf_errno(err, code, path);
+	(void)err_set(err, ERR_CONF, code,
+		"%s cannot be read by this user, not checked; a service of this user would not start", path);
+	return 0;
+}
+
+/* 1: good, 0 with *err: perhaps, -errno */
+static int look_at_owner(const struct place *p, const struct stat *st, uid_t service, struct err *err)
+{
+	int r = service != SECRETFILE_ANYBODY ? check_owner(p, st, service, err) : 0;
+
+	if (r < 0)
+		return r;
+	if (st->st_uid != 0 || service == 0 || service == SECRETFILE_ANYBODY)
+		return 1;
+	(void)err_set(err, ERR_CONF, EACCES,
+		"%s belongs to root and is closed to others: a service of user %u, who owns the state "
+		"directory, "
+		"could not read it; run: chown %u %s",
+		p->path, (unsigned)service, (unsigned)service, p->path);
+	return 0;
+}
+
+int secretfile_look(const char *value, uid_t service, struct err *err)
 {
 	CLEANUP_FREE char *path = value != NULL ? mem_strdup(value) : NULL;
 	const struct place p = {path, FILE_FORBIDDEN};
 	struct stat st;
+	int r;
 
 	if (path == NULL || secretfile_is_handed_over(path))
-		return 0;
+		return 1;
 	if (stat(path, &st) < 0)
-		return conf_errno(err, errno, path);
-	if (st.st_size == 0)
-		return err_set(err, ERR_CONF, EINVAL, "%s is empty", path);
-	return check_mode(&p, &st, err);
+		return unseen(path, errno, service, err);
+	r = check_mode(&p, &st, err);
+	if (r == 0 && st.st_size == 0)
+		r = err_set(err, ERR_CONF, EINVAL, "%s is empty", path);
+	return r < 0 ? r : look_at_owner(&p, &st, service, err);
 }
 
-int secretfile_look_into(const char *value, enum secretfile_form form, struct secret *s, struct err *err)
+int secretfile_look_into(
+	const char *value, enum secretfile_form form, uid_t service, struct secret *s, struct err *err)
 {
 	const struct place p = {(char *)(uintptr_t)value, FILE_FORBIDDEN};
-	int r = secretfile_look(value, err);
+	int looked = secretfile_look(value, service, err), r;
 	CLEANUP_FD int fd = -1;
 	size_t start;
 
-	if (r == -EACCES) /* nor its folder */
+	if (looked < 0)
+		return looked;
+	if (value == NULL || secretfile_is_handed_over(value))
 		return 0;
-	if (r < 0 || value == NULL || secretfile_is_handed_over(value))
-		return r;
 	fd = open(value, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	if (fd < 0)
-		return errno == EACCES || errno == EPERM ? 0 : conf_errno(err, errno, value);
+		return unseen(value, errno, service, err);
 	start = secret_len(s);
 	r = read_open(fd, &p, form, s, err);
 	if (r == 0)

@@ -13,6 +13,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include "base/mem.h"
 #include "dispatch/secretfile.h"
 #include "dispatch/tlscheck.h"
@@ -201,15 +202,10 @@ const struct transport_values *transport_values(const struct transport *t)
 
 /* Who is told, and of what. */
 struct look {
-	void (*tell)(bool certain, const char *sentence, void *arg);
+	uid_t service;
+	void (*tell)(enum transport_sight sight, const char *sentence, void *arg);
 	void *arg;
 };
-
-static void tell(const struct look *l, int r, const struct err *err)
-{
-	if (r < 0)
-		l->tell(r == -EINVAL, err->text, l->arg);
-}
 
 /* Can it be looked at at all? What only systemd hands over cannot. */
 static bool is_path(const char *value)
@@ -217,60 +213,79 @@ static bool is_path(const char *value)
 	return value != NULL && !secretfile_is_handed_over(value);
 }
 
+/* r: of core tlscheck, which cannot work, or of a file that could not be read. */
+static void tell_of_tls(const struct look *l, int r, const struct err *err)
+{
+	CLEANUP_FREE char *unseen = NULL;
+
+	if (r == -EINVAL)
+		l->tell(TRANSPORT_MISTAKE, err->text, l->arg);
+	else if (r == -EACCES && l->service != geteuid())
+		l->tell(TRANSPORT_UNSURE,
+			unseen = mem_printf(
+				"%s; not checked, and a service of this user would not start", err->text),
+			l->arg);
+	else if (r < 0)
+		l->tell(TRANSPORT_REFUSED, err->text, l->arg);
+}
+
+/* r: of a secretfile_look. */
+static void tell_of_secret(const struct look *l, int r, const struct err *err)
+{
+	if (r < 0)
+		l->tell(TRANSPORT_REFUSED, err->text, l->arg);
+	else if (err->class != ERR_NONE)
+		l->tell(TRANSPORT_UNSURE, err->text, l->arg);
+}
+
 static void look_at_authorities(const struct look *l, const char *name, const char *value)
 {
 	struct err err = ERR_INIT;
 
 	if (is_path(value))
-		tell(l, tlscheck_authorities(name, value, &err), &err);
+		tell_of_tls(l, tlscheck_authorities(name, value, &err), &err);
 }
 
-static void look_at_secret(const struct look *l, const char *value)
+/* A password, read as the service would read it. Is it there, or none needed? */
+static bool look_at_password(const struct look *l, const char *value, struct secret *s)
 {
 	struct err err = ERR_INIT;
+	int r = secretfile_look_into(value, SECRETFILE_LINE, l->service, s, &err);
 
-	tell(l, secretfile_look(value, &err), &err);
+	tell_of_secret(l, r, &err);
+	return r > 0 || value == NULL;
 }
 
-/* The password is read as the service would read it; who may not, hears that and no more. */
 static void look_at_client(const struct look *l, const struct conf_workspace *c)
 {
-	CLEANUP_SECRET struct secret *password = NULL;
+	CLEANUP_SECRET struct secret *password = secret_new(SECRETFILE_ROOM_BYTES);
+	const struct tlscheck_client client = {.certificate = c->client_certificate,
+		.key = c->client_key,
+		.password = c->client_key_password_file != NULL ? password : NULL};
 	struct err err = ERR_INIT;
-	bool pkcs12;
-	int r;
+	bool pkcs12, has_password = look_at_password(l, c->client_key_password_file, password);
+	int r = secretfile_look(
+		c->client_key != NULL ? c->client_key : c->client_certificate, l->service, &err);
 
-	if (!is_path(c->client_certificate) || (c->client_key != NULL && !is_path(c->client_key)) ||
-		(c->client_key_password_file != NULL && !is_path(c->client_key_password_file)))
-		return;
-	r = secretfile_look(c->client_key != NULL ? c->client_key : c->client_certificate, &err);
-	tell(l, r, &err);
-	if (r < 0 && r != -EPERM) /* then there is nothing to look into */
-		return;
-	r = 0;
-	if (c->client_key_password_file != NULL) {
-		password = secret_new(SECRETFILE_ROOM_BYTES);
-		r = secretfile_add(c->client_key_password_file, NULL, SECRETFILE_LINE, password, &err);
-	}
-
-	const struct tlscheck_client client = {
-		.certificate = c->client_certificate, .key = c->client_key, .password = password};
-
-	if (r == 0)
-		r = tlscheck_client(&client, &pkcs12, &err);
-	tell(l, r, &err);
+	tell_of_secret(l, r, &err);
+	if ((r <= 0 && r != -EPERM) || !has_password || !is_path(c->client_certificate) ||
+		(c->client_key != NULL && !is_path(c->client_key)))
+		return; /* then there is nothing to look into, or not by this user */
+	err = ERR_INIT;
+	tell_of_tls(l, tlscheck_client(&client, &pkcs12, &err), &err);
 }
 
-void transport_look(const struct conf_workspace *conf,
-	void (*fn)(bool certain, const char *sentence, void *arg), void *arg)
+void transport_look(const struct conf_workspace *conf, uid_t service,
+	void (*fn)(enum transport_sight sight, const char *sentence, void *arg), void *arg)
 {
-	const struct look l = {.tell = fn, .arg = arg};
+	const struct look l = {.service = service, .tell = fn, .arg = arg};
+	CLEANUP_SECRET struct secret *password = secret_new(SECRETFILE_ROOM_BYTES);
 	struct err err = ERR_INIT;
 
 	look_at_authorities(&l, "ca_file", conf->ca_file);
 	look_at_authorities(&l, "proxy_ca_file", conf->proxy_ca_file);
 	if (conf->client_certificate != NULL)
 		look_at_client(&l, conf);
-	look_at_secret(&l, conf->proxy_password_file);
-	tell(&l, check_ciphers(conf, &err), &err);
+	(void)look_at_password(&l, conf->proxy_password_file, password);
+	tell_of_tls(&l, check_ciphers(conf, &err), &err);
 }

@@ -276,6 +276,23 @@ static void explain_give_up(struct control_job *j, size_t watch)
 		control_say(j, 1, "the watch is busy and has not answered in 5 s");
 }
 
+/* There is nobody to ask. While the job of the watch is not known that is a record of its own, the only one.
+ */
+static int explain_absence(struct control_job *j, size_t watch, struct buf *json, struct err *err)
+{
+	CLEANUP_BUF struct buf why = BUF_INIT(2 * FINDINGS_TEXT_BYTES);
+	struct json_writer w = JSON_WRITER(json);
+	struct explain *x = j->state;
+
+	if (!desk_describe_absence(j->host, watch, &why))
+		return err_set(err, ERR_SYSTEM, ENOTCONN, "%.900s", buf_str(&why));
+	json_begin_object(&w, NULL);
+	json_add_string(&w, "no_watcher", buf_str(&why));
+	json_end_object(&w);
+	x->over = true;
+	return 1;
+}
+
 static int explain_next(struct control_job *j, struct buf *json, struct err *err)
 {
 	struct explain *x = j->state;
@@ -301,7 +318,7 @@ static int explain_next(struct control_job *j, struct buf *json, struct err *err
 		x->asked = rc == 0;
 	}
 	if (rc < 0 && rc != -EBUSY)
-		return err_set(err, ERR_SYSTEM, ENOTCONN, "the watcher does not run now; ask again");
+		return explain_absence(j, (size_t)watch, json, err);
 	if (clock_mono_us() >= x->give_up_us) {
 		explain_give_up(j, (size_t)watch);
 		return 0;
