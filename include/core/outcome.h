@@ -43,7 +43,7 @@ struct outcome_rule {
 	int from, to;	  /* statuses; 0: there was no answer */
 	const char *code; /* error code, or NULL for any */
 	const char *text; /* what the message must have, or NULL for any: '^' only at its start, '*' anything
-			     in between, '#' digits; upper and lower case are the same */
+			     in between, '#' digits, '@' letters; upper and lower case are the same */
 	struct outcome outcome;
 };
 

@@ -19,8 +19,9 @@
 
 struct answer {
 	bool has_run_id;
-	int64_t run_id;			    /* positive */
-	char code[ANSWER_CODE_BYTES];	    /* letters, digits, _ . - only; "" unknown */
+	int64_t run_id;		      /* positive */
+	char code[ANSWER_CODE_BYTES]; /* letters, digits, _ . - only, and * where auth_blot() was; "" unknown
+				       */
 	char message[ANSWER_MESSAGE_BYTES]; /* cut to this; raw: may hold control characters and bad UTF-8; ""
 					       unknown */
 };

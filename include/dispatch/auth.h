@@ -65,9 +65,9 @@ int auth_await(struct auth *a, struct auth_waiter *w, const struct secret *refus
 /* Takes it back; nothing when it does not wait. */
 void auth_unwait(struct auth *a, struct auth_waiter *w);
 
-/* Overwrites in a message whatever of our credential a server has put there. sent: the header line it was
- * given. */
-void auth_blot(const struct auth *a, const struct secret *sent, char *message);
+/* Overwrites whatever of our credential a server has put into this text, be it a message, an error code or
+ * any other word of an answer that is kept. sent: the header line it was given, or NULL. */
+void auth_blot(const struct auth *a, const struct secret *sent, char *text);
 /* A sentence about what a refused credential needs besides, or NULL. Borrowed. */
 const char *auth_hint(const struct auth *a);
 /* For events and messages: how we signed in, "token", "oauth-m2m:CLIENT_ID". Borrowed until the loop runs

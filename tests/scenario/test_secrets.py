@@ -2,6 +2,7 @@
 
 import base64
 import contextlib
+import json
 import os
 import subprocess
 
@@ -9,7 +10,7 @@ import pytest
 
 import harness
 from harness import ORDINARY, text, wait_for
-from signing import KINDS, secret_words, signing_in
+from signing import KINDS, put_secret, secret_words, signing_in
 
 HUGE = 4 << 30  # larger mappings are a sanitizer's shadow of the memory, not memory
 
@@ -177,6 +178,38 @@ def test_not_when_the_server_shows_it(service):
     s.wait_runs(2)
     s.stop()
     check_nowhere(s)
+
+
+@pytest.mark.parametrize("shape", [
+    {"error_code": "WORD", "message": "no"}, {"error": {"code": "WORD", "message": "no"}},
+    {"message": "no", "details": [{"reason": "WORD"}]}, {"scimType": "WORD", "detail": "no"}])
+def test_not_when_the_server_takes_it_for_a_code(service, shape):
+    s = service().start()
+    content = json.dumps(shape).replace("WORD", s.api.token)
+    s.api.fault("answer", status=400, content=content, path="run-now", body="failed.csv")
+    s.api.fault("answer", status=503, content=content, path="run-now", body="late.csv")
+    assert s.wait_event("start.failed", path=s.put("failed.csv"))[0]["message"] == "no"
+    path = s.put("late.csv")
+    s.wait_event("start.retrying", path=path)
+    s.verb("explain", path)
+    s.verb("files", "--json")
+    s.wait_run(path)
+    s.stop()
+    check_nowhere(s)
+
+
+@pytest.mark.parametrize("status", [400, 503])
+def test_not_when_who_hands_out_tokens_takes_it_for_a_code(service, status):
+    s = signing_in(service, "oauth-m2m")
+    put_secret(s, "secret", "plain-client-secret")
+    s.api.fault("answer", status=status, content='{"error": "plain-client-secret", "error_description": "d"}',
+                path=s.token_path, times=1000)
+    s.start()
+    path = s.put("a.csv")
+    wait_for(lambda: "sign-in at" in s.verb("explain", path).out, s.err)
+    s.stop()
+    assert files_that_hold(s.folder, b"plain-client-secret", s.folder / "etc" / "secret") == []
+    assert not any(b"plain-client-secret" in o.data for o in s.outputs) and "plain-client-secret" not in s.err()
 
 
 # --- the file ---------------------------------------------------------------------------------------------------------

@@ -106,10 +106,14 @@ static void trouble_and_overload_are_tried_again(void **state)
 		{403, "RESOURCE_EXHAUSTED", "", OUTCOME_RETRY, SURE, "rate_limited"},
 		{400, "QUOTA_EXCEEDED", "", OUTCOME_RETRY, SURE, "rate_limited"},
 		{400, "429", "", OUTCOME_RETRY, SURE, "rate_limited"},
-		{400, "", "got REQUEST_LIMIT_EXCEEDED from shard", OUTCOME_RETRY, SURE, "rate_limited"},
+		{400, "", "REQUEST_LIMIT_EXCEEDED: try later", OUTCOME_RETRY, SURE, "rate_limited"},
 		{400, "", "RPC token bucket limit has been exceeded", OUTCOME_RETRY, SURE, "rate_limited"},
-		{400, "INVALID_STATE", "The job is exceeding rate limit of 1000/h", OUTCOME_RETRY, SURE,
-			"rate_limited"},
+		{400, "", "GetUserPermissionsRequest RPC token bucket limit has been exceeded.",
+			OUTCOME_RETRY, SURE, "rate_limited"},
+		{400, "INVALID_STATE",
+			"There were already 1000 jobs created in past 3600 seconds, exceeding rate limit: "
+			"1000 job creations per 3600 seconds.",
+			OUTCOME_RETRY, SURE, "rate_limited"},
 		{600, "", "", OUTCOME_RETRY, UNSURE, "unexpected_status"},
 		{101, "", "", OUTCOME_RETRY, UNSURE, "unexpected_status"},
 		{0, "", "", OUTCOME_RETRY, UNSURE, "unexpected_status"},
@@ -124,31 +128,54 @@ static void transient_texts_of_the_official_clients(void **state)
 {
 	static const char *const texts[] = {
 		"com.databricks.backend.manager.util.UnknownWorkerEnvironmentException: x",
-		"workspace 1 does not have any associated worker environments",
+		"com.databricks.rpc.UnknownRemoteException: Remote exception occurred: "
+		"com.databricks.backend.manager.util.UnknownWorkerEnvironmentException: x",
+		"Delegate unexpected exception during listing node types: "
+		"com.databricks.backend.manager.util.UnknownWorkerEnvironmentException: Unknown worker "
+		"environment WorkerEnvId(workerenv-3375316063940170)",
+		"Workspace 1 does not have any associated worker environments",
 		"There is no worker environment with id 7",
 		"Unknown worker environment workerenv-7",
 		"ClusterNotReadyException",
-		"the worker env WorkerEnvId(workerenv-12345) not found",
+		"com.databricks.backend.manager.ClusterNotReadyException: x",
+		"worker env WorkerEnvId(workerenv-12345) not found",
 		"Timed out after 15 seconds",
 		"context deadline exceeded",
-		"read: connection reset by peer",
-		"net/http: TLS handshake timeout",
-		"dial tcp: connection refused",
+		"deadline exceeded",
+		"connection reset by peer",
+		"TLS handshake timeout",
+		"connection refused",
 		"i/o timeout",
 		"Unexpected error while handling request",
+		"The service at this URL is taking too long to process your request. Please try again later "
+		"or try a faster operation.",
 		"Please try again later or try a faster operation.",
 	};
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
 		const struct row rows[] = {
-			{400, "INVALID_PARAMETER_VALUE", texts[i], OUTCOME_RETRY, UNSURE, "transient"},
 			{400, "", texts[i], OUTCOME_RETRY, UNSURE, "transient"},
+			{400, "INVALID_STATE", texts[i], OUTCOME_RETRY, UNSURE, "transient"},
 			{404, "", texts[i], OUTCOME_RETRY, UNSURE, "transient"},
 		};
 
 		check_rows(rows, ARRAY_SIZE(rows));
 	}
+}
+
+/* Seen so in the wild. */
+static void a_missing_worker_is_told_as_a_wrong_parameter(void **state)
+{
+	static const struct row rows[] = {
+		{400, "INVALID_PARAMETER_VALUE",
+			"Delegate unexpected exception during listing node types: "
+			"com.databricks.backend.manager.util.UnknownWorkerEnvironmentException: x",
+			OUTCOME_RETRY, UNSURE, "transient"},
+	};
+
+	(void)state;
+	check_rows(rows, ARRAY_SIZE(rows));
 }
 
 static void the_credential(void **state)
@@ -267,7 +294,7 @@ static void this_request_can_never_succeed(void **state)
 }
 
 /* The service may quote a file name; a file may be called anything. */
-static void a_file_name_suspends_nothing(void **state)
+static void a_file_name_decides_nothing(void **state)
 {
 	static const char *const names[] = {
 		"access token.csv",
@@ -278,12 +305,35 @@ static void a_file_name_suspends_nothing(void **state)
 		"job_parameters can not be used in combination with x",
 		"Unknown job parameter",
 		"permission on job",
+		"exceeding rate limit.csv",
+		"There were already 5 jobs created in past 3600 seconds, exceeding rate limit",
+		"REQUEST_LIMIT_EXCEEDED",
+		"RPC token bucket limit has been exceeded",
+		"a RPC token bucket limit has been exceeded",
+		"Delegate unexpected exception during UnknownWorkerEnvironmentException",
+		"com.databricks.UnknownWorkerEnvironmentException",
+		"Workspace 1 does not have any associated worker environments",
+		"There is no worker environment with id",
+		"Unknown worker environment",
+		"ClusterNotReadyException",
+		"worker env 1 not found",
+		"Timed out after 1.csv",
+		"context deadline exceeded",
+		"connection reset by peer",
+		"TLS handshake timeout",
+		"connection refused",
+		"i/o timeout",
+		"Unexpected error.csv",
+		"Please try again later or try a faster operation",
+		"The service at x is taking too long to process your request",
 	};
 
 	(void)state;
-	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-		CLEANUP_FREE char *message =
-			mem_printf("The value '/Volumes/in/%s' is not allowed", names[i]);
+	for (size_t i = 0; i < 3 * ARRAY_SIZE(names); i++) {
+		const char *name = names[i / 3];
+		CLEANUP_FREE char *message = i % 3 == 0	  ? mem_printf("The value '/in/%s' is bad", name)
+					     : i % 3 == 1 ? mem_printf("path: value %s is bad", name)
+							  : mem_printf("/Volumes/in/%s is bad", name);
 		const struct row rows[] = {
 			{400, "INVALID_PARAMETER_VALUE", message, OUTCOME_DEAD, SURE, "bad_request"},
 			{400, "MALFORMED_REQUEST", message, OUTCOME_DEAD, SURE, "bad_request"},
@@ -293,6 +343,24 @@ static void a_file_name_suspends_nothing(void **state)
 	}
 }
 
+/* Neither where there is no code: at the start stands what the service says itself. The texts about
+ * credentials are looked for in all of it, since they came in many ways. */
+static void nor_without_a_code(void **state)
+{
+	static const struct row rows[] = {
+		{400, "", "path: exceeding rate limit.csv is bad", OUTCOME_DEAD, SURE, "bad_request"},
+		{400, "", "/in/REQUEST_LIMIT_EXCEEDED is bad", OUTCOME_DEAD, SURE, "bad_request"},
+		{400, "", "/in/a RPC token bucket limit has been exceeded", OUTCOME_DEAD, SURE,
+			"bad_request"},
+		{400, "", "/in/Timed out after 1.csv is bad", OUTCOME_DEAD, SURE, "bad_request"},
+		{422, "", "'/in/Unexpected error.csv' is bad", OUTCOME_DEAD, SURE, "refused"},
+		{404, "", "/in/connection refused", OUTCOME_JOB, SURE, "job_missing"},
+	};
+
+	(void)state;
+	check_rows(rows, ARRAY_SIZE(rows));
+}
+
 static void patterns_stop_at_the_end(void **state)
 {
 	static const struct row rows[] = {
@@ -300,12 +368,13 @@ static void patterns_stop_at_the_end(void **state)
 		{400, "INVALID_PARAMETER_VALUE", "Job  does not exist", OUTCOME_DEAD, SURE, "bad_request"},
 		{400, "INVALID_PARAMETER_VALUE", "Job x5 does not exist", OUTCOME_DEAD, SURE, "bad_request"},
 		{400, "INVALID_PARAMETER_VALUE", "Job 5", OUTCOME_DEAD, SURE, "bad_request"},
-		{400, "INVALID_PARAMETER_VALUE", "worker env ", OUTCOME_DEAD, SURE, "bad_request"},
-		{400, "INVALID_PARAMETER_VALUE", "worker env not found", OUTCOME_DEAD, SURE, "bad_request"},
-		{400, "INVALID_PARAMETER_VALUE", "worker env  not found", OUTCOME_RETRY, UNSURE, "transient"},
-		{400, "INVALID_PARAMETER_VALUE", "wworker env 1 2 not not found", OUTCOME_RETRY, UNSURE,
-			"transient"},
-		{400, "invalid_parameter_value", "Timed out afte", OUTCOME_DEAD, SURE, "bad_request"},
+		{400, "", "worker env ", OUTCOME_DEAD, SURE, "bad_request"},
+		{400, "", "worker env not found", OUTCOME_DEAD, SURE, "bad_request"},
+		{400, "", "worker env  not found", OUTCOME_RETRY, UNSURE, "transient"},
+		{400, "", "worker env 1 2 not not found", OUTCOME_RETRY, UNSURE, "transient"},
+		{400, "", "Timed out afte", OUTCOME_DEAD, SURE, "bad_request"},
+		{400, "", " RPC token bucket limit has been exceeded", OUTCOME_DEAD, SURE, "bad_request"},
+		{400, "", "a1 RPC token bucket limit has been exceeded", OUTCOME_DEAD, SURE, "bad_request"},
 	};
 
 	(void)state;
@@ -356,8 +425,8 @@ static void the_page_has_every_rule(void **state)
 			fail_msg("doc/outcomes.md lacks: %s", row);
 		if (!strstr(buf_str(&page), code))
 			fail_msg("doc/outcomes.md lacks the code %s (%s)", r.code, r.outcome.reason);
-		for (char *save = NULL, *p = strtok_r(text, "^*#", &save); p;
-			p = strtok_r(NULL, "^*#", &save)) {
+		for (char *save = NULL, *p = strtok_r(text, "^*#@", &save); p;
+			p = strtok_r(NULL, "^*#@", &save)) {
 			p += strspn(p, " ");
 			if (strlen(p) > 0 && p[strlen(p) - 1] == ' ')
 				p[strlen(p) - 1] = '\0';
@@ -421,11 +490,13 @@ int main(void)
 		cmocka_unit_test(success_needs_a_run_id),
 		cmocka_unit_test(trouble_and_overload_are_tried_again),
 		cmocka_unit_test(transient_texts_of_the_official_clients),
+		cmocka_unit_test(a_missing_worker_is_told_as_a_wrong_parameter),
 		cmocka_unit_test(the_credential),
 		cmocka_unit_test(the_job),
 		cmocka_unit_test(not_the_jobs_api),
 		cmocka_unit_test(this_request_can_never_succeed),
-		cmocka_unit_test(a_file_name_suspends_nothing),
+		cmocka_unit_test(a_file_name_decides_nothing),
+		cmocka_unit_test(nor_without_a_code),
 		cmocka_unit_test(patterns_stop_at_the_end),
 		cmocka_unit_test(the_page_has_every_rule),
 		cmocka_unit_test(the_page_has_no_other_rule),

@@ -519,6 +519,26 @@ static void a_server_that_shows_the_request_tells_nothing(void **state)
 	assert_null(strstr(got.trouble.message, "Y2xpZW50"));
 }
 
+static enum tiny_next tell_the_secret_as_code(const struct tiny_request *q)
+{
+	if (is_discovery(q))
+		return say_endpoint(q);
+	return tiny_reply(q, "503 Service Unavailable", "",
+		"{\"error\":\"plain-client-secret\",\"error_description\":\"d\"}");
+}
+
+static void a_code_is_no_place_for_the_secret(void **state)
+{
+	(void)state;
+	start(tell_the_secret_as_code);
+	use_m2m();
+	write_file("plain-client-secret\n", 0600);
+	open_auth();
+	await_header(NULL);
+	assert_string_equal(got.trouble.code, "*******************");
+	assert_null(strstr(got.trouble.message, "plain-client-secret"));
+}
+
 static enum tiny_next hang_up(const struct tiny_request *q)
 {
 	(void)q;
@@ -726,6 +746,7 @@ int main(void)
 		TEST(the_secret_is_read_anew_each_time),
 		TEST(troubles_of_every_kind),
 		TEST(a_server_that_shows_the_request_tells_nothing),
+		TEST(a_code_is_no_place_for_the_secret),
 		TEST(no_whole_answer),
 		TEST(freed_in_the_middle),
 		TEST(waiting_is_bounded),

@@ -415,6 +415,59 @@ static void a_server_that_shows_the_request_tells_nothing(void **state)
 	assert_null(strstr(got.message, "token-one"));
 }
 
+static const char *const told_as_code[] = {
+	"{\"error_code\":\"dapi-token-one\",\"message\":\"no\"}",
+	"{\"errorCode\":\"was-dapi-token-one\",\"errorSummary\":\"no\"}",
+	"{\"scimType\":\"dapi-token-one\",\"detail\":\"no\"}",
+	"{\"error\":{\"code\":\"dapi-token-one\",\"message\":\"no\"}}",
+	"{\"error\":\"dapi-token-one\",\"error_description\":\"no\"}",
+	"{\"message\":\"no\",\"details\":[{\"reason\":\"dapi-token-one\"}]}",
+	"{\"error_code\":\"\\u0064api-token-one\",\"message\":\"no\"}",
+};
+static size_t code_now;
+
+static enum tiny_next tell_as_code(const struct tiny_request *q)
+{
+	return tiny_reply(q, "400 Bad Request", "", told_as_code[code_now]);
+}
+
+static void a_code_is_no_place_for_the_credential(void **state)
+{
+	for (code_now = 0; code_now < ARRAY_SIZE(told_as_code); code_now++) {
+		start(tell_as_code);
+		run_now("{}");
+		assert_string_equal(got.message, "no");
+		assert_non_null(strstr(got.error_code, "**************"));
+		assert_null(strstr(got.error_code, "token-one"));
+		tear_down(state);
+		assert_int_equal(set_up(state), 0);
+	}
+}
+
+static void on_page(const struct jobs_page *page, void *arg)
+{
+	assert_ptr_equal(arg, &got);
+	got.calls++;
+	snprintf(got.message, sizeof(got.message), "%s", page->body);
+	assert_int_equal(page->body_len, strlen(page->body));
+}
+
+static enum tiny_next tell_as_name(const struct tiny_request *q)
+{
+	return tiny_reply(q, "200 OK", "", "{\"name\":\"dapi-token-one\",\"n\":1}");
+}
+
+static void nor_is_the_name_of_a_job(void **state)
+{
+	struct err err = ERR_INIT;
+
+	(void)state;
+	start(tell_as_name);
+	assert_int_equal(jobs_get(jobs, "/api/2.2/jobs/get?job_id=1", on_page, &got, &err), 0);
+	wait_for(1);
+	assert_string_equal(got.message, "{\"name\":\"**************\",\"n\":1}");
+}
+
 static void what_systemd_handed_over_needs_a_restart(void **state)
 {
 	struct err err = ERR_INIT;
@@ -746,6 +799,23 @@ static enum tiny_next answer_run(const struct tiny_request *q)
 		"{\"error_code\":\"INVALID_PARAMETER_VALUE\",\"message\":\"Run 6 does not exist.\"}");
 }
 
+static enum tiny_next tell_as_state(const struct tiny_request *q)
+{
+	return tiny_reply(q, "200 OK", "",
+		"{\"run_id\":2,\"status\":{\"state\":\"TERMINATED\",\"termination_details\":{\"code\":\"DAPI_"
+		"TOKEN_ONE\",\"message\":\"of DAPI_TOKEN_ONE\"}}}");
+}
+
+static void nor_is_what_is_told_of_a_run(void **state)
+{
+	(void)state;
+	write_token("DAPI_TOKEN_ONE\n", 0600);
+	start(tell_as_state);
+	look_at(2);
+	assert_string_equal(told.code, "**************");
+	assert_string_equal(told.message, "of **************");
+}
+
 static void a_run_is_looked_at(void **state)
 {
 	(void)state;
@@ -785,6 +855,7 @@ int main(void)
 		TEST(started_with_the_exact_id),
 		TEST(the_body_is_copied),
 		TEST(a_run_is_looked_at),
+		TEST(nor_is_what_is_told_of_a_run),
 		TEST(success_without_a_run_id),
 		TEST(errors_in_every_shape),
 		TEST(messages_are_bounded),
@@ -795,6 +866,8 @@ int main(void)
 		TEST(the_second_answer_counts),
 		TEST(forbidden_is_tried_with_another_credential_only),
 		TEST(a_server_that_shows_the_request_tells_nothing),
+		TEST(a_code_is_no_place_for_the_credential),
+		TEST(nor_is_the_name_of_a_job),
 		TEST(what_systemd_handed_over_needs_a_restart),
 		TEST(an_access_token_is_asked_for_first),
 		TEST(a_refused_token_is_renewed_once_for_all),

@@ -5,9 +5,9 @@
  * Sending a request again is always safe, because its idempotency token makes the service answer with the run
  * that is there. Giving one up is not, so a doubt goes to RETRY. But a row must not be decided by what a
  * stranger can write: the service may quote a parameter in its message, and the parameter is a file name. So
- * a text that would suspend a job or a workspace counts only at the start of the message, or where the
- * service does not look at parameters yet (401, 403), or when the error code does not speak of the
- * parameters.
+ * a text that would suspend a job or a workspace, slow it down, or have a request tried for hours counts only
+ * at the start of the message, or where the service does not look at parameters yet (401, 403), or when the
+ * error code does not speak of the parameters.
  *
  * "sure" means that this attempt started no run: the request was refused before anything was done.
  *
@@ -63,25 +63,54 @@ static const struct outcome_rule rules[] = {
 	{400, 499, "ABORTED", NULL, {OUTCOME_RETRY, UNSURE, "transient"}},
 	{499, 499, NULL, NULL, {OUTCOME_RETRY, UNSURE, "transient"}},
 
-	/* and by text: what the SDKs take for transient */
-	{400, 499, NULL, "REQUEST_LIMIT_EXCEEDED", {OUTCOME_RETRY, SURE, "rate_limited"}},
-	{400, 499, NULL, "RPC token bucket limit has been exceeded", {OUTCOME_RETRY, SURE, "rate_limited"}},
-	{400, 499, NULL, "exceeding rate limit", {OUTCOME_RETRY, SURE, "rate_limited"}},
-	{400, 499, NULL, "UnknownWorkerEnvironmentException", {OUTCOME_RETRY, UNSURE, "transient"}},
-	{400, 499, NULL, "does not have any associated worker environments",
+	/* a worker that is not there yet: the one passing trouble that was seen under such a code */
+	{400, 499, NULL, "^Delegate unexpected exception during *UnknownWorkerEnvironmentException",
 		{OUTCOME_RETRY, UNSURE, "transient"}},
-	{400, 499, NULL, "There is no worker environment with id", {OUTCOME_RETRY, UNSURE, "transient"}},
-	{400, 499, NULL, "Unknown worker environment", {OUTCOME_RETRY, UNSURE, "transient"}},
-	{400, 499, NULL, "ClusterNotReadyException", {OUTCOME_RETRY, UNSURE, "transient"}},
-	{400, 499, NULL, "worker env * not found", {OUTCOME_RETRY, UNSURE, "transient"}},
-	{400, 499, NULL, "Timed out after ", {OUTCOME_RETRY, UNSURE, "transient"}},
-	{400, 499, NULL, "deadline exceeded", {OUTCOME_RETRY, UNSURE, "transient"}},
-	{400, 499, NULL, "connection reset by peer", {OUTCOME_RETRY, UNSURE, "transient"}},
-	{400, 499, NULL, "TLS handshake timeout", {OUTCOME_RETRY, UNSURE, "transient"}},
-	{400, 499, NULL, "connection refused", {OUTCOME_RETRY, UNSURE, "transient"}},
-	{400, 499, NULL, "i/o timeout", {OUTCOME_RETRY, UNSURE, "transient"}},
-	{400, 499, NULL, "Unexpected error", {OUTCOME_RETRY, UNSURE, "transient"}},
-	{400, 499, NULL, "Please try again later or try a faster operation",
+
+	/* the job, in the service's own words */
+	{400, 400, NULL, "^Job # does not exist", {OUTCOME_JOB, SURE, "job_missing"}},
+	{400, 400, NULL, "^Job # does not define ", {OUTCOME_JOB, SURE, "parameter_undefined"}},
+	{400, 400, NULL, "^Job # defines job parameters", {OUTCOME_JOB, SURE, "parameter_undefined"}},
+	{400, 400, NULL, "^Job parameter* not defined", {OUTCOME_JOB, SURE, "parameter_undefined"}},
+	{400, 400, NULL, "^Undefined job parameter", {OUTCOME_JOB, SURE, "parameter_undefined"}},
+	{400, 400, NULL, "^Unknown job parameter", {OUTCOME_JOB, SURE, "parameter_undefined"}},
+	{400, 400, NULL, "^job_parameters can not be used in combination",
+		{OUTCOME_JOB, SURE, "parameter_undefined"}},
+	{400, 400, NULL, "^job_parameters cannot be used in combination",
+		{OUTCOME_JOB, SURE, "parameter_undefined"}},
+
+	/* this request, says the code: whatever the message quotes */
+	{400, 400, "INVALID_PARAMETER_VALUE", "idempotency", {OUTCOME_DEAD, UNSURE, "token_refused"}},
+	{400, 400, "INVALID_PARAMETER_VALUE", NULL, {OUTCOME_DEAD, SURE, "bad_request"}},
+	{400, 400, "MALFORMED_REQUEST", NULL, {OUTCOME_DEAD, SURE, "bad_request"}},
+
+	/* what the SDKs take for transient, as it was seen: at the start */
+	{400, 499, NULL, "^REQUEST_LIMIT_EXCEEDED", {OUTCOME_RETRY, SURE, "rate_limited"}},
+	{400, 499, NULL, "^RPC token bucket limit has been exceeded", {OUTCOME_RETRY, SURE, "rate_limited"}},
+	{400, 499, NULL, "^@ RPC token bucket limit has been exceeded",
+		{OUTCOME_RETRY, SURE, "rate_limited"}},
+	{400, 499, NULL, "^There were already # jobs created in past # seconds, exceeding rate limit",
+		{OUTCOME_RETRY, SURE, "rate_limited"}},
+	{400, 499, NULL, "^com.databricks.*UnknownWorkerEnvironmentException",
+		{OUTCOME_RETRY, UNSURE, "transient"}},
+	{400, 499, NULL, "^Workspace # does not have any associated worker environments",
+		{OUTCOME_RETRY, UNSURE, "transient"}},
+	{400, 499, NULL, "^There is no worker environment with id", {OUTCOME_RETRY, UNSURE, "transient"}},
+	{400, 499, NULL, "^Unknown worker environment", {OUTCOME_RETRY, UNSURE, "transient"}},
+	{400, 499, NULL, "^com.databricks.*ClusterNotReadyException", {OUTCOME_RETRY, UNSURE, "transient"}},
+	{400, 499, NULL, "^ClusterNotReadyException", {OUTCOME_RETRY, UNSURE, "transient"}},
+	{400, 499, NULL, "^worker env * not found", {OUTCOME_RETRY, UNSURE, "transient"}},
+	{400, 499, NULL, "^Timed out after ", {OUTCOME_RETRY, UNSURE, "transient"}},
+	{400, 499, NULL, "^deadline exceeded", {OUTCOME_RETRY, UNSURE, "transient"}},
+	{400, 499, NULL, "^context deadline exceeded", {OUTCOME_RETRY, UNSURE, "transient"}},
+	{400, 499, NULL, "^connection reset by peer", {OUTCOME_RETRY, UNSURE, "transient"}},
+	{400, 499, NULL, "^TLS handshake timeout", {OUTCOME_RETRY, UNSURE, "transient"}},
+	{400, 499, NULL, "^connection refused", {OUTCOME_RETRY, UNSURE, "transient"}},
+	{400, 499, NULL, "^i/o timeout", {OUTCOME_RETRY, UNSURE, "transient"}},
+	{400, 499, NULL, "^Unexpected error", {OUTCOME_RETRY, UNSURE, "transient"}},
+	{400, 499, NULL, "^The service at * is taking too long to process your request",
+		{OUTCOME_RETRY, UNSURE, "transient"}},
+	{400, 499, NULL, "^Please try again later or try a faster operation",
 		{OUTCOME_RETRY, UNSURE, "transient"}},
 
 	/* who we are */
@@ -104,22 +133,8 @@ static const struct outcome_rule rules[] = {
 	/* the job */
 	{404, 404, NULL, NULL, {OUTCOME_JOB, SURE, "job_missing"}},
 	{400, 499, "RESOURCE_DOES_NOT_EXIST", NULL, {OUTCOME_JOB, SURE, "job_missing"}},
-	{400, 400, NULL, "^Job # does not exist", {OUTCOME_JOB, SURE, "job_missing"}},
 	{400, 499, "PERMISSION_DENIED", NULL, {OUTCOME_JOB, SURE, "job_forbidden"}},
 	{400, 499, "FEATURE_DISABLED", NULL, {OUTCOME_JOB, SURE, "job_forbidden"}},
-	{400, 400, NULL, "^Job # does not define ", {OUTCOME_JOB, SURE, "parameter_undefined"}},
-	{400, 400, NULL, "^Job # defines job parameters", {OUTCOME_JOB, SURE, "parameter_undefined"}},
-	{400, 400, NULL, "^Job parameter* not defined", {OUTCOME_JOB, SURE, "parameter_undefined"}},
-	{400, 400, NULL, "^Undefined job parameter", {OUTCOME_JOB, SURE, "parameter_undefined"}},
-	{400, 400, NULL, "^Unknown job parameter", {OUTCOME_JOB, SURE, "parameter_undefined"}},
-	{400, 400, NULL, "^job_parameters can not be used in combination",
-		{OUTCOME_JOB, SURE, "parameter_undefined"}},
-	{400, 400, NULL, "^job_parameters cannot be used in combination",
-		{OUTCOME_JOB, SURE, "parameter_undefined"}},
-
-	/* this request */
-	{400, 400, "INVALID_PARAMETER_VALUE", NULL, {OUTCOME_DEAD, SURE, "bad_request"}},
-	{400, 400, "MALFORMED_REQUEST", NULL, {OUTCOME_DEAD, SURE, "bad_request"}},
 
 	/* expired Entra tokens came as 400 for years */
 	{400, 400, NULL, "ExpiredJwtException", {OUTCOME_CREDENTIAL, SURE, "credential_refused"}},
@@ -146,14 +161,22 @@ static bool is_digit(char c)
 	return c >= '0' && c <= '9';
 }
 
-/* Does the piece (up to '*' or its end) stand at s? *ret_end is then behind it. '#' is one or more digits. */
+static bool is_letter(char c)
+{
+	return lower(c) >= 'a' && lower(c) <= 'z';
+}
+
+/* Does the piece (up to '*' or its end) stand at s? *ret_end is then behind it. '#' is one or more digits,
+ * '@' letters. */
 static bool piece_stands_at(const char *piece, const char *s, const char **ret_end)
 {
 	for (; *piece != '\0' && *piece != '*'; piece++) {
-		if (*piece == '#') {
-			if (!is_digit(*s))
+		if (*piece == '#' || *piece == '@') {
+			bool (*fits)(char) = *piece == '#' ? is_digit : is_letter;
+
+			if (!fits(*s))
 				return false;
-			while (is_digit(*s))
+			while (fits(*s))
 				s++;
 		} else if (lower(*piece) != lower(*s++)) {
 			return false;

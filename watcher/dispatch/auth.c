@@ -234,37 +234,27 @@ static const char *token_host(const struct auth *a)
 								      : a->conf->host;
 }
 
-static void blot_form(const struct auth *a, char *message)
-{
-	const struct secret *s = a->credential.secret;
-	CLEANUP_SECRET struct secret *form = secret_new(s != NULL ? 3 * secret_len(s) : 0);
-
-	if (s != NULL && secret_add_form(form, secret_bytes(s), secret_len(s)) == 0)
-		words_blot(message, secret_bytes(form), secret_len(form));
-}
-
 /* An answer without a token. detail: what is wrong with a 2xx. */
 static void refuse(struct auth *a, const struct http_response *r, const char *detail)
 {
 	struct answer said = {.has_run_id = false};
 	struct outcome_answer o = {.transport = r->transport, .http_status = r->status};
-	const char *words = detail;
 
-	if (r->transport != OUTCOME_TRANSPORT_OK) {
-		words = r->error;
-	} else if (r->status < 200 || r->status > 299) {
+	if (r->transport != OUTCOME_TRANSPORT_OK)
+		snprintf(said.message, sizeof(said.message), "%s", r->error);
+	else if (r->status < 200 || r->status > 299)
 		words_read(r, &said);
-		auth_blot(a, a->request.authorization, said.message);
-		blot_form(a, said.message);
-		words = said.message;
-	}
+	else
+		snprintf(said.message, sizeof(said.message), "%s", detail);
+	auth_blot(a, a->request.authorization, said.code);
+	auth_blot(a, a->request.authorization, said.message);
 	o.error_code = said.code;
-	o.message = words;
+	o.message = said.message;
 	a->trouble = (struct auth_trouble){
 		.outcome = signin_decide(&o), .http_status = r->status, .retry_after_us = r->retry_after_us};
 	memcpy(a->trouble.code, said.code, sizeof(said.code));
 	snprintf(a->trouble.message, sizeof(a->trouble.message), "sign-in at %s: %s%s%.*s", token_host(a),
-		said.code, said.code[0] != '\0' ? ": " : "", SHOWN_BYTES, words);
+		said.code, said.code[0] != '\0' ? ": " : "", SHOWN_BYTES, said.message);
 	fail(a);
 }
 
@@ -478,13 +468,26 @@ void auth_unwait(struct auth *a, struct auth_waiter *w)
 	a->waiters--;
 }
 
-void auth_blot(const struct auth *a, const struct secret *sent, char *message)
+static void blot_form(const struct secret *s, char *text)
+{
+	CLEANUP_SECRET struct secret *form = secret_new(3 * secret_len(s));
+
+	if (secret_add_form(form, secret_bytes(s), secret_len(s)) == 0)
+		words_blot(text, secret_bytes(form), secret_len(form));
+}
+
+void auth_blot(const struct auth *a, const struct secret *sent, char *text)
 {
 	const struct secret *s = a->credential.secret;
 
-	words_blot_header(message, sent);
-	if (s != NULL)
-		words_blot(message, secret_bytes(s), secret_len(s));
+	if (text[0] == '\0')
+		return;
+	words_blot_header(text, sent);
+	words_blot_header(text, a->header);
+	if (s == NULL)
+		return;
+	words_blot(text, secret_bytes(s), secret_len(s));
+	blot_form(s, text);
 }
 
 const char *auth_hint(const struct auth *a)

@@ -182,6 +182,16 @@ static void read_page(const struct http_response *r, struct answer *a)
 	a->has_run_id = true;
 }
 
+/* Everything that is kept of an answer goes through here, before anybody reads it. */
+static void blot_answer(const struct jobs_call *c, struct answer *a, struct answer_state *state)
+{
+	char *const texts[] = {a->code, a->message, state->status, state->code, state->life_cycle,
+		state->result, state->message};
+
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
+		auth_blot(c->jobs->auth, c->header, texts[i]);
+}
+
 /* state: filled only from an answer to runs/get that tells about its run. */
 static void read_answer(const struct jobs_call *c, const struct http_response *r, struct answer *a,
 	struct answer_state *state)
@@ -200,7 +210,7 @@ static void read_answer(const struct jobs_call *c, const struct http_response *r
 	} else {
 		words_read(r, a);
 	}
-	auth_blot(c->jobs->auth, c->header, a->message);
+	blot_answer(c, a, state);
 }
 
 /* nginx completes the handshake with any client, and says by a page what it does not like. */
@@ -259,11 +269,12 @@ static void hand_out_page(struct jobs_call *c, const struct reply *r)
 {
 	char message[MESSAGE_BYTES];
 	bool answered = r->outcome.kind == OUTCOME_STARTED;
+	CLEANUP_FREE char *body = mem_dup(answered ? r->body : "", answered ? r->body_len : 0);
 	struct jobs_page page = {
 		.outcome = r->outcome,
 		.http_status = r->status,
 		.form = r->form,
-		.body = answered ? r->body : "",
+		.body = body,
 		.body_len = answered ? r->body_len : 0,
 		.message = text_printable(
 			r->answer.message, strlen(r->answer.message), message, sizeof(message)),
@@ -272,6 +283,8 @@ static void hand_out_page(struct jobs_call *c, const struct reply *r)
 	jobs_page_fn fn = c->page_fn;
 	void *arg = c->arg;
 
+	/* who asked keeps names and words of it; what was sent is nothing that could stand there by chance */
+	words_blot_header(body, c->header);
 	call_free(c);
 	fn(&page, arg);
 }
