@@ -196,6 +196,7 @@ struct conf_section {
 	void *object;  /* borrowed: &conf.service, the struct conf_watch, … */
 	size_t *given; /* by conf_schema_index(): 1 + place in entries of the first of that key, 0: none */
 	bool *tried;   /* by the same: was it there at all, be it with a bad value? */
+	bool *refused; /* by the same: was a value refused, so that the field is not what was meant? */
 };
 
 struct conf_mistake {
@@ -225,6 +226,7 @@ struct conf {
 	size_t entries_n;
 	struct conf_section *sections; /* those given, in the order of the file */
 	size_t sections_n;
+	bool partial; /* a section or a file could not be taken: what is missing may be there */
 };
 
 struct conf *conf_new(void);	/* with all defaults */
@@ -241,18 +243,22 @@ void conf_mistakes_print(const struct conf_mistakes *m, struct buf *b);
 /* Takes a section header (creates the section, so that an empty one is known and checked). */
 void conf_section(struct conf *c, const char *section, const char *file, int line, struct conf_mistakes *m);
 /* Takes one entry. Every fault (unknown section or key with the nearest known one, twice, not a number,
- * range, unit) is added to m with its origin and the entry has no effect. A key that takes several values may
- * come several times. An empty value is a mistake. value is raw (see struct conf_entry): in double quotes it
- * is taken as it stands, else a comma separates values where the key says so. A section not yet given by
- * conf_section() is taken as given here. */
+ * range, unit) is added to m with its origin and the entry has no effect; of a list, each value that is bad
+ * is told. A key that takes several values may come several times. An empty value is a mistake. value is raw
+ * (see struct conf_entry): in double quotes it is taken as it stands, else a comma separates values where the
+ * key says so. A section not yet given by conf_section() is taken as given here. */
 void conf_set(struct conf *c, const char *section, const char *key, const char *value, const char *file,
 	int line, struct conf_mistakes *m);
+/* A line was refused before it came here: so that conf_check() tells no mistake that follows from that one.
+ * key: as written, perhaps misspelled; NULL: a whole section, or file. */
+void conf_lost(struct conf *c, const char *section, const char *key);
 /* Links watches to workspaces, finds `auth`, fills default param/arg, sorts path_map. Once, after the last
  * conf_set(). */
 void conf_resolve(struct conf *c);
 /* Contradictions and what is missing, as mistakes and warnings (a whole configuration only; a watcher has
- * just its own part). Templates, patterns and types are checked here too with core/template, core/glob,
- * core/filetype. Pure: looks at no file. */
+ * just its own part). After mistakes, too: what only follows from a value that was refused is not told.
+ * Templates, patterns and types are checked here too with core/template, core/glob, core/filetype. Pure:
+ * looks at no file. */
 void conf_check(const struct conf *c, struct conf_mistakes *m);
 
 /* Where something was given, both borrowed; NULL: nowhere. section: "watch:orders". key: "settle"; for params

@@ -87,6 +87,8 @@ const char *conf_schema_kind_shape(enum conf_kind kind);
  * known. */
 int conf_schema_parse_section(
 	const char *section, enum conf_kind *ret_kind, const char **ret_name, struct err *err) MUST_CHECK;
+/* The key that was meant by an unknown one, as far as its spelling tells, or NULL. */
+const struct conf_key *conf_schema_meant(enum conf_kind kind, const char *key);
 /* Says that there is no such key in such a section: the nearest one, or where it belongs. Returns -ENOENT. */
 int conf_schema_unknown_key(enum conf_kind kind, const char *key, struct err *err);
 /* [A-Za-z0-9._-], not starting with . or -, shorter than CONF_NAME_BYTES. */

@@ -73,6 +73,8 @@ BAD = {
     "min over max": (b"min_size = 10\nmax_size = 5", [(2, "max_size")]),
     "job type with the wrong parameters": (b"arg = ${uri}", [(1, "param")]),
     "later version": (b"metrics_file = /m", [(1, "")]),
+    "what is found in a second look": (b"setle = 1s\nparam.a = ${foo}\n[watch:y]\njob_id = 5\njob_name = x\n",
+                                       [(1, "settle"), (2, "foo"), (3, "has no directory"), (5, "keep one")]),
     "several": (b"setle = 1s\nrecursive = maybe\nmin_size = x\n[wacth:y]",
                 [(1, "settle"), (2, "recursive"), (3, "min_size"), (4, "watch")]),
 }
@@ -122,6 +124,23 @@ def test_mistakes_are_told_with_their_line(service, name):
         assert any(words in t for t in texts), f"nothing with {words!r} in line {where}: {done.err}"
     assert f"{sum(map(len, found.values()))} mistake" in done.err, done
     assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f]", done.err), "control characters on the terminal"
+
+
+@pytest.mark.parametrize("more, lines", [
+    (b"[watch:y]\ndirectory = /srv/y # here\njob_id: 5\npath_map = none\n", {2, 3}),
+    (b"[watch:y]\ndirectory = /srv/" + b"y" * 300 + b"\njob_id 5\npath_map = none\n", {2, 3}),
+    (b"[watch:y]\ndirectory = /srv/y\\\njob_id = 5\npath_map = none\n", {2}),
+    (b"[watch:y ; mine\ndirectory = /srv/y\njob_id = 5\n", {1}),
+    (b"[workspace:y]\nhost = https://y.example\ntoken_file = /t\x01\n", {3}),
+])
+def test_a_refused_line_makes_no_other_mistakes(service, more, lines):
+    s = configure(service(), more)
+    if b"[workspace:" in more:  # then the first one needs a name
+        s.ini.write_text(s.ini.read_text(encoding="latin-1").replace("[workspace]", "[workspace:x]")
+                         .replace("[watch:drop]", "[watch:drop]\nworkspace = y"), encoding="latin-1")
+        lines = {n + 1 for n in lines}
+    done = s.verb("check")
+    assert done.status == 78 and {at - LAST for at in mistakes(done)} == lines, done
 
 
 def test_a_bad_configuration_starts_nothing(service):

@@ -341,6 +341,8 @@ static void test_list_faults_leave_the_list(void **state)
 		{"reject_names", "globs, contrl",
 			"f:3: reject_names: \"contrl\" is none of globs, control; did you mean control?"},
 		{"types", "@csv, \xff", "f:3: types: \"\\xff\" is not UTF-8"},
+		{"types", "\xff, @csv, \xfe",
+			"f:3: types: \"\\xff\" is not UTF-8\nf:3: types: \"\\xfe\" is not UTF-8"},
 	};
 
 	(void)state;
@@ -782,6 +784,38 @@ static const struct {
 	const char *text, *told;
 } check_rows[] = {
 	{WS W, ""},
+	/* all at once: what stands beside a mistake is judged nevertheless … */
+	{WS "xx = 1\n[watch:w]\njob_id = 5\njob_name = x\nparam.a = ${foo}\npath_map = none\n",
+		"f:4: unknown key \"xx\"\nf:5: [watch:w] has no directory\n"
+		"f:7: job_id and job_name are both given\nf:8: param.a: "},
+	{WS W "settle = soon\nmin_size = 10\nmax_size = 5\nmarker = x\n",
+		"f:8: settle: \nf:10: max_size is smaller\nf:11: marker is of no use without"},
+	{WS "proxy = http://p:1\nno_proxy = a b, ok, http://x\n" W,
+		"f:5: no_proxy: \"a b\" \nf:5: no_proxy: \"http://x\": "},
+	/* … and what only follows from it is not told */
+	{WS "[watch:w]\ndirectroy = /d\njob_i = 5\npath_map = none\n",
+		"f:5: unknown key \"directroy\"\nf:6: unknown key \"job_i\""},
+	{"[workspace]\nhost = https://x.example\ntoken = dapi\n" W, "f:3: unknown key \"token\": a secret"},
+	{"[worksapce]\nhost = https://x.example\n" W, "f:1: \nf:2: "},
+	{WS "[wacth:w]\ndirectory = /d\n", "f:4: \nf:5: "},
+	{WS "[workspace:a/b]\n" W "workspace = a\n", "f:4: "},
+	{WS W "job_type = jarr\narg = x\n", "f:8: job_type: "},
+	{WS W "complete = markr\nmarker = ${name}.ok\n", "f:8: complete: "},
+	{WS W "complete = marker\nmarker = a\nmarker = b\n", "f:10: marker: given twice"},
+	{WS W "min_size = x\nmax_size = 0.5\n", "f:8: min_size: \nf:9: max_size: "},
+	{WS "proxy = nonsense\nproxy_username = u\nno_proxy = x\n" W, "f:4: proxy: "},
+	{WS "connect_timeout = 20m\nrequest_timeout = x\n" W,
+		"f:4: connect_timeout: \nf:5: request_timeout: "},
+	{WS "request_timeout = 3s\nconnect_timeout = x\n" W, "f:5: connect_timeout: "},
+	{WS "max_requests = x\n" W "max_requests = 200\n", "f:4: max_requests: "},
+	{WS "tls_min = 1.4\ntls_max = 1.2\n" W, "f:4: tls_min: "},
+	{"[workspace]\nhost = https://x.example\nauth = oicd\nclient_id = x\n" W, "f:3: auth: "},
+	{"[workspace]\nhost = https://x.example\noidc_token_file = x\nclient_id = x\n" W,
+		"f:3: oidc_token_file: "},
+	{"[events]\nmax_size = 1TiB\nkeep_size = much\n" WS W, "f:3: keep_size: "},
+	{WS W "directory = e\npath_map = /f => /g\n", "f:8: directory: "},
+	{WS W WS "xx = 1\n", "f:8: [workspace] stands here a second time\nf:9: host: given twice\n"
+			     "f:10: token_file: given twice\nf:11: unknown key"},
 	{"", "there is no [workspace]\nthere is no [watch:NAME], so there is nothing to do"},
 	{WS, "there is no [watch:NAME], so there is nothing to do"},
 	{"[watch:w]\ndirectory = /d\njob_id = 5\npath_map = none\n", "there is no [workspace]"},
@@ -814,7 +848,7 @@ static const struct {
 	{"[workspace]\nhost = https://x.example\nazure_metadata_host = https://10.0.0.1\n" W,
 		"f:3: azure_metadata_host must be an address of this machine"},
 	{"[workspace]\nhost = https://x.example\nazure_metadata_host = http://169.254.169.254\n" W,
-		"f:3: azure_metadata_host: http:// would send the "
+		"f:3: azure_metadata_host: must be an address of this machine, such as "
 		"credential"},
 	{"[workspace]\nhost = https://x.example\nprofile = p\n" W,
 		"f:1: auth = profile, as the keys given say, needs config_file"},

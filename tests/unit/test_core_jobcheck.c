@@ -325,6 +325,12 @@ static void names_must_be_unique_and_exact(void **state)
 		show(&f), "error job_ambiguous: several jobs are named \"load\": 9223372036854775807, 7; "));
 	findings_done(&f);
 
+	s = (struct jobcheck_search){.n = 0, .cut = true};
+	assert_true(jobcheck_judge_name(&s, &w, &f) == 0);
+	assert_non_null(strstr(
+		show(&f), "error job_missing: the workspace lists too many jobs for the name \"load\""));
+	findings_done(&f);
+
 	s = (struct jobcheck_search){.n = 0};
 	assert_true(jobcheck_judge_name(&s, &w, &f) == 0);
 	assert_non_null(strstr(

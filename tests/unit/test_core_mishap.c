@@ -84,6 +84,8 @@ static void the_proxy_refuses(void **state)
 		{{.proxy = HTTP_PROXY, .connect_status = 403}, "the proxy http://proxy.example:3128 does not "
 							       "let us through to adb.example (HTTP 403): it "
 							       "has to be allowed there"},
+		{{.proxy = HTTP_PROXY, .connect_status = 500},
+			"the proxy http://proxy.example:3128 cannot reach adb.example (HTTP 500)"},
 		{{.proxy = HTTP_PROXY, .connect_status = 503},
 			"the proxy http://proxy.example:3128 cannot reach adb.example (HTTP 503)"},
 	};

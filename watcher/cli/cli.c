@@ -133,8 +133,7 @@ int cli_load(const char *path, bool warnings, struct conf **ret)
 		return cli_fail(&err);
 	}
 	conf_resolve(conf);
-	if (mistakes.errors == 0)
-		conf_check(conf, &mistakes);
+	conf_check(conf, &mistakes);
 	cli_print_mistakes(&mistakes, warnings);
 	errors = mistakes.errors;
 	conf_mistakes_done(&mistakes);

@@ -102,11 +102,13 @@ static struct conf_section *add_section(
 	size_t keys_n;
 
 	if (conf_schema_parse_section(text, &kind, &name, &err) < 0) {
+		c->partial = true;
 		conf_mistake_add(m, false, file, line, "%s", err.text);
 		return NULL;
 	}
 	void *object = section_object(c, kind, name);
 	if (!object) {
+		c->partial = true;
 		conf_mistake_add(
 			m, false, file, line, "there are too many sections %s", conf_schema_kind_shape(kind));
 		return NULL;
@@ -120,7 +122,8 @@ static struct conf_section *add_section(
 		.line = line,
 		.object = object,
 		.given = mem_array(keys_n, sizeof(size_t)),
-		.tried = mem_array(keys_n, sizeof(bool))};
+		.tried = mem_array(keys_n, sizeof(bool)),
+		.refused = mem_array(keys_n, sizeof(bool))};
 	return s;
 }
 
@@ -184,6 +187,22 @@ static void add_entry(struct conf *c, struct conf_section *s, const struct conf_
 		*given = c->entries_n;
 }
 
+/* k: NULL: nothing can be said of it. */
+static void note_refused(struct conf_section *s, const struct conf_key *k)
+{
+	if (!k)
+		return;
+	s->tried[conf_schema_index(k)] = true;
+	s->refused[conf_schema_index(k)] = true;
+}
+
+static const struct conf_key *find_meant(const struct conf_section *s, const char *key)
+{
+	const struct conf_key *k = conf_schema_find((enum conf_kind)s->kind, key);
+
+	return k ? k : conf_schema_meant((enum conf_kind)s->kind, key);
+}
+
 /* Errors without a key's name come back with it; unknown keys name themselves. */
 static int set_entry(struct conf *c, struct conf_section *s, const char *key, const char *value,
 	const char *file, int line, struct err *err)
@@ -205,6 +224,39 @@ static int set_entry(struct conf *c, struct conf_section *s, const char *key, co
 	}
 	add_entry(c, s, k, key, value, file, line);
 	return 0;
+}
+
+/* A list was refused for one of its values: each bad one is told. How many were. */
+static size_t tell_each(const struct conf_section *s, const char *key, const char *value, const char *file,
+	int line, struct conf_mistakes *m)
+{
+	const struct conf_key *k = conf_schema_find((enum conf_kind)s->kind, key);
+	union {
+		struct conf_watch watch;
+		struct conf_workspace workspace;
+		struct conf_events events;
+		struct conf_service service;
+		struct conf_notify notify;
+	} scratch;
+	struct conf_list values;
+	size_t told = 0;
+
+	if (!k || !(k->flags & CONF_COMMA) || !strchr(value, ',') ||
+		conf_value_split(k, value, &values, NULL) < 0)
+		return 0;
+	memset(&scratch, 0, sizeof(scratch));
+	for (size_t i = 0; i < values.n; i++) {
+		struct err err = ERR_INIT;
+
+		if (conf_value_set(k, key, values.items[i], &scratch, &err) == 0)
+			continue;
+		conf_err_name_key(&err, key);
+		conf_mistake_add(m, false, file, line, "%s", err.text);
+		told++;
+	}
+	conf_value_done(k, &scratch);
+	conf_list_done(&values);
+	return told;
 }
 
 /* ---- what follows from other values ---- */
@@ -310,6 +362,7 @@ static void free_given(struct conf *c)
 		free(c->sections[i].file);
 		free(c->sections[i].given);
 		free(c->sections[i].tried);
+		free(c->sections[i].refused);
 	}
 	free(c->sections);
 }
@@ -393,13 +446,26 @@ void conf_mistakes_print(const struct conf_mistakes *m, struct buf *b)
 		(void)buf_addf(b, "and %zu more\n", m->more);
 }
 
+/* It stands twice, and what the second one has is not taken. */
+static void lose_section(const struct conf_section *s)
+{
+	size_t n;
+
+	(void)conf_schema_keys(&n);
+	for (size_t i = 0; i < n; i++)
+		s->tried[i] = s->refused[i] = true;
+}
+
 void conf_section(struct conf *c, const char *section, const char *file, int line, struct conf_mistakes *m)
 {
 	const struct conf_section *first = find_section(c, section);
 
-	if (!first)
+	if (!first) {
 		(void)add_section(c, section, file, line, m);
-	else if (first->file[0])
+		return;
+	}
+	lose_section(first);
+	if (first->file[0])
 		conf_mistake_add(m, false, file, line, "[%s] stands here a second time, first at %s:%d",
 			section, first->file, first->line);
 	else
@@ -414,8 +480,21 @@ void conf_set(struct conf *c, const char *section, const char *key, const char *
 
 	if (!s)
 		s = add_section(c, section, file, line, m);
-	if (s && set_entry(c, s, key, value, file, line, &err) < 0)
+	if (!s || set_entry(c, s, key, value, file, line, &err) == 0)
+		return;
+	note_refused(s, find_meant(s, key));
+	if (tell_each(s, key, value, file, line, m) == 0)
 		conf_mistake_add(m, false, file, line, "%s", err.text);
+}
+
+void conf_lost(struct conf *c, const char *section, const char *key)
+{
+	struct conf_section *s = key ? find_section(c, section) : NULL;
+
+	if (s)
+		note_refused(s, find_meant(s, key));
+	else
+		c->partial = true;
 }
 
 void conf_resolve(struct conf *c)

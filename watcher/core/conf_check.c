@@ -61,6 +61,36 @@ static bool is_tried(const struct site *s, const char *key)
 	return false;
 }
 
+static bool word_is_in(const char *word, const char *words)
+{
+	size_t len = strlen(word);
+
+	for (const char *p = words; *p; p += strspn(p, " ")) {
+		size_t n = strcspn(p, " ");
+
+		if (n == len && memcmp(p, word, len) == 0)
+			return true;
+		p += n;
+	}
+	return false;
+}
+
+/* Was a value of one of these keys (separated by blanks) refused? Then what is made of them is no
+ * contradiction.
+ */
+static bool any_refused(const struct site *s, const char *keys)
+{
+	const struct conf_section *section = conf_section_find(s->c, s->section);
+	size_t n;
+	const struct conf_key *all = conf_schema_keys(&n);
+
+	for (size_t i = 0; section && i < n; i++) {
+		if ((int)all[i].kind == section->kind && section->refused[i] && word_is_in(all[i].name, keys))
+			return true;
+	}
+	return false;
+}
+
 /* At the entry of key, at the section's header when it was not given (or key is NULL). */
 #define TELL(s, warning, key, ...)                                                                           \
 	do {                                                                                                 \
@@ -141,20 +171,6 @@ static void check_values(
 		}
 	}
 	conf_list_done(&values);
-}
-
-static bool word_is_in(const char *word, const char *words)
-{
-	size_t len = strlen(word);
-
-	for (const char *p = words; *p; p += strspn(p, " ")) {
-		size_t n = strcspn(p, " ");
-
-		if (n == len && memcmp(p, word, len) == 0)
-			return true;
-		p += n;
-	}
-	return false;
 }
 
 /* Is what was given the default, or among what this version can do? */
@@ -238,7 +254,7 @@ static const struct {
 static void check_needs(const struct site *s, enum conf_kind kind)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(NEEDS); i++) {
-		if (NEEDS[i].kind == kind && is_given(s, NEEDS[i].key) && !is_given(s, NEEDS[i].needs))
+		if (NEEDS[i].kind == kind && is_given(s, NEEDS[i].key) && !is_tried(s, NEEDS[i].needs))
 			TELL(s, false, NEEDS[i].key, "%s is of no use without %s", NEEDS[i].key,
 				NEEDS[i].needs);
 	}
@@ -251,7 +267,7 @@ static void check_events(const struct conf *c, struct conf_mistakes *m)
 	struct site s = site_of(c, m, CONF_KIND_EVENTS, "");
 	const struct conf_events *e = &c->events;
 
-	if (e->keep_size_bytes < e->max_size_bytes)
+	if (e->keep_size_bytes < e->max_size_bytes && !any_refused(&s, "keep_size max_size"))
 		TELL(&s, false, is_given(&s, "keep_size") ? "keep_size" : "max_size",
 			"keep_size is smaller than max_size, so no rotated file could be kept");
 	if (fs_is_beneath(e->file, c->service.state_directory) ||
@@ -316,13 +332,15 @@ static void check_auth(const struct site *s, const struct conf_workspace *ws)
 	unsigned found = conf_auth_found(ws);
 	struct buf names = BUF_INIT(256);
 
+	if (any_refused(s, "auth"))
+		return;
+	for (size_t i = 0; !is_given(s, "auth") && i < ARRAY_SIZE(CREDENTIAL_KEYS); i++) {
+		if (any_refused(s, CREDENTIAL_KEYS[i]))
+			return;
+	}
 	if (ws->auth != CONF_AUTH_NONE) {
 		check_auth_keys(s, ws);
 		return;
-	}
-	for (size_t i = 0; found == 0 && i < ARRAY_SIZE(CREDENTIAL_KEYS); i++) {
-		if (is_tried(s, CREDENTIAL_KEYS[i]))
-			return;
 	}
 	if (found == 0) {
 		TELL(s, false, NULL,
@@ -356,7 +374,7 @@ static void check_azure(const struct site *s, const struct conf_workspace *ws)
 	if (ws->azure_tenant_id && !is_tenant(ws->azure_tenant_id))
 		TELL(s, false, "azure_tenant_id",
 			"azure_tenant_id is the id of a tenant or the name of its domain");
-	if (ws->auth == CONF_AUTH_AZURE_CLIENT_SECRET && ws->host && !ws->azure_authority_host &&
+	if (ws->auth == CONF_AUTH_AZURE_CLIENT_SECRET && ws->host && !is_tried(s, "azure_authority_host") &&
 		!conf_host_azure_authority(ws->host))
 		TELL(s, false, is_given(s, "auth") ? "auth" : "azure_tenant_id",
 			"the name of the host does not show its cloud; azure_authority_host says where to "
@@ -380,6 +398,8 @@ static void check_basic(const struct site *s, const struct conf_workspace *ws)
 
 static void check_tls(const struct site *s, const struct conf_workspace *ws)
 {
+	if (any_refused(s, "tls_min tls_max"))
+		return;
 	if (ws->tls_max && strcmp(ws->tls_min, ws->tls_max) > 0)
 		TELL(s, false, is_given(s, "tls_max") ? "tls_max" : "tls_min",
 			"tls_max is lower than tls_min");
@@ -422,7 +442,8 @@ static void check_workspace(const struct conf *c, const struct conf_workspace *w
 	check_azure(&s, ws);
 	check_basic(&s, ws);
 	check_needs(&s, CONF_KIND_WORKSPACE);
-	if (ws->request_timeout_us < ws->connect_timeout_us)
+	if (ws->request_timeout_us < ws->connect_timeout_us &&
+		!any_refused(&s, "request_timeout connect_timeout"))
 		TELL(&s, false, is_given(&s, "request_timeout") ? "request_timeout" : "connect_timeout",
 			"request_timeout is shorter than connect_timeout, which is a part of it");
 	check_tls(&s, ws);
@@ -432,10 +453,12 @@ static void check_workspace(const struct conf *c, const struct conf_workspace *w
 		TELL(&s, true, "rate", "a workspace starts at most %d runs a second for everyone together",
 			WORKSPACE_RATE_PER_S);
 	for (size_t i = 0; i < c->watches_n; i++) {
-		if (c->watches[i]->workspace == ws)
+		struct site w = site_of(c, m, CONF_KIND_WATCH, c->watches[i]->name);
+
+		if (c->watches[i]->workspace == ws || any_refused(&w, "workspace"))
 			return;
 	}
-	if (c->watches_n > 0 && ws->name[0])
+	if (c->watches_n > 0 && ws->name[0] && !c->partial)
 		TELL(&s, true, NULL, "[%s] is used by no watch", s.section);
 }
 
@@ -447,7 +470,8 @@ static void check_watch_workspace(const struct site *s, const struct conf_watch 
 	const struct conf *c = s->c;
 	struct buf all = BUF_INIT(sizeof(names) / sizeof(names[0]) * (CONF_NAME_BYTES + 2));
 
-	if (w->workspace || (!w->workspace_name && (c->workspaces_n == 0 || is_tried(s, "workspace"))))
+	if (w->workspace || c->partial ||
+		(!w->workspace_name && (c->workspaces_n == 0 || is_tried(s, "workspace"))))
 		return; /* no workspace at all is told once */
 	for (size_t i = 0; i < c->workspaces_n; i++) {
 		names[i] = c->workspaces[i]->name;
@@ -483,8 +507,10 @@ static void check_watch_job(struct site *s, const struct conf_watch *w)
 
 	if (!is_tried(s, "job_id") && !is_tried(s, "job_name"))
 		TELL(s, false, NULL, "[%s] has no job_id and no job_name", s->section);
-	if (w->job_id != 0 && w->job_name)
+	if (is_tried(s, "job_id") && w->job_name)
 		TELL(s, false, "job_name", "job_id and job_name are both given; keep one");
+	if (any_refused(s, "job_type"))
+		return;
 	if (list && is_given(s, "param.*"))
 		TELL(s, false, "param.*", "job_type = %s takes arg, not param.KEY",
 			conf_job_type_name(w->job_type));
@@ -536,11 +562,13 @@ static bool is_name_below(const char *s)
 
 static void check_watch_values(const struct site *s, const struct conf_watch *w)
 {
-	if (w->max_size_bytes > 0 && w->max_size_bytes < w->min_size_bytes)
+	struct site ws = site_of(s->c, s->m, CONF_KIND_WORKSPACE, w->workspace ? w->workspace->name : "");
+
+	if (w->max_size_bytes > 0 && w->max_size_bytes < w->min_size_bytes && !any_refused(s, "min_size"))
 		TELL(s, false, "max_size", "max_size is smaller than min_size, so no file could pass");
-	if (w->complete == CONF_COMPLETE_MARKER && !w->marker)
+	if (w->complete == CONF_COMPLETE_MARKER && !is_tried(s, "marker"))
 		TELL(s, false, "complete", "complete = marker needs marker");
-	if (w->marker && w->complete != CONF_COMPLETE_MARKER)
+	if (w->marker && w->complete != CONF_COMPLETE_MARKER && !any_refused(s, "complete"))
 		TELL(s, false, "marker", "marker is of no use without complete = marker");
 	else if (w->marker)
 		check_marker(s, w);
@@ -549,7 +577,7 @@ static void check_watch_values(const struct site *s, const struct conf_watch *w)
 	if (w->complete == CONF_COMPLETE_CLOSE && w->method == CONF_METHOD_POLL)
 		TELL(s, false, "complete",
 			"complete = close cannot be told with method = poll; take auto or quiet");
-	if (w->workspace && w->max_requests > w->workspace->max_requests)
+	if (w->workspace && w->max_requests > w->workspace->max_requests && !any_refused(&ws, "max_requests"))
 		TELL(s, false, "max_requests", "max_requests is more than the workspace's %lld",
 			(long long)w->workspace->max_requests);
 	if (is_given(s, "poll_interval") && w->method == CONF_METHOD_INOTIFY)
@@ -567,7 +595,7 @@ static bool is_mapped(const struct conf_watch *w, const char *dir)
 
 static void check_path_map(const struct site *s, const struct conf_watch *w)
 {
-	if (w->path_map_none)
+	if (w->path_map_none || any_refused(s, "path_map directory"))
 		return;
 	if (w->path_map_n == 0) {
 		if (!is_tried(s, "path_map"))
@@ -714,11 +742,11 @@ void conf_check(const struct conf *c, struct conf_mistakes *m)
 {
 	check_entries(c, m);
 	check_events(c, m);
-	if (c->workspaces_n == 0)
+	if (c->workspaces_n == 0 && !c->partial)
 		conf_mistake_add(m, false, NULL, 0, "there is no [workspace]");
 	for (size_t i = 0; i < c->workspaces_n; i++)
 		check_workspace(c, c->workspaces[i], m);
-	if (c->watches_n == 0)
+	if (c->watches_n == 0 && !c->partial)
 		conf_mistake_add(m, false, NULL, 0, "there is no [watch:NAME], so there is nothing to do");
 	for (size_t i = 0; i < c->watches_n; i++)
 		check_watch(c, i, m);

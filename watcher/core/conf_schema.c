@@ -413,6 +413,21 @@ static const struct {
 	{"client_secret", "client_secret_file"}, {"proxy_password", "proxy_password_file"},
 	{"smtp_password", "smtp_password_file"}};
 
+const struct conf_key *conf_schema_meant(enum conf_kind kind, const char *key)
+{
+	const char *words[ARRAY_SIZE(KEYS)], *near;
+	size_t n = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(SECRETS); i++)
+		if (strcmp(key, SECRETS[i].word) == 0)
+			return conf_schema_find(kind, SECRETS[i].key);
+	for (size_t i = 0; i < ARRAY_SIZE(KEYS); i++)
+		if (KEYS[i].kind == kind)
+			words[n++] = KEYS[i].name;
+	near = text_nearest(key, words, n);
+	return near ? conf_schema_find(kind, near) : NULL;
+}
+
 int conf_schema_unknown_key(enum conf_kind kind, const char *key, struct err *err)
 {
 	const char *words[ARRAY_SIZE(KEYS)];

@@ -160,11 +160,28 @@ static int parse_origin(const char *text, char **ret, struct err *err)
 	return r;
 }
 
+/* Of a relay to the metadata service https:// is no way out: it is on this machine, whatever it speaks. */
+static int parse_relay(const char *text, char **ret, struct err *err)
+{
+	CLEANUP_FREE char *secure =
+		text_starts_with(text, "http://") ? mem_printf("https://%s", text + strlen("http://")) : NULL;
+	CLEANUP_FREE char *address = NULL;
+	int r = parse_origin(text, ret, err);
+
+	if (r < 0 && secure && parse_origin(secure, &address, NULL) == 0)
+		return err_set(err, ERR_CONF, EINVAL,
+			"must be an address of this machine, such as http://127.0.0.1:40342; without the key "
+			"the metadata service itself is asked");
+	return r;
+}
+
 static int parse_string(const struct conf_key *k, const char *text, char **ret, struct err *err)
 {
 	char shown[SHOWN_BYTES];
 	int word;
 
+	if (k->type == CONF_TYPE_ORIGIN && strcmp(k->name, "azure_metadata_host") == 0)
+		return parse_relay(text, ret, err);
 	if (k->type == CONF_TYPE_ORIGIN)
 		return parse_origin(text, ret, err);
 	if (k->type == CONF_TYPE_PATH)

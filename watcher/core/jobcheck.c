@@ -451,6 +451,14 @@ int64_t jobcheck_judge_name(const struct jobcheck_search *s, const struct conf_w
 			w->job_name, s->near, s->near_id);
 		return 0;
 	}
+	if (s->n == 0 && s->cut) {
+		findings_add(f, FINDING_ERROR, "job_missing",
+			"the workspace lists too many jobs for the name \"%.200s\" to be read, and none of "
+			"the "
+			"first ones has exactly this name; give its job_id",
+			w->job_name);
+		return 0;
+	}
 	if (s->n == 0) {
 		findings_add(f, FINDING_ERROR, "job_missing",
 			"there is no job named \"%.200s\", or this identity may not see it; to start a job "

@@ -43,7 +43,7 @@ static const struct row rows[] = {
 	{MISHAP_OTHER, 407, 407, 0, NULL,
 		"the proxy {proxy} wants a user name and password: set proxy_username and "
 		"proxy_password_file"},
-	{MISHAP_OTHER, 502, 504, 0, NULL, "the proxy {proxy} cannot reach {host} (HTTP {status})"},
+	{MISHAP_OTHER, 500, 599, 0, NULL, "the proxy {proxy} cannot reach {host} (HTTP {status})"},
 	{MISHAP_OTHER, 300, 999, 0, NULL,
 		"the proxy {proxy} does not let us through to {host} (HTTP {status}): it has to be allowed "
 		"there"},

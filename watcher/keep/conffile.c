@@ -92,6 +92,8 @@ static void PRINTF_LIKE(2, 3) mistake(struct reader *r, const char *fmt, ...)
 	(void)vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
 	conf_mistake_add(r->m, false, r->path, r->line, "%s", text);
+	if (r->into && r->key[0])
+		conf_lost(r->into, r->section, r->key);
 }
 
 /* ---- values that span lines ---- */
@@ -102,6 +104,8 @@ static void finish_value(struct reader *r, bool more)
 	if (!r->open)
 		return;
 	r->open = false;
+	if ((r->joined || r->raw.failed) && r->into)
+		conf_lost(r->into, r->section, r->key);
 	if (r->joined && r->into)
 		conf_mistake_add(r->m, false, r->path, r->raw_line,
 			"%s: the value ends in \\ but the line after it is not indented", r->key);
@@ -221,6 +225,7 @@ static void take_section(struct reader *r, struct span name, char *line)
 /* The header was refused: what follows belongs to no section, and not to the one above either. */
 static void lose_section(struct reader *r, char *line)
 {
+	conf_lost(r->c, NULL, NULL);
 	r->swallow = false;
 	r->into = NULL;
 	memcpy(r->section, NO_SECTION, sizeof(NO_SECTION));
@@ -284,6 +289,20 @@ static bool judge_key(struct reader *r, struct span t, struct span name, bool ha
 	return false;
 }
 
+/* The line goes, and with it what it says of the key that it begins with. */
+static void lose_key(struct reader *r, struct span t)
+{
+	char key[INIH_NAME_BYTES + 1];
+	size_t n = 0;
+
+	while (n < t.len && n < INIH_NAME_BYTES && is_key_text((struct span){t.s, n + 1}))
+		n++;
+	memcpy(key, t.s, n);
+	key[n] = '\0';
+	if (r->into && n > 0)
+		conf_lost(r->into, r->section, key);
+}
+
 /* t begins with the key and has no blanks behind. */
 static void read_key(struct reader *r, struct span t, char *line)
 {
@@ -291,8 +310,10 @@ static void read_key(struct reader *r, struct span t, char *line)
 	struct span name = trim((struct span){t.s, equals ? (size_t)(equals - t.s) : t.len});
 
 	begin_line(r);
-	if (!judge_key(r, t, name, equals != NULL))
+	if (!judge_key(r, t, name, equals != NULL)) {
+		lose_key(r, t);
 		return;
+	}
 	memcpy(r->key, name.s, name.len);
 	r->key[name.len] = '\0';
 	r->k = r->into ? conf_schema_find(r->kind, r->key) : NULL;
@@ -436,6 +457,8 @@ static void lose_line(struct reader *r, bool indented, struct span t, char *line
 		forget_value(r);
 	if (!indented && t.s[0] == '[')
 		lose_section(r, line);
+	else if (!indented)
+		lose_key(r, t);
 }
 
 /* Judges one line without its line end. line: what inih shall read, "" before. */
@@ -595,23 +618,30 @@ static void load_folder(const char *path, struct conftrust *trust, struct conf *
 {
 	DIR *dir = opendir(path);
 	struct conf_list names = {.n = 0};
+	size_t errors = m->errors;
 	struct stat st;
 
 	if (!dir) {
-		if (errno != ENOENT && errno != ENOTDIR)
-			conf_mistake_add(m, false, path, 0, "cannot be listed: %s", strerror(errno));
+		if (errno == ENOENT || errno == ENOTDIR)
+			return;
+		conf_mistake_add(m, false, path, 0, "cannot be listed: %s", strerror(errno));
+		conf_lost(c, NULL, NULL);
 		return;
 	}
 	if (fstat(dirfd(dir), &st) == 0)
 		conftrust_check_folder(trust, path, &st, m);
 	list_folder(path, dir, &names, m);
+	if (m->errors > errors)
+		conf_lost(c, NULL, NULL);
 	(void)closedir(dir);
 	for (size_t i = 0; i < names.n; i++) {
 		CLEANUP_FREE char *file = fs_join(path, names.items[i]);
 		struct err err = ERR_INIT;
 
-		if (load_file(file, trust, c, m, &err) < 0)
+		if (load_file(file, trust, c, m, &err) < 0) {
+			conf_lost(c, NULL, NULL);
 			conf_mistake_add(m, false, file, 0, "%s", err.text);
+		}
 	}
 	conf_list_done(&names);
 }

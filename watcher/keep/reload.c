@@ -55,11 +55,12 @@ int reload_read(const char *path, const struct conf *running, struct conf **ret,
 	struct err err = ERR_INIT;
 	int status = 0;
 
-	if (conffile_load(path, true, next, &mistakes, &err) < 0)
+	if (conffile_load(path, true, next, &mistakes, &err) < 0) {
 		conf_mistake_add(&mistakes, false, NULL, 0, "%s", err.text);
-	conf_resolve(next);
-	if (mistakes.errors == 0)
+	} else {
+		conf_resolve(next);
 		conf_check(next, &mistakes);
+	}
 	if (mistakes.errors == 0)
 		reload_refuse_fixed(running, next, &mistakes);
 	if (mistakes.errors > 0)
