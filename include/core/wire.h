@@ -382,12 +382,15 @@ int wire_knowns_next(const struct wire_confirm *m, size_t *pos, struct wire_know
  * writes, others only read; a torn read is harmless (text is cut at its end). No wake-up, no message.
  */
 #define WIRE_PAGE_BYTES 8192
+#define WIRE_CALL_US 1000000 /* a slow call; a longer one waits for somebody who does not answer */
 struct wire_page {
 	int64_t since_us; /* monotonic; 0: waiting for something to do */
 	int64_t progress; /* counts finished pieces of work */
 	int64_t runs;	  /* a dispatcher's: runs started since the service was */
+	int64_t hung_us;  /* a watcher's: of calls that lasted longer than WIRE_CALL_US, what was more */
 	char call[64];	  /* "statx", "open", "getdents", "" */
 	char path[4096];
+	char base[3072]; /* of a path that is not absolute; "" */
 };
 
 int wire_page_new(
@@ -397,6 +400,8 @@ struct wire_page *wire_page_map(
 void wire_page_unmap(struct wire_page *p);	 /* takes NULL */
 /* p may be NULL (no page). Path is cut at its end. */
 void wire_page_enter(struct wire_page *p, const char *call, const char *path);
+/* Paths that come after this, and are not absolute, lie below base. */
+void wire_page_set_base(struct wire_page *p, const char *base);
 void wire_page_leave(struct wire_page *p);
 
 #endif

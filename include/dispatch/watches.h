@@ -18,6 +18,7 @@
 #include "dispatch/intake.h"
 #include "dispatch/link.h"
 #include "dispatch/moved.h"
+#include "dispatch/stall.h"
 
 struct watches;
 
@@ -32,6 +33,7 @@ struct watch_state {
 	bool lost;	      /* its folder is gone */
 	const char *lost_why; /* in words; constant */
 	bool is_done;	      /* scan: has nothing left to wait for */
+	struct stall stall;
 	struct desk_watch desk;
 };
 

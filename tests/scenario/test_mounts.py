@@ -267,3 +267,48 @@ def test_close_is_a_mistake_where_nobody_tells(mounted):
     assert "no sign that the writer closed" in done.out
     s.stop()
     s.check_runs({s.drop / "here.csv": [text("here")]})
+
+
+# --- overlay ----------------------------------------------------------------------------------------------------------
+
+@pytest.fixture
+def overlaid(service):
+    """A service whose drop folder is an overlay of two folders."""
+    s = service(settle="1500ms", rescan="2s", include="*.csv")
+    folders = [s.folder / name for name in ("lower", "upper", "work")]
+    for folder in folders:
+        folder.mkdir()
+    lower, upper, work = folders
+    put(lower / "there.csv", text("there"))
+    done = subprocess.run(["mount", "-t", "overlay", "-o", f"lowerdir={lower},upperdir={upper},workdir={work}", "none",
+                           s.drop], check=False, stderr=subprocess.PIPE)
+    if done.returncode != 0:
+        pytest.skip(f"no overlay: {done.stderr.decode()}")
+    s.lower, s.upper = lower, upper
+    yield s
+    subprocess.run(["umount", "-l", s.drop], check=False)
+
+
+@pytest.mark.slow
+def test_overlay(overlaid):
+    """What is written on it is announced, what is written into a layer is found by `rescan`. Copied up, a file stays what
+    it was; renamed, it is another one, since inode numbers mean nothing there."""
+    s = overlaid.start()
+    assert s.events("watch.ready")[0]["method"] == "inotify" and s.events("watch.ready")[0]["file_system"] == "overlay"
+    s.wait_run(s.drop / "there.csv")
+    put(s.drop / "closed.csv", text("closed"))
+    began = time.monotonic()
+    assert s.wait_run(s.drop / "closed.csv")[0].at - began < 1.5 + 3
+    steps_of_it = steps(s.drop / "steps.csv", [1, 0.8])
+    (s.drop / "d").mkdir()
+    os.rename(s.drop / "closed.csv", s.drop / "d" / "moved.csv")
+    for folder in (s.upper, s.lower):
+        put(folder / f"into-{folder.name}.csv", text(folder.name))
+    for name in ("steps.csv", "into-upper.csv"):
+        s.wait_run(s.drop / name)
+    os.chmod(s.drop / "there.csv", 0o600)  # copied up: another inode
+    s.verb("rescan")
+    s.barrier()
+    s.stop()
+    s.check_runs({s.drop / "there.csv": 1, s.drop / "closed.csv": 1, s.drop / "d" / "moved.csv": 1, s.drop / "steps.csv": [steps_of_it],
+                  s.drop / "into-upper.csv": 1, s.drop / "into-lower.csv": 1})

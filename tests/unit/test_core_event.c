@@ -296,6 +296,7 @@ static void test_names(void **state)
 	(void)state;
 	assert_string_equal(event_type_name(EVENT_RUN_STARTED), "run.started");
 	assert_string_equal(event_type_name(EVENT_WATCH_DEGRADED), "watch.degraded");
+	assert_string_equal(event_type_name(EVENT_WATCH_STALLED), "watch.stalled");
 	assert_string_equal(event_type_name(EVENT_SERVICE_STOPPED), "service.stopped");
 }
 

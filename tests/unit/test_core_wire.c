@@ -260,6 +260,17 @@ static void test_page(void **state)
 	assert_int_equal(theirs->since_us, 0);
 	assert_int_equal(theirs->progress, 1);
 	assert_int_equal(ftruncate(fd, 0), -1); /* sealed: no SIGBUS for the reader */
+	/* what a call lasts longer than it should is counted */
+	wire_page_enter(mine, "statx", "a");
+	wire_page_leave(mine);
+	assert_int_equal(mine->hung_us, 0);
+	wire_page_set_base(mine, "/srv/drop");
+	wire_page_enter(mine, "statx", "a");
+	assert_string_equal(theirs->base, "/srv/drop");
+	mine->since_us -= 3 * WIRE_CALL_US;
+	wire_page_leave(mine);
+	assert_true(mine->hung_us >= 2 * WIRE_CALL_US && mine->hung_us < 12 * WIRE_CALL_US);
+	wire_page_set_base(NULL, "x");
 	wire_page_enter(NULL, "x", "y");
 	wire_page_leave(NULL);
 	wire_page_unmap(mine);

@@ -28,6 +28,7 @@ static const char *const type_names[] = {
 	[EVENT_FILE_SUPERSEDED] = "file.superseded",
 	[EVENT_WATCH_READY] = "watch.ready",
 	[EVENT_WATCH_LOST] = "watch.lost",
+	[EVENT_WATCH_STALLED] = "watch.stalled",
 	[EVENT_WATCH_OVERFLOW] = "watch.overflow",
 	[EVENT_WATCH_DEGRADED] = "watch.degraded",
 	[EVENT_WATCH_HELD] = "watch.held",

@@ -492,10 +492,21 @@ void wire_page_enter(struct wire_page *p, const char *call, const char *path)
 	__atomic_store_n(&p->since_us, clock_mono_us(), __ATOMIC_RELEASE);
 }
 
+void wire_page_set_base(struct wire_page *p, const char *base)
+{
+	if (p)
+		wire_page_copy(p->base, sizeof(p->base), base);
+}
+
 void wire_page_leave(struct wire_page *p)
 {
+	int64_t took_us;
+
 	if (!p)
 		return;
+	took_us = p->since_us > 0 ? clock_mono_us() - p->since_us : 0;
+	if (took_us > WIRE_CALL_US)
+		p->hung_us += took_us - WIRE_CALL_US;
 	__atomic_store_n(&p->since_us, 0, __ATOMIC_RELEASE);
 	__atomic_add_fetch(&p->progress, 1, __ATOMIC_RELAXED);
 }

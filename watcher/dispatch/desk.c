@@ -114,15 +114,21 @@ int64_t desk_describe_stall(const struct desk_watch *w, struct buf *text)
 {
 	int64_t since_us = w->page ? __atomic_load_n(&w->page->since_us, __ATOMIC_ACQUIRE) : 0;
 	int64_t for_us = since_us > 0 ? clock_mono_us() - since_us : 0;
-	char call[sizeof(w->page->call)], path[sizeof(w->page->path)], span[CLOCK_TEXT_BYTES];
+	char call[sizeof(w->page->call)], path[sizeof(w->page->path)], base[sizeof(w->page->base)],
+		span[CLOCK_TEXT_BYTES];
 
 	if (for_us < US_PER_S)
 		return 0;
 	/* its owner may be writing: what is copied ends in any case */
 	memcpy(call, w->page->call, sizeof(call));
 	memcpy(path, w->page->path, sizeof(path));
+	memcpy(base, w->page->base, sizeof(base));
 	(void)text_add_printable(text, call, strnlen(call, sizeof(call)));
 	(void)buf_adds(text, " of ");
+	if (path[0] != '/' && base[0]) {
+		(void)text_add_printable(text, base, strnlen(base, sizeof(base)));
+		(void)buf_adds(text, path[0] ? "/" : "");
+	}
 	(void)text_add_printable(text, path, strnlen(path, sizeof(path)));
 	(void)buf_addf(text, " for %s", clock_format_span(for_us, span));
 	return for_us;

@@ -56,6 +56,7 @@ enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_UNREACHABLE = 69, EXIT_CONFIGURATION
 struct dispatcher {
 	int keeper_fd;
 	struct wire_page *page;
+	int64_t look_at_us; /* at the pages of the watchers */
 	struct conf *conf;
 	struct configured as; /* … and what came with it */
 
@@ -308,7 +309,8 @@ static bool is_up(struct dispatcher *d)
 	for (size_t i = 0; i < d->conf->watches_n; i++) {
 		struct jobwatch_view job = job_of(d, i);
 
-		up += d->watches.items[i].scanned || d->watches.items[i].lost || (job.waits && job.asked);
+		up += d->watches.items[i].scanned || d->watches.items[i].lost ||
+		      d->watches.items[i].stall.is_on || (job.waits && job.asked);
 	}
 	return up >= d->as.watches;
 }
@@ -398,6 +400,8 @@ static int apply(struct dispatcher *d, struct err *err)
 		rc = facts_apply(&d->watches, &d->scratch, err);
 	if (rc == 0)
 		rc = intake_apply(d->intake, clock_wall_us(), err);
+	if (rc == 0)
+		rc = stalls_apply(&d->watches, &d->scribe, err);
 	if (rc == 0 && d->control)
 		rc = control_apply(d->control, err);
 	if (rc == 0 && d->sender)
@@ -460,6 +464,7 @@ static void act(struct dispatcher *d)
 	if (d->jobwatch)
 		d->watches.failed += jobwatch_committed(d->jobwatch);
 	facts_act(&d->watches);
+	stalls_act(&d->watches);
 	if (d->as.dry)
 		(void)fflush(stdout);
 	CRASH_POINT("dispatcher-between-acts");
@@ -583,6 +588,8 @@ static void set_wake(struct dispatcher *d, int64_t at_us)
 		at_us = d->retry_at_us;
 	if (!d->broken && intake_due_us(d->intake) < at_us)
 		at_us = intake_due_us(d->intake);
+	if (d->look_at_us < at_us)
+		at_us = d->look_at_us;
 	if (d->stopping && d->stop_by_us < at_us)
 		at_us = d->stop_by_us;
 	if (d->reload.phase == RELOAD_DRAINING && d->reload.by_us < at_us)
@@ -599,7 +606,7 @@ static void set_wake(struct dispatcher *d, int64_t at_us)
 static bool has_work(const struct dispatcher *d)
 {
 	return d->service_started || d->reload.phase == RELOAD_DONE || facts_are_there(&d->watches) ||
-	       intake_due_us(d->intake) <= clock_mono_us() ||
+	       stalls_have_work(&d->watches) || intake_due_us(d->intake) <= clock_mono_us() ||
 	       (d->jobwatch && jobwatch_has_work(d->jobwatch)) ||
 	       (d->control && control_has_work(d->control)) || (d->sender && sender_has_work(d->sender)) ||
 	       (d->outbox && outbox_wants_commit(d->outbox));
@@ -830,6 +837,7 @@ static void on_round(void *arg)
 
 	if (d->ended)
 		return;
+	d->look_at_us = stalls_look(&d->watches, now_us);
 	if ((!d->broken || now_us >= d->retry_at_us) && (d->broken || has_work(d)))
 		work(d);
 	if (!d->stopping && scan_is_over(d, now_us))

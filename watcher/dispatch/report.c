@@ -433,10 +433,10 @@ static void add_service(struct json_writer *w, struct desk *d)
 
 static const char *state_of(const struct desk_watch *w, bool waits_for_job, int64_t stalled_us)
 {
-	if (!w->link)
-		return waits_for_job ? "no_job" : "down";
 	if (stalled_us >= DESK_STALLED_US)
 		return "stalled";
+	if (!w->link)
+		return waits_for_job ? "no_job" : "down";
 	if (w->lost)
 		return "lost";
 	return w->scanned ? "ready" : "listing";
@@ -475,7 +475,7 @@ static int add_watch(struct json_writer *w, struct desk *d, size_t i, const stru
 	CLEANUP_BUF struct buf stall = BUF_INIT(3 * WIRE_PATH_BYTES);
 	const struct desk_watch *watch = d->watch(d, i);
 	const struct conf_watch *conf = d->conf->watches[i];
-	int64_t stalled_us = watch->link ? desk_describe_stall(watch, &stall) : 0;
+	int64_t stalled_us = desk_describe_stall(watch, &stall);
 	CLEANUP_FREE char *paused_why = NULL;
 	int paused = waits_paused(d->ledger, conf->name, &paused_why, err);
 	struct jobwatch_view job;

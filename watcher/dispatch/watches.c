@@ -50,10 +50,16 @@ void watches_detach(struct watch_state *w)
 	link_free(w->link);
 	w->link = NULL;
 	confirm_attach(w->confirm, NULL);
-	wire_page_unmap(w->desk.page);
-	w->desk.page = NULL;
 	desk_detached(w->all->desk, &w->desk);
 	moved_forget(w->all->moved, &w->peer);
+}
+
+/* Kept for as long as the process may be there: it may hang, and cannot even be killed then. */
+static void release_page(struct watch_state *w)
+{
+	wire_page_unmap(w->desk.page);
+	w->desk.page = NULL;
+	stall_reset(&w->stall);
 }
 
 /* ---- what a watcher says ---- */
@@ -203,6 +209,7 @@ void watches_attach(struct watches *ws, struct wire_message *m)
 	}
 	read_rest(w);
 	watches_detach(w);
+	release_page(w);
 	w->epoch++;
 	w->scanned = w->is_done = w->lost = false;
 	w->ever_attached = true;
@@ -235,6 +242,7 @@ void watches_gone(struct watches *ws, const char *name)
 		return;
 	read_rest(w);
 	watches_detach(w);
+	release_page(w);
 	w->scanned = w->is_done = false;
 }
 
@@ -270,6 +278,7 @@ static void carry_watch(
 	to->peer.watch = conf;
 	from->link = NULL;
 	from->confirm = NULL;
+	from->desk.page = NULL;
 	confirm_set_trust(to->confirm, is_trusted, to);
 	if (to->link)
 		link_set_arg(to->link, to);
@@ -294,6 +303,7 @@ void watches_replace(struct watches *ws, const struct conf *next)
 		if (!ws->items[i].confirm)
 			continue; /* carried over */
 		watches_detach(&ws->items[i]);
+		release_page(&ws->items[i]);
 		confirm_free(ws->items[i].confirm);
 	}
 	free(ws->items);
@@ -317,8 +327,10 @@ void watches_done(struct watches *ws)
 		return;
 	for (size_t i = 0; i < ws->conf->watches_n; i++)
 		watches_detach(&ws->items[i]);
-	for (size_t i = 0; i < ws->conf->watches_n; i++)
+	for (size_t i = 0; i < ws->conf->watches_n; i++) {
+		release_page(&ws->items[i]);
 		confirm_free(ws->items[i].confirm);
+	}
 	moved_free(ws->moved);
 	LIST_FOREACH_SAFE (it, &ws->facts)
 		watches_drop_fact(ws, LIST_OF(it, struct fact, in));

@@ -55,6 +55,7 @@ struct keeper_watch {
 	bool leaving; /* … and not to be started again */
 	bool waits;   /* not to be started before the dispatcher says that its job is known */
 	struct loop_timer *kill;
+	bool killed; /* in vain so far */
 };
 
 struct keeper {
@@ -447,6 +448,7 @@ static void keeper_watch_free(struct keeper_watch *w)
 static void keeper_watch_stopped(struct keeper_watch *w)
 {
 	loop_timer_clear(w->kill);
+	w->killed = false;
 	if (w->leaving) {
 		keeper_watch_free(w);
 		return;
@@ -571,11 +573,18 @@ static void keeper_on_kill(struct loop_timer *t, void *arg)
 {
 	struct keeper_watch *w = arg;
 
-	(void)t;
 	if (w->child.pid == 0)
 		return;
+	if (w->killed) {
+		log_warning("watch %s does not even end when killed (it hangs in a system call); nothing is "
+			    "started in its place before it does",
+			w->name);
+		return;
+	}
 	log_warning("watch %s does not end; killed", w->name);
 	(void)kill(w->child.pid, SIGKILL);
+	w->killed = true;
+	loop_timer_set(t, clock_mono_us() + KEEPER_GIVE_UP_US);
 }
 
 static struct keeper_watch *keeper_watch_new(struct keeper *k, const struct conf_watch *conf)
@@ -663,6 +672,8 @@ static void keeper_stop_watch(struct keeper_watch *w)
 {
 	if (w->child.pid == 0)
 		return;
+	if (loop_timer_is_set(w->kill) || w->killed)
+		return; /* by the reload before this one */
 	keeper_tell(&w->child, WIRE_STOP);
 	loop_timer_set(w->kill, clock_mono_us() + KEEPER_STOP_WATCHERS_US);
 }

@@ -129,7 +129,11 @@ static const struct settle_policy *judge_policy(const struct judge *j)
 /* The file is finished with, or waits again. */
 static void judge_end(struct judge *j)
 {
-	fs_close(&j->fd);
+	if (j->fd >= 0) {
+		wire_page_enter(j->s->page, "close", buf_str(&j->path));
+		fs_close(&j->fd);
+		wire_page_leave(j->s->page);
+	}
 	j->current = NULL;
 	j->busy = false;
 }
@@ -220,6 +224,8 @@ static void judge_finish(struct judge *j, struct judge_report *r)
 {
 	struct settle *settle = &j->current->settle;
 	int rc = 0;
+
+	wire_page_set_base(j->s->page, j->s->roots[j->current->dir->root].path);
 
 	if (j->s->watch->ends)
 		rc = probe_ends(j->fd, j->st.look.size, buf_str(&j->path), j->s->page, r->ends);

@@ -48,7 +48,12 @@ static int roots_check_one(struct sense *s, const struct sense_root *r, int fd)
 	struct stat st;
 	int rc;
 
-	if (r->dir && (fstat(fd, &st) < 0 || roots_is_other(r, &st)))
+	wire_page_enter(s->page, "fstat", r->path);
+	rc = r->dir && fstat(fd, &st) < 0 ? -errno : 0;
+	wire_page_leave(s->page);
+	if (rc < 0)
+		return rc;
+	if (r->dir && roots_is_other(r, &st))
 		return -SENSE_ROOT_OTHER;
 	if (!s->watch->sentinel)
 		return 0;
@@ -61,6 +66,7 @@ int sense_root_fd(struct sense *s, size_t root)
 	struct sense_root *r = &s->roots[root];
 	int fd, rc;
 
+	wire_page_set_base(s->page, r->path);
 	if (r->fd >= 0)
 		return r->fd;
 	wire_page_enter(s->page, "open", r->path);
@@ -110,11 +116,11 @@ static int roots_try(struct sense *s, size_t root)
 	errno = dir ? 0 : errno;
 	if (!dir || !readdir(dir))
 		code = errno;
-	wire_page_leave(s->page);
 	if (dir)
 		closedir(dir);
 	else
 		fs_close(&copy);
+	wire_page_leave(s->page);
 	return code ? -code : fd;
 }
 

@@ -82,8 +82,11 @@ struct walk *walk_new(struct sense *s)
 
 static void walk_close_current(struct walk *w)
 {
-	if (w->dir)
+	if (w->dir) {
+		wire_page_enter(w->s->page, "close", buf_str(&w->place));
 		closedir(w->dir);
+		wire_page_leave(w->s->page);
+	}
 	w->dir = NULL;
 	w->current = NULL;
 }
@@ -410,8 +413,10 @@ static void walk_open_next(struct walk *w)
 		close(fd);
 		return;
 	}
+	wire_page_enter(w->s->page, "inotify_add_watch", walk_absolute(w, d));
 	walk_watch(w, d, fd);
-	w->dir = fdopendir(fd);
+	w->dir = fdopendir(fd); /* which asks for its attributes */
+	wire_page_leave(w->s->page);
 	if (!w->dir) {
 		int code = errno;
 
@@ -663,10 +668,16 @@ static bool walk_list_current(struct walk *w)
 	return true;
 }
 
+/* Time spent, but for what was spent on waiting for a server that did not answer: that is no work for it. */
+static int64_t walk_spent_us(const struct walk *w)
+{
+	return clock_mono_us() - (w->s->page ? w->s->page->hung_us : 0);
+}
+
 static void walk_end_round(struct walk *w)
 {
 	w->polling = false;
-	poll_ended(w->s->poll, w->cost_us + clock_mono_us() - w->step_us);
+	poll_ended(w->s->poll, w->cost_us + walk_spent_us(w) - w->step_us);
 }
 
 static void walk_go_on(struct walk *w)
@@ -695,9 +706,9 @@ static void walk_step(void *arg)
 	struct walk *w = arg;
 
 	w->stepping = false;
-	w->step_us = clock_mono_us();
+	w->step_us = walk_spent_us(w);
 	walk_go_on(w);
-	w->cost_us += clock_mono_us() - w->step_us;
+	w->cost_us += walk_spent_us(w) - w->step_us;
 }
 
 static void walk_poll_one(struct tree_dir *d, void *arg)
