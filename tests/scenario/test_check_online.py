@@ -77,8 +77,9 @@ def test_a_job_that_may_only_be_seen(service):
     (Job(JOB, ["path"], queue=False), {"queue": "no"}, ("warning", "runs_skipped")),
     (Job(JOB, ["path"], settings={"queue": None}), {"queue": "no"}, ("warning", "runs_skipped")),
     (Job(JOB, ["path"], queue=False), {}, None),
-    (Job(JOB, ["path"], task_type="spark_jar_task"), {}, ("warning", "not_reached")),
-    (Job(JOB, task_type="spark_jar_task"), {"job_type": "notebook"}, ("warning", "not_reached")),
+    (Job(JOB, ["path"], task_type="spark_jar_task"), {}, ("error", "not_reached")),
+    (Job(JOB, ["path"], task_type="pipeline_task"), {}, ("warning", "not_reached")),
+    (Job(JOB, task_type="spark_jar_task"), {"job_type": "notebook"}, ("error", "not_reached")),
     (Job(JOB, task_type="spark_jar_task"), {"job_type": "jar"}, None),
     (Job(JOB, ["a"], task_type="spark_jar_task"), {"job_type": "jar"}, ("warning", "older_parameters")),
     (Job(JOB, ["path"], settings={"schedule": {"quartz_cron_expression": "0 0 * * * ?"}}), {},
@@ -99,9 +100,9 @@ def test_the_words(service):
         "tasks": [{"task_key": "load", "spark_python_task": {"parameters": ["--in"]}}],
         "trigger": {"file_arrival": {"url": "s3://in/"}}})
     s = service(api=JobsApi([job]))
-    words = text_of(s, "not_reached")
+    words = text_of(s, "not_reached", status=1)
     assert '"load" (a Python script)' in words and "{{job.parameters.path}}" in words
-    assert "a file arrival trigger (s3://in/)" in text_of(s, "starts_by_itself")
+    assert "a file arrival trigger (s3://in/)" in text_of(s, "starts_by_itself", status=1)
     job.settings["tasks"][0]["spark_python_task"]["parameters"] = ["--in={{job.parameters.path}}"]
     assert findings(s)["drop"] == [("warning", "starts_by_itself")]
 
@@ -111,7 +112,7 @@ def test_many_tasks_come_in_pages(service):
     tasks = [{"task_key": f"t{n}", "spark_jar_task": {}} for n in range(250)]
     job = Job(JOB, ["path"], settings={"tasks": tasks})
     s = service(api=JobsApi([job]), only="t249")
-    assert findings(s)["drop"] == [("warning", "not_reached")]
+    assert findings(s, status=1)["drop"] == [("error", "not_reached")]
     tasks[249]["spark_jar_task"] = {"parameters": ["{{job.parameters.path}}"]}
     assert findings(s)["drop"] == []
     assert len(s.api.sent("jobs/get")) == 6

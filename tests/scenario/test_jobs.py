@@ -254,6 +254,21 @@ def test_a_parameter_that_the_job_does_not_define(service):
     assert len(s.events("job.suspended")) == len(s.events("job.resumed")) == 1
 
 
+def test_a_job_no_task_of_which_gets_the_path(service):
+    """A run that does not know its file is worse than a late one."""
+    s = service(api=JobsApi([Job(JOB, ["path"], task_type="spark_jar_task")]))
+    path = s.put("a.csv")
+    s.start()
+    [event] = s.wait_event("job.suspended")
+    assert event["detail"].startswith('not_reached: no task gets the parameter "path"')
+    assert s.verb("status", "--check").status == 1 and not s.api.sent("run-now")
+    tasks = [{"task_key": "load", "spark_jar_task": {"parameters": ["{{job.parameters.path}}"]}}]
+    s.api.change_job(JOB, settings={"tasks": tasks})
+    s.wait_run(path)
+    s.wait_event("job.resumed")
+    s.stop()
+
+
 @pytest.mark.parametrize("job", [Job(JOB, ["path"], permission=None), Job(5, ["path"])])
 def test_a_job_that_is_missing_or_hidden(service, job):
     s = service(api=JobsApi([job])).start()

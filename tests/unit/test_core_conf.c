@@ -848,8 +848,7 @@ static const struct {
 	{"[workspace]\nhost = https://x.example\nazure_metadata_host = https://10.0.0.1\n" W,
 		"f:3: azure_metadata_host must be an address of this machine"},
 	{"[workspace]\nhost = https://x.example\nazure_metadata_host = http://169.254.169.254\n" W,
-		"f:3: azure_metadata_host: must be an address of this machine, such as "
-		"credential"},
+		"f:3: azure_metadata_host: must be an address of this machine, such as "},
 	{"[workspace]\nhost = https://x.example\nprofile = p\n" W,
 		"f:1: auth = profile, as the keys given say, needs config_file"},
 	{"[workspace]\nhost = https://x.example\nprofile = p\nconfig_file = /c\n" W, ""},

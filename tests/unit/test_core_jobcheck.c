@@ -208,8 +208,11 @@ static void which_task_gets_what(void **state)
 			fill(&job.parameters, "p");
 		add_task(&job, "t", rows[i].kind, rows[i].text);
 		shown = judge(&job, &s);
-		if ((strstr(shown, "warning not_reached: no task gets the parameter") == NULL) !=
-			rows[i].reached)
+		if ((strstr(shown, " not_reached: no task gets the parameter") == NULL) != rows[i].reached)
+			fail_msg("row %zu: %s", i, shown);
+		if (!rows[i].reached &&
+			(strstr(shown, "error not_reached") == NULL) !=
+				(rows[i].kind == JOBCHECK_PIPELINE || rows[i].kind == JOBCHECK_OTHER))
 			fail_msg("row %zu: %s", i, shown);
 		jobcheck_job_done(&job);
 	}
@@ -249,7 +252,7 @@ static void only_chosen_tasks_are_judged(void **state)
 	add_task(&job, "b", JOBCHECK_JAR, "");
 	assert_non_null(strstr(judge(&job, &(struct spec){"job", "p", "", true}), "note reference_missing"));
 	assert_string_equal(judge(&job, &(struct spec){"job", "p", "a", true}), "");
-	assert_non_null(strstr(judge(&job, &(struct spec){"job", "p", "b", true}), "warning not_reached"));
+	assert_non_null(strstr(judge(&job, &(struct spec){"job", "p", "b", true}), "error not_reached"));
 	assert_non_null(
 		strstr(judge(&job, &(struct spec){"job", "p", "+b", true}), "note reference_missing"));
 	assert_non_null(strstr(judge(&job, &(struct spec){"job", "p", "a,+c+", true}),

@@ -259,6 +259,17 @@ static const char *reference_to(const char *name, char out[JOBCHECK_WORD_BYTES])
 	return out;
 }
 
+/* Nothing comes to any task: then its runs are of no use, but where a task may find the files by itself (a
+ * pipeline) or is of a kind that is not known here. */
+static enum finding_level level_of_nothing(const struct jobcheck_job *job, const struct conf_watch *w)
+{
+	for (size_t i = 0; i < job->tasks_n; i++)
+		if (is_chosen(&job->tasks[i], w) &&
+			(job->tasks[i].kind == JOBCHECK_PIPELINE || job->tasks[i].kind == JOBCHECK_OTHER))
+			return FINDING_WARNING;
+	return any_reached(job, w, NULL) ? FINDING_WARNING : FINDING_ERROR;
+}
+
 static void judge_job_parameter_reach(
 	const struct jobcheck_job *job, const struct conf_watch *w, const char *name, struct findings *f)
 {
@@ -266,7 +277,7 @@ static void judge_job_parameter_reach(
 	char reference[JOBCHECK_WORD_BYTES];
 
 	(void)list_unreached(job, w, name, &tasks);
-	findings_add(f, FINDING_WARNING, "not_reached",
+	findings_add(f, level_of_nothing(job, w), "not_reached",
 		"no task gets the parameter \"%.100s\": %s; such tasks get a job parameter only where their "
 		"own "
 		"parameters name it: %s",
@@ -304,7 +315,7 @@ static void judge_reach(const struct jobcheck_job *job, const struct conf_watch 
 			return;
 		}
 		(void)list_unreached(job, w, NULL, &tasks);
-		findings_add(f, FINDING_WARNING, "not_reached",
+		findings_add(f, level_of_nothing(job, w), "not_reached",
 			"no task gets the parameters: job_type = %s sends %s, and it has %s; take another "
 			"job_type",
 			conf_job_type_name(w->job_type), request_field(w), buf_str(&tasks));
