@@ -43,6 +43,9 @@ POLL_S, POLL_MAX_S = 0.005, 0.05
 SANITIZER = re.compile(r"AddressSanitizer|LeakSanitizer|UndefinedBehaviorSanitizer|ThreadSanitizer|runtime error:|"
                        r"==\d+==ERROR|BUG: ")
 ORDINARY = 65534
+# The kind of task that gets what a watch of this job_type sends.
+TASKS = {"job": "notebook_task", "notebook": "notebook_task", "jar": "spark_jar_task", "python": "spark_python_task",
+         "wheel": "python_wheel_task", "spark_submit": "spark_submit_task", "sql": "sql_task"}
 libc = ctypes.CDLL(None, use_errno=True)
 
 

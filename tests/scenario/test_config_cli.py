@@ -526,6 +526,14 @@ def test_explain_shows_the_request_that_is_sent(service):
     assert steps["request"]["url"].endswith("/api/2.2/jobs/run-now")
     plain = s.verb("explain", path)
     assert plain.status == 0 and s.api.runs[0].token in plain.out and s.api.token not in plain.out
+    s.watches["drop"].update({"job_id": 9, "path_map": "none"})  # what was sent stays what it was
+    s.write_configuration()
+    after, verdict = explain(s, path)
+    assert after["request"]["body"] == steps["request"]["body"] and "started already" in verdict
+    assert after["token"]["text"].startswith(s.api.runs[0].token)
+    s.sections["workspace"]["host"] = "https://other.example"
+    s.write_configuration()
+    assert explain(s, path)[0]["request"]["url"] == s.api.url.removeprefix("http://") + "/api/2.2/jobs/run-now"
 
 
 @pytest.mark.parametrize("name, data, keys, step", [

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 import harness
-from harness import JOB, REMOTE, TOP, put, text
-from jobsapi import JobsApi
+from harness import JOB, REMOTE, TASKS, TOP, put, text
+from jobsapi import Job, JobsApi
 
 PAGE = TOP / "doc" / "coming-from-streamsets.md"
 PAST_32_BITS = 418823550071934
@@ -117,7 +117,8 @@ def test_notebook(service):
 
 def test_jar(service):
     """Job Type JAR, Parameters: a list, in order."""
-    s = service(api=JobsApi({JOB: []}), job_type="jar", arg=["com.example.Load", "${dir_uri}", "${name}"]).start()
+    s = service(api=JobsApi([Job(JOB, [], task_type=TASKS["jar"])]), job_type="jar",
+                arg=["com.example.Load", "${dir_uri}", "${name}"]).start()
     s.put("a.csv")
     s.wait_runs(1)
     assert s.api.runs[0].body["jar_params"] == ["com.example.Load", f"{REMOTE}/drop", "a.csv"]

@@ -11,7 +11,8 @@ import unicodedata
 import pytest
 
 import harness
-from harness import REMOTE, put, text
+from harness import JOB, REMOTE, TASKS, put, text
+from jobsapi import Job, JobsApi
 
 STRANGE = [
     "plain.csv",
@@ -242,7 +243,7 @@ def test_strange_names_in_other_parameters(service, job_type, field, wanted):
     """Each name comes through every kind of parameter unchanged."""
     keys = {"param.path": "${uri}", "param.name": "${name}"} if job_type == "notebook" else \
         {"arg": ["${uri}", "--name=${name}"]}
-    s = service(hidden="yes", job_type=job_type, api=harness.JobsApi({harness.JOB: []}), **keys).start()
+    s = service(hidden="yes", job_type=job_type, api=JobsApi([Job(JOB, [], task_type=TASKS[job_type])]), **keys).start()
     for name in STRANGE:
         s.put(name)
     s.wait_runs(len(STRANGE))

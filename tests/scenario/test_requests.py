@@ -9,7 +9,7 @@ import subprocess
 import pytest
 
 import harness
-from harness import JOB, REMOTE, put, text
+from harness import JOB, REMOTE, TASKS, put, text
 from jobsapi import Job, JobsApi
 
 TEMPLATES = {
@@ -65,7 +65,8 @@ def test_every_name_of_a_template(service):
      {"job_parameters": {"path": "URI"}, "performance_target": "STANDARD", "queue": {"enabled": True}}),
 ])
 def test_kinds_of_parameters(service, keys, body):
-    tasks = [{"task_key": key, "notebook_task": {}} for key in ("load", "tell", "end")]
+    kind = TASKS[keys.get("job_type", "job")]
+    tasks = [{"task_key": key, kind: {}} for key in ("load", "tell", "end")]
     job = Job(JOB, ["path"] if "job_type" not in keys else [], settings={"tasks": tasks})
     s = service(api=JobsApi([job]), **keys).start()
     data = text("a")
@@ -131,7 +132,7 @@ def test_parameters_too_long_for_an_older_field(service):
 @pytest.mark.parametrize("job_type", ["python", "spark_submit", "wheel"])
 def test_a_name_that_is_not_ascii_in_a_field_that_must_be(service, job_type):
     """A dead letter with the reason before anything is sent; the next file goes on."""
-    s = service(job_type=job_type, arg="${uri}", api=JobsApi({JOB: []})).start()
+    s = service(job_type=job_type, arg="${uri}", api=JobsApi([Job(JOB, task_type=TASKS[job_type])])).start()
     odd, plain = s.put("für.csv"), s.put("plain.csv")
     event = s.wait_event("start.failed", path=odd)[0]
     assert event["reason"] == "parameter_not_ascii" and "ASCII" in event["message"]
@@ -150,7 +151,7 @@ def test_the_limit_is_met_to_the_byte(service, job_type, field):
     for n in range(10000 - size(values)):
         values[n % len(values)] += "y"
     assert size(values) == 10000
-    s = service(job_type=job_type, arg=[*values, "${uri}"], api=JobsApi({JOB: []})).start()
+    s = service(job_type=job_type, arg=[*values, "${uri}"], api=JobsApi([Job(JOB, task_type=TASKS[job_type])])).start()
     s.wait_event("run.started", path=s.put("a.csv"))
     event = s.wait_event("start.failed", path=s.put("aa.csv"))[0]
     s.stop()
