@@ -35,7 +35,7 @@ struct history {
 	char token[TOKEN_BYTES]; /* of that row; "" */
 	char mount_had[32];	 /* the file system that the directory had, if its mount is missing; "" */
 	struct buf waits;	 /* pending: why, each with "; " in front */
-	/* of a row that waits: its request as it stands in the ledger; owned, NULL: there is none */
+	/* its request as it stands in the ledger, sent or not; owned, NULL: none was made */
 	char *host, *uri;
 	int64_t job_id;
 	char *request;

@@ -307,12 +307,13 @@ static const struct conf_workspace *explain_workspace(const struct conf *conf, c
 	return NULL;
 }
 
-/* It waits: what goes out stands in the ledger, whatever the configuration says now. */
-static void explain_waiting(struct explain_watch *e)
+/* What goes out, or went out, stands in the ledger, whatever the configuration says now. Of a host that is
+ * not configured any more only the name is known, not whether it was http or https. */
+static void explain_kept(struct explain_watch *e)
 {
 	const struct history *h = &e->history;
 	const struct conf_workspace *ws = explain_workspace(e->conf, h->host);
-	CLEANUP_FREE char *host = ws ? mem_strdup(ws->host) : mem_printf("https://%s", h->host);
+	const char *host = ws ? ws->host : h->host;
 	CLEANUP_FREE char *token = mem_printf("%s (generation %" PRId64 ")", h->token, h->generation);
 
 	explain_step(e, "path_map", 2, h->uri);
@@ -499,7 +500,7 @@ static int explain_one(struct explain_watch *e, const char *root)
 	if (!e->never && e->told.file.size != WIRE_SIZE_NOT_A_FILE && !e->told.file.rule[0] &&
 		e->watch->workspace && e->watch->job_id > 0) {
 		if (e->history.kind == HISTORY_SAME && e->history.request)
-			explain_waiting(e);
+			explain_kept(e);
 		else
 			explain_outcome(e, &e->told.file);
 	}

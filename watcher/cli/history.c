@@ -59,12 +59,12 @@ static void history_describe(
 		clock_format_us(row->completed_us, 0, when), way_out[0] ? "; " : "", way_out);
 }
 
-/* What goes out for it is fixed; the configuration may have been changed since. */
+/* What went out for it, or will, is fixed; the configuration may have been changed since. */
 static int history_keep_request(struct ledger *l, const struct conf *conf, const struct ledger_row *row,
 	struct history *ret, struct err *err)
 {
 	CLEANUP_BUF struct buf body = BUF_INIT(REQUEST_BODY_BYTES);
-	int rc = row->state == LEDGER_PENDING ? ledger_request(l, row->id, &body, err) : 0;
+	int rc = ledger_request(l, row->id, &body, err);
 
 	if (rc <= 0)
 		return rc;
@@ -73,7 +73,7 @@ static int history_keep_request(struct ledger *l, const struct conf *conf, const
 	ret->job_id = row->job_id;
 	ret->request = mem_strndup(buf_str(&body), body.len);
 	ret->request_len = body.len;
-	ret->stranded = remake_is_stranded(conf, row);
+	ret->stranded = row->state == LEDGER_PENDING && remake_is_stranded(conf, row);
 	return 0;
 }
 
