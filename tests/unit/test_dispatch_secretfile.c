@@ -137,7 +137,9 @@ static void what_is_no_word_is_refused(void **state)
 		 "dapi",
 			7, "byte 1"},
 		{"d\xc3\xa4pi", 5, "byte 2"},
-		{"Bearer dapi", 11, "byte 7"},
+		{"Bearer dapi", 11, "it begins with \"Bearer\""},
+		{"\"dapi\"\n", 7, "it is in quotes"},
+		{"'dapi'", 6, "it is in quotes"},
 	};
 
 	(void)state;

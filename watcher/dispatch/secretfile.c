@@ -15,6 +15,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include "base/clock.h"
@@ -143,6 +144,16 @@ static bool may_hold(enum secretfile_form form, unsigned char c)
 	return form == SECRETFILE_WORD ? c > 0x20 && c < 0x7f : c >= 0x20 && c != 0x7f;
 }
 
+/* Written as it stands elsewhere: in a header, in a shell. NULL: it is not. */
+static const char *find_habit(const char *p, size_t len)
+{
+	if (len > 7 && strncasecmp(p, "Bearer ", 7) == 0)
+		return "begins with \"Bearer\", which is not part of a token";
+	if (len > 1 && (p[0] == '"' || p[0] == '\'') && p[len - 1] == p[0])
+		return "is in quotes, which would count";
+	return NULL;
+}
+
 /* What stands behind the first `start` bytes, without its line ends, must be of that form. */
 static int check_form(
 	struct secret *s, size_t start, enum secretfile_form form, const char *path, struct err *err)
@@ -159,6 +170,9 @@ static int check_form(
 		return err_set(err, ERR_CONF, EINVAL, "%s is empty", path);
 	if (len - start > SECRETFILE_BYTES)
 		return err_set(err, ERR_CONF, EFBIG, "%s is longer than %u bytes", path, SECRETFILE_BYTES);
+	if (form == SECRETFILE_WORD && find_habit(p + start, len - start))
+		return err_set(err, ERR_CONF, EINVAL, "%s must hold one word and nothing else: it %s", path,
+			find_habit(p + start, len - start));
 	for (size_t i = start; i < len; i++)
 		if (!may_hold(form, (unsigned char)p[i]))
 			return err_set(err, ERR_CONF, EINVAL,
