@@ -11,6 +11,7 @@
 
 struct pause {
 	unsigned failures; /* in a row; 0: it does not wait */
+	bool other;	   /* the next one to try it is another row */
 	int64_t since_us;  /* monotonic: when the last failure was answered */
 	int64_t until_us;  /* monotonic */
 	bool told;

@@ -66,6 +66,7 @@ void hold_job_changed(struct sender *s, const char *watch)
 		if (!is_of(line, watch))
 			continue;
 		line->found = line->proved = false;
+		line->started_us = 0;
 		(void)pause_end(&line->pause);
 		line_restart(line);
 	}

@@ -66,7 +66,7 @@ bool pause_end(struct pause *p)
 
 	p->failures = 0;
 	p->since_us = p->until_us = 0;
-	p->told = p->open = p->again = false;
+	p->told = p->open = p->again = p->other = false;
 	free(p->words);
 	p->words = NULL;
 	return told;
