@@ -2,7 +2,7 @@
 
 import pytest
 
-from harness import wait_for
+from harness import JOB, wait_for
 
 
 def refuse(s, name, status, **options):
@@ -103,3 +103,15 @@ def test_what_may_have_a_run_is_not_dropped(service):
     assert done.status == 1 and "a run may exist" in done.out + done.err, done
     s.api.clear_faults()
     s.wait_run(path)
+
+
+def test_a_missing_job_is_said_and_not_repeated(service):
+    """Looking at it and asking for a run take turns in saying so, each in its own words."""
+    s = service(job_id=JOB + 1).start()
+    s.put("a.csv")
+
+    def asked(what):
+        return sum(what in r.path for r in s.api.requests)
+    wait_for(lambda: asked("run-now") >= 4 and asked("jobs/get") >= 4, s.err)
+    s.verb("status")
+    assert 1 <= len(s.events("job.suspended")) <= 2, s.events("job.suspended")
