@@ -50,6 +50,8 @@ struct outcome_rule {
 /* The i-th, in the order in which they are tried. False: there are no more. */
 bool outcome_rule_at(size_t i, struct outcome_rule *ret);
 struct outcome outcome_decide(const struct outcome_answer *a);
+/* Of a dead letter: may there be a run nevertheless? */
+bool outcome_may_have_run(const char *reason);
 const char *outcome_kind_name(enum outcome_kind kind);
 
 #endif

@@ -1,5 +1,7 @@
 """A request that is refused: what that says about its file, about its job, and about nobody else."""
 
+import os
+
 import pytest
 
 from harness import JOB, wait_for
@@ -115,3 +117,37 @@ def test_a_missing_job_is_said_and_not_repeated(service):
     wait_for(lambda: asked("run-now") >= 4 and asked("jobs/get") >= 4, s.err)
     s.verb("status")
     assert 1 <= len(s.events("job.suspended")) <= 2, s.events("job.suspended")
+
+
+# --- what is said of the token ----------------------------------------------------------------------------------------
+
+def test_a_run_that_was_deleted(service):
+    """Its token is refused: the reason says so, and what helps is another run."""
+    s = service(service={"durability": "power"}).start()
+    path = s.put("a.csv")
+    s.wait_run(path)
+    s.stop()
+    s.api.delete_run(s.api.runs[0].run_id)
+    for name in os.listdir(s.state):
+        if name.startswith("ledger."):
+            os.unlink(s.state / name)
+    for name in os.listdir(s.folder / "log"):
+        os.unlink(s.folder / "log" / name)
+    s.start()
+    [failed] = s.wait_event("start.failed")
+    assert failed["reason"] == "token_refused" and "brickwatch rerun" in failed["advice"], failed
+    done = s.verb("rerun", "--reason", "deleted", "--yes", path)
+    assert done.status == 0 and "may have a run" not in done.out + done.err, done
+    s.wait_event("run.started")
+
+
+def test_a_conflict(service):
+    s = service().start()
+    s.api.fault("status", path="run-now", times=1, status=409, error_code="ALREADY_EXISTS", message="being made")
+    path = s.put("a.csv")
+    [failed] = s.wait_event("start.failed")
+    assert failed["reason"] == "conflict" and "a run may exist" in failed["advice"], failed
+    done = s.verb("rerun", "--reason", "x", path)
+    assert done.status == 1 and "conflict: its run may exist" in done.out + done.err, done
+    assert s.verb("retry", path).status == 0
+    s.wait_run(path)

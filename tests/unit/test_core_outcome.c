@@ -472,6 +472,15 @@ static void the_page_has_no_other_rule(void **state)
 	assert_true(rows > 20);
 }
 
+static void dead_letters_that_may_have_a_run(void **state)
+{
+	(void)state;
+	assert_true(outcome_may_have_run("outcome_unknown"));
+	assert_true(outcome_may_have_run("conflict"));
+	assert_false(outcome_may_have_run("token_refused"));
+	assert_false(outcome_may_have_run("bad_request"));
+}
+
 static void kinds_have_names(void **state)
 {
 	(void)state;
@@ -500,6 +509,7 @@ int main(void)
 		cmocka_unit_test(patterns_stop_at_the_end),
 		cmocka_unit_test(the_page_has_every_rule),
 		cmocka_unit_test(the_page_has_no_other_rule),
+		cmocka_unit_test(dead_letters_that_may_have_a_run),
 		cmocka_unit_test(kinds_have_names),
 	};
 

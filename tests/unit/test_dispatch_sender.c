@@ -542,13 +542,44 @@ static void test_dead_letters(void **state)
 	wait_for_calls(b, 1);
 	fake_fail(0, OUTCOME_DEAD, true, 400, "bad_request");
 	round_of(b);
-	expect_event(b, "start.failed", "\"reason\":\"outcome_unknown\"");
+	expect_event(b, "start.failed",
+		"\"reason\":\"outcome_unknown\",\"http_status\":400,\"error_code\":\"SOME_CODE\","
+		"\"message\":\"an earlier request may have made a run; bad_request: the server's words\"");
 	r = row(b, id);
 	assert_int_equal(r.attempts, 2);
 	assert_int_equal(r.failures, 1);
 	ledger_row_done(&r);
-	assert_int_equal(sender_counts(b->sender).failed, 2);
+	/* refused when curl had sent it twice */
+	add_row(b, "a");
+	wait_for_calls(b, 1);
+	fake_fail(0, OUTCOME_DEAD, false, 400, "bad_request");
+	round_of(b);
+	expect_event(b, "start.failed", "\"reason\":\"outcome_unknown\"");
+	assert_int_equal(sender_counts(b->sender).failed, 3);
 	assert_int_equal(sender_counts(b->sender).pending, 0);
+}
+
+/* What is said of the token is the reason, whatever became of earlier requests. */
+static void test_what_is_said_of_the_token(void **state)
+{
+	static const char *const reasons[] = {"token_refused", "conflict"};
+	struct bench *b = *state;
+
+	start(b, "");
+	for (int i = 0; i < 4; i++) {
+		CLEANUP_FREE char *expected = mem_printf("\"reason\":\"%s\"", reasons[i % 2]);
+		int64_t id = insert_row_at(b, "a", "prod.example", true);
+
+		if (i >= 2)
+			assert_int_equal(ledger_mark_sent(b->ledger, id, NULL), 0);
+		assert_int_equal(ledger_commit(b->ledger, NULL), 0);
+		sender_accepted(b->sender, "a");
+		wait_for_calls(b, 1);
+		fake_fail(0, OUTCOME_DEAD, false, 400, reasons[i % 2]);
+		round_of(b);
+		expect_event(b, "start.failed", expected);
+		assert_true(is_sent(b, id));
+	}
 }
 
 static void test_retry_for(void **state)
@@ -1545,6 +1576,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_retries, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_sent_mark, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_dead_letters, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_what_is_said_of_the_token, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_retry_for, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_unreachable, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_credential_and_job, set_up, tear_down),

@@ -258,6 +258,11 @@ struct outcome outcome_decide(const struct outcome_answer *a)
 	BUG_ON(true);
 }
 
+bool outcome_may_have_run(const char *reason)
+{
+	return strcmp(reason, "outcome_unknown") == 0 || strcmp(reason, "conflict") == 0;
+}
+
 const char *outcome_kind_name(enum outcome_kind kind)
 {
 	static const char *const names[] = {

@@ -21,6 +21,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "core/outcome.h"
 #include "dispatch/desk.h"
 #include "dispatch/remake.h"
 #include "dispatch/renew.h"
@@ -242,8 +243,7 @@ static int requeue(struct operate *o, struct desk *d, const struct ledger_row *r
 	const struct ledger_note *note, struct err *err)
 {
 	/* of what failed for another reason it is known that no run exists */
-	bool sent =
-		row->sent && (row->state != LEDGER_FAILED || strcmp(note->reason, "outcome_unknown") == 0);
+	bool sent = row->sent && (row->state != LEDGER_FAILED || outcome_may_have_run(note->reason));
 	int rc;
 
 	if (!sent) { /* it would read what the newer version is started for */
@@ -653,12 +653,15 @@ static int ask_row(struct operate *o, struct control_job *j, int64_t id, struct 
 		o->now.unknown += rc;
 	}
 	if (rc > 0) {
+		CLEANUP_FREE char *problem =
+			mem_printf("%s: its run may exist, another one would be a second",
+				note.reason[0] ? note.reason : "outcome_unknown");
+
 		json_begin_object(&w, NULL);
 		json_add_string(&w, "watch", row.watch);
 		report_add_path(&w, row.root, row.relpath);
 		json_add_string(&w, "state", ledger_state_name(row.state));
-		json_add_string(
-			&w, "problem", "outcome_unknown: its run may exist, another one would be a second");
+		json_add_string(&w, "problem", problem);
 		json_end_object(&w);
 	}
 	rerun_done(&r);
