@@ -12,6 +12,7 @@
 enum outcome_transport { /* what became of the exchange below HTTP */
 	OUTCOME_TRANSPORT_OK = 0,
 	OUTCOME_TRANSPORT_NOT_SENT, /* name, connect, TLS failed: the request cannot have arrived */
+	OUTCOME_TRANSPORT_PROXY,    /* the proxy wants another password: likewise */
 	OUTCOME_TRANSPORT_LOST,	    /* sent wholly or partly, no full answer: a run may exist */
 };
 

@@ -54,6 +54,12 @@ static void without_an_answer(void **state)
 	assert_true(o.sure_not_started);
 	assert_string_equal(o.reason, "unreachable");
 
+	a.transport = OUTCOME_TRANSPORT_PROXY;
+	o = outcome_decide(&a);
+	assert_int_equal(o.kind, OUTCOME_UNREACHABLE);
+	assert_true(o.sure_not_started);
+	assert_string_equal(o.reason, "proxy_refused");
+
 	a.transport = OUTCOME_TRANSPORT_LOST;
 	o = outcome_decide(&a);
 	assert_int_equal(o.kind, OUTCOME_RETRY);
