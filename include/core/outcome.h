@@ -12,6 +12,7 @@
 enum outcome_transport { /* what became of the exchange below HTTP */
 	OUTCOME_TRANSPORT_OK = 0,
 	OUTCOME_TRANSPORT_NOT_SENT, /* name, connect, TLS failed: the request cannot have arrived */
+	OUTCOME_TRANSPORT_PROXY,    /* the proxy wants another password: likewise */
 	OUTCOME_TRANSPORT_LOST,	    /* sent wholly or partly, no full answer: a run may exist */
 };
 
@@ -50,6 +51,8 @@ struct outcome_rule {
 /* The i-th, in the order in which they are tried. False: there are no more. */
 bool outcome_rule_at(size_t i, struct outcome_rule *ret);
 struct outcome outcome_decide(const struct outcome_answer *a);
+/* Of a dead letter: may there be a run nevertheless? */
+bool outcome_may_have_run(const char *reason);
 const char *outcome_kind_name(enum outcome_kind kind);
 
 #endif

@@ -41,6 +41,7 @@ struct lane { /* a workspace */
 	struct verify *verify;
 	int64_t look_us; /* monotonic: not before is another run looked at */
 	int64_t out;
+	int64_t started_us; /* monotonic: when a run was started here last; 0: never */
 };
 
 struct line { /* a watch at a host */
@@ -68,6 +69,7 @@ struct line { /* a watch at a host */
 	struct doubt *doubt; /* about those; NULL: nobody can be asked */
 	int64_t vanished;    /* rows of this transaction: gone, or superseded */
 	int64_t due_us;	     /* monotonic: when to look again; INT64_MAX: never */
+	int64_t started_us;  /* monotonic: when a run of its job was started last; 0: never */
 };
 
 struct stranded { /* pending rows that nothing can be sent for: nobody knows the host */
@@ -83,8 +85,9 @@ struct slot { /* a row on its way */
 	enum slot_state state;
 	struct line *line;
 	int64_t id;
-	bool was_sent; /* before: an earlier attempt may have made a run */
-	bool old_job;  /* it asks for another job than the watch does now: says nothing about that one */
+	bool was_sent;			/* before: an earlier attempt may have made a run */
+	int64_t tries, first_failed_us; /* before: of the row */
+	bool old_job; /* it asks for another job than the watch does now: says nothing about that one */
 	char *body;
 	size_t len;
 	int64_t out_us; /* monotonic */
@@ -141,6 +144,8 @@ void line_restart(struct line *line);
 /* Is only that sent which may be out already, or was released unchecked? */
 bool line_is_certain_only(const struct line *line);
 struct ledger_line line_key(const struct line *line);
+/* It waits, and is to be tried by another row than the one that is refused again and again. */
+bool line_tries_another(const struct line *line);
 
 /* Takes the body that is in s->body. */
 void slot_new(struct sender *s, struct line *line, const struct ledger_row *row);

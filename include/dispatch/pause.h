@@ -11,12 +11,14 @@
 
 struct pause {
 	unsigned failures; /* in a row; 0: it does not wait */
+	bool other;	   /* the next one to try it is another row */
 	int64_t since_us;  /* monotonic: when the last failure was answered */
 	int64_t until_us;  /* monotonic */
 	bool told;
 	enum outcome_kind told_kind;
 	char *words;	 /* the last ones that were heard; for status */
 	char *said;	 /* what was told */
+	char *former;	 /* what was told before that, in the same suspension; or NULL */
 	bool again;	 /* that was told anew, and the ledger does not know yet */
 	int64_t hush_us; /* monotonic: other words are told anew from then on … */
 	int64_t gap_us;	 /* … and after that again so much later */

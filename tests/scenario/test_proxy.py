@@ -162,7 +162,9 @@ def test_what_is_wrong_is_said_and_nothing_is_sent(world, case):
                                  stranger=STRANGER, late_comer=LATE,
                                  no_tls=world.squid.url.replace("http://", "https://"),
                                  **{**world.keys[case], "host": address(world, case)})
-    assert said in world.suspended[case]["detail"]
+    reason = "proxy_refused" if "proxy_username" in said else "unreachable"
+    assert world.suspended[case]["detail"].startswith(f"{reason}: ") and said in world.suspended[case]["detail"]
+    assert "host right" not in world.suspended[case]["detail"]
     assert said in world.said
     assert runs_of(case, world.requests) == []
 

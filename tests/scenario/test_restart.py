@@ -304,6 +304,7 @@ def test_given_up_after_retry_for(service):
     path, other = s.put("a.csv"), s.put("b.csv")
     event = s.wait_event("start.failed", path=path)[0]
     assert event["http_status"] == 503 and "no capacity" in event["message"] and event["attempts"] >= 2
+    assert "retry_for is over" in event["message"] and "run may exist" in event["message"], event
     assert event["reason"] == "outcome_unknown"  # a 503 does not say that there is no run
     s.wait_run(other)
     s.stop()

@@ -142,12 +142,17 @@ static inline void get_from(const char *scheme, const char *host, int port)
 	wait_for(got.calls + 1);
 }
 
-static inline void check_not_sent(const char *part)
+static inline void check_failed_by(enum outcome_transport transport, const char *part)
 {
-	if (got.transport != OUTCOME_TRANSPORT_NOT_SENT || strstr(got.error, part) == NULL)
+	if (got.transport != transport || strstr(got.error, part) == NULL)
 		fail_msg("%d, %s; \"%s\" was expected", got.transport, got.error, part);
 	assert_int_equal(got.status, 0);
 	assert_string_equal(got.body, "");
+}
+
+static inline void check_not_sent(const char *part)
+{
+	check_failed_by(OUTCOME_TRANSPORT_NOT_SENT, part);
 }
 
 #endif

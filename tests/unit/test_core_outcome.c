@@ -54,6 +54,12 @@ static void without_an_answer(void **state)
 	assert_true(o.sure_not_started);
 	assert_string_equal(o.reason, "unreachable");
 
+	a.transport = OUTCOME_TRANSPORT_PROXY;
+	o = outcome_decide(&a);
+	assert_int_equal(o.kind, OUTCOME_UNREACHABLE);
+	assert_true(o.sure_not_started);
+	assert_string_equal(o.reason, "proxy_refused");
+
 	a.transport = OUTCOME_TRANSPORT_LOST;
 	o = outcome_decide(&a);
 	assert_int_equal(o.kind, OUTCOME_RETRY);
@@ -472,6 +478,15 @@ static void the_page_has_no_other_rule(void **state)
 	assert_true(rows > 20);
 }
 
+static void dead_letters_that_may_have_a_run(void **state)
+{
+	(void)state;
+	assert_true(outcome_may_have_run("outcome_unknown"));
+	assert_true(outcome_may_have_run("conflict"));
+	assert_false(outcome_may_have_run("token_refused"));
+	assert_false(outcome_may_have_run("bad_request"));
+}
+
 static void kinds_have_names(void **state)
 {
 	(void)state;
@@ -500,6 +515,7 @@ int main(void)
 		cmocka_unit_test(patterns_stop_at_the_end),
 		cmocka_unit_test(the_page_has_every_rule),
 		cmocka_unit_test(the_page_has_no_other_rule),
+		cmocka_unit_test(dead_letters_that_may_have_a_run),
 		cmocka_unit_test(kinds_have_names),
 	};
 

@@ -59,6 +59,7 @@ static void answers(void **state)
 		const char *reason;
 	} rows[] = {
 		{OUTCOME_TRANSPORT_NOT_SENT, 0, "", OUTCOME_UNREACHABLE, "unreachable"},
+		{OUTCOME_TRANSPORT_PROXY, 0, "", OUTCOME_UNREACHABLE, "proxy_refused"},
 		{OUTCOME_TRANSPORT_LOST, 0, "", OUTCOME_UNREACHABLE, "unreachable"},
 		{OUTCOME_TRANSPORT_OK, 200, "", OUTCOME_UNREACHABLE, "sign_in_unavailable"},
 		{OUTCOME_TRANSPORT_OK, 302, "", OUTCOME_UNREACHABLE, "redirected"},

@@ -134,7 +134,9 @@ static void a_proxy_that_refuses_is_not_sent(void **state)
 		start_proxy(rows[i].answer);
 		start_client(1, S_TO_US(10), S_TO_US(10), NULL);
 		post_through();
-		check_not_sent(rows[i].part);
+		check_failed_by(rows[i].answer == wants_password ? OUTCOME_TRANSPORT_PROXY
+								 : OUTCOME_TRANSPORT_NOT_SENT,
+			rows[i].part);
 		assert_int_equal(server.seen->requests, 1);
 		tear_down(state);
 		set_up(state);
@@ -184,7 +186,8 @@ static void a_refused_password_is_read_again(void **state)
 	start_proxy(wants_password);
 	start_client(1, S_TO_US(10), S_TO_US(10), NULL);
 	post_through();
-	check_not_sent("does not take the password of me: see proxy_username and proxy_password_file");
+	check_failed_by(OUTCOME_TRANSPORT_PROXY,
+		"does not take the password of me: see proxy_username and proxy_password_file");
 	assert_non_null(strstr(server.seen->last, "\r\nProxy-Authorization: Basic bWU6b25l\r\n"));
 
 	write_password(path, "two");
@@ -199,7 +202,7 @@ static void a_refused_password_is_read_again(void **state)
 	assert_int_equal(server.seen->requests, 2);
 	assert_int_equal(chmod(path, 0600), 0);
 	post_through();
-	check_not_sent("does not take the password");
+	check_failed_by(OUTCOME_TRANSPORT_PROXY, "does not take the password");
 	assert_int_equal(server.seen->requests, 3);
 	unlink(path);
 }

@@ -243,7 +243,7 @@ static const struct {
 		"not in it (HTTP 302 "
 		"to https://x/login.html?error=private-link-validation-error:7)"},
 	{"303 See Other", "", "", OUTCOME_UNREACHABLE, "redirected", "",
-		"redirects are not followed; is this the host of the workspace? (HTTP 303 to )"},
+		"redirects are not followed (HTTP 303 to )"},
 	{"400 Bad Request", "", "{\"message\":\"a\\u001b[31mb\\u0007\\u009b\"}", OUTCOME_DEAD, "bad_request",
 		"", "a\\x1b[31mb\\x07\\xc2\\x9b"},
 	{"400 Bad Request", "", "bytes \xff\xfe", OUTCOME_DEAD, "bad_request", "", "bytes \\xff\\xfe"},

@@ -154,6 +154,24 @@ static void test_other_words(void **state)
 	pause_done(&p);
 }
 
+/* Two that say why by turns are heard once each. */
+static void test_by_turns(void **state)
+{
+	struct pause p = {.failures = 0};
+	int told = 0;
+
+	(void)state;
+	for (int64_t i = 0; i < 1000; i++)
+		told += pause_hear(
+			&p, OUTCOME_JOB, "job_missing", i % 2 ? "seen" : "answered", "", i * 60 * S);
+	assert_int_equal(told, 2);
+	assert_true(pause_hear(&p, OUTCOME_JOB, "job_missing", "third", "", 2000 * 60 * S));
+	assert_false(pause_hear(&p, OUTCOME_JOB, "job_missing", "seen", "", 4000 * 60 * S));
+	(void)pause_end(&p);
+	assert_true(pause_hear(&p, OUTCOME_JOB, "job_missing", "seen", "", 4001 * 60 * S));
+	pause_done(&p);
+}
+
 static void test_recalled(void **state)
 {
 	struct pause p = {.failures = 0};
@@ -180,6 +198,7 @@ int main(void)
 		cmocka_unit_test(test_told),
 		cmocka_unit_test(test_of_a_former_process),
 		cmocka_unit_test(test_other_words),
+		cmocka_unit_test(test_by_turns),
 		cmocka_unit_test(test_recalled),
 	};
 

@@ -116,6 +116,8 @@ static void test_kinds(void **state)
 		{{"in", LEDGER_STARTED, "", here, true, true}, RERUN_NEXT, RERUN_NEXT, false},
 		{{"in", LEDGER_FAILED, "bad_request", here, false, true}, RERUN_NEXT, RERUN_NEXT, false},
 		{{"in", LEDGER_FAILED, "outcome_unknown", here, true, true}, RERUN_NEXT, RERUN_NEXT, true},
+		{{"in", LEDGER_FAILED, "conflict", here, true, true}, RERUN_NEXT, RERUN_NEXT, true},
+		{{"in", LEDGER_FAILED, "token_refused", here, true, true}, RERUN_NEXT, RERUN_NEXT, false},
 		{{"in", LEDGER_FAILED, "type_unknown", here, false, false}, RERUN_NO_REQUEST,
 			RERUN_NO_REQUEST, false},
 		{{"removed", LEDGER_STARTED, "", here, true, true}, RERUN_NO_WATCH, RERUN_NO_WATCH, false},

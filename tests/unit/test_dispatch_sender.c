@@ -279,6 +279,17 @@ static bool has_event(struct bench *b, const char *type)
 	return false;
 }
 
+static int count_events(struct bench *b, const char *text)
+{
+	CLEANUP_BUF struct buf line = BUF_INIT(1u << 20);
+	int64_t seq = b->outbox_seq;
+	int n = 0;
+
+	while (ledger_outbox_next(b->ledger, seq, &seq, &line, NULL) == 1)
+		n += strstr(buf_str(&line), text) != NULL;
+	return n;
+}
+
 static void expect_no_event(struct bench *b)
 {
 	CLEANUP_BUF struct buf line = BUF_INIT(1u << 20);
@@ -531,13 +542,44 @@ static void test_dead_letters(void **state)
 	wait_for_calls(b, 1);
 	fake_fail(0, OUTCOME_DEAD, true, 400, "bad_request");
 	round_of(b);
-	expect_event(b, "start.failed", "\"reason\":\"outcome_unknown\"");
+	expect_event(b, "start.failed",
+		"\"reason\":\"outcome_unknown\",\"http_status\":400,\"error_code\":\"SOME_CODE\","
+		"\"message\":\"an earlier request may have made a run; bad_request: the server's words\"");
 	r = row(b, id);
 	assert_int_equal(r.attempts, 2);
 	assert_int_equal(r.failures, 1);
 	ledger_row_done(&r);
-	assert_int_equal(sender_counts(b->sender).failed, 2);
+	/* refused when curl had sent it twice */
+	add_row(b, "a");
+	wait_for_calls(b, 1);
+	fake_fail(0, OUTCOME_DEAD, false, 400, "bad_request");
+	round_of(b);
+	expect_event(b, "start.failed", "\"reason\":\"outcome_unknown\"");
+	assert_int_equal(sender_counts(b->sender).failed, 3);
 	assert_int_equal(sender_counts(b->sender).pending, 0);
+}
+
+/* What is said of the token is the reason, whatever became of earlier requests. */
+static void test_what_is_said_of_the_token(void **state)
+{
+	static const char *const reasons[] = {"token_refused", "conflict"};
+	struct bench *b = *state;
+
+	start(b, "");
+	for (int i = 0; i < 4; i++) {
+		CLEANUP_FREE char *expected = mem_printf("\"reason\":\"%s\"", reasons[i % 2]);
+		int64_t id = insert_row_at(b, "a", "prod.example", true);
+
+		if (i >= 2)
+			assert_int_equal(ledger_mark_sent(b->ledger, id, NULL), 0);
+		assert_int_equal(ledger_commit(b->ledger, NULL), 0);
+		sender_accepted(b->sender, "a");
+		wait_for_calls(b, 1);
+		fake_fail(0, OUTCOME_DEAD, false, 400, reasons[i % 2]);
+		round_of(b);
+		expect_event(b, "start.failed", expected);
+		assert_true(is_sent(b, id));
+	}
 }
 
 static void test_retry_for(void **state)
@@ -657,6 +699,133 @@ static void test_credential_and_job(void **state)
 	assert_int_equal(sender_counts(b->sender).started, 4);
 	assert_true(has_event(b, "workspace.resumed"));
 	assert_true(has_event(b, "job.resumed"));
+}
+
+/* A row that was tried so often, and is due. */
+static int64_t add_tried_row(struct bench *b, int64_t attempts)
+{
+	int64_t id = add_row(b, "a");
+	struct ledger_row r = row(b, id);
+
+	r.attempts = attempts;
+	r.first_failed_us = r.last_failed_us = r.next_attempt_us = NOW;
+	assert_int_equal(ledger_set_retry(b->ledger, &r, "", NULL), 0);
+	assert_int_equal(ledger_commit(b->ledger, NULL), 0);
+	ledger_row_done(&r);
+	return id;
+}
+
+/* Its pause is over. */
+static void hasten(struct bench *b, int64_t id)
+{
+	struct ledger_row r = row(b, id);
+
+	r.next_attempt_us = r.last_failed_us + 1;
+	assert_int_equal(ledger_set_retry(b->ledger, &r, "", NULL), 0);
+	assert_int_equal(ledger_commit(b->ledger, NULL), 0);
+	sender_look(b->sender, "a");
+	ledger_row_done(&r);
+}
+
+static const struct refusal {
+	enum outcome_kind kind;
+	bool sure;
+	int status;
+	const char *reason;
+	bool suspends;
+} refusals[] = {
+	{OUTCOME_JOB, true, 403, "job_forbidden", true},
+	{OUTCOME_CREDENTIAL, true, 401, "credential_refused", true},
+	{OUTCOME_UNREACHABLE, true, 405, "no_jobs_api", false},
+	{OUTCOME_UNREACHABLE, false, 302, "redirected", false},
+};
+
+/* Nobody but itself waits for a row that is refused while others are started, and its clock runs. */
+static void test_a_row_that_is_refused_alone(void **state)
+{
+	struct bench *b = *state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(refusals); i++) {
+		const struct refusal *x = &refusals[i];
+		int64_t bad = add_tried_row(b, 2);
+		struct ledger_row r;
+
+		add_row(b, "a");
+		prod(b)->max_requests = 1;
+		prod(b)->retry_for_us = 1;
+		start(b, "");
+		wait_for_calls(b, 1);
+		expect_calls("a-1");
+		fake_fail(0, x->kind, x->sure, x->status, x->reason);
+		round_of(b);
+		assert_int_equal(fake_calls_n, 0);
+		wait_for_calls(b, 1);
+		expect_calls("a-2"); /* it was the third time */
+		fake_start(0, 1);
+		round_of(b);
+		wait_for_calls(b, 1);
+		expect_calls("a-1");
+		fake_fail(0, x->kind, x->sure, x->status, x->reason);
+		add_row(b, "a");
+		round_of(b);
+		expect_calls("a-3");
+		fake_start(0, 2);
+		round_of(b);
+		assert_int_equal(count_events(b, ".suspended\""), x->suspends);
+		hasten(b, bad);
+		wait_for_calls(b, 1);
+		expect_calls("a-1");
+		fake_fail(0, x->kind, x->sure, x->status, x->reason);
+		round_of(b);
+		r = row(b, bad);
+		assert_int_equal(r.state, LEDGER_FAILED);
+		assert_string_equal(r.reason, x->sure ? "retry_for_over" : "outcome_unknown");
+		ledger_row_done(&r);
+		tear_down(state);
+		set_up(state);
+		b = *state;
+	}
+}
+
+/* Without an answer nobody has seen the row: it stays the same one. */
+static void test_an_outage_is_nothing_of_the_rows(void **state)
+{
+	struct bench *b = *state;
+
+	add_tried_row(b, 9);
+	add_row(b, "a");
+	prod(b)->max_requests = 1;
+	start(b, "");
+	wait_for_calls(b, 1);
+	fake_fail(0, OUTCOME_UNREACHABLE, true, 0, "unreachable");
+	wait_for_calls(b, 1);
+	expect_calls("a-1");
+}
+
+/* While others are not started either, a row that is refused again and again waits for all of them. */
+static void test_refused_like_all_others(void **state)
+{
+	struct bench *b = *state;
+	int64_t id = add_tried_row(b, 2);
+	struct ledger_row r;
+
+	add_row(b, "a");
+	prod(b)->max_requests = 1;
+	prod(b)->retry_for_us = 1;
+	start(b, "");
+	for (int i = 0; i < 3; i++) {
+		static const char *const tried[] = {"a-1", "a-2", "a-1"};
+
+		wait_for_calls(b, 1);
+		expect_calls(tried[i]);
+		fake_fail(0, OUTCOME_JOB, true, 403, "job_forbidden");
+		round_of(b);
+		assert_int_equal(fake_calls_n, 0);
+	}
+	r = row(b, id);
+	assert_int_equal(r.state, LEDGER_PENDING);
+	assert_int_equal(r.tried_us, 0);
+	ledger_row_done(&r);
 }
 
 /* The end of a suspension is told by whichever process sees it, and its begin once. */
@@ -1110,6 +1279,33 @@ static void test_old_rows_are_confirmed(void **state)
 	assert_int_equal(sender_counts(b->sender).pending, 4);
 }
 
+/* The one that is tried instead of a row that is refused again and again has to be confirmed first, too. */
+static void test_another_old_row_is_asked_about_first(void **state)
+{
+	struct bench *b = *state;
+	int64_t bad = add_tried_row(b, 2), other;
+
+	prod(b)->max_requests = 1;
+	start_asking(b);
+	round_of(b);
+	verdict(b, 0, "a", WIRE_SAME);
+	round_of(b);
+	expect_calls("a-1");
+	other = add_row(b, "a");
+	assert_int_equal(sender_doubt_all(b->sender, NULL), 0);
+	round_of(b);
+	fake_fail(0, OUTCOME_JOB, true, 403, "job_forbidden");
+	while (b->asked_n < 2) {
+		round_of(b);
+		assert_true(loop_run_once(b->loop, US_PER_S, NULL) >= 0);
+	}
+	assert_int_equal(b->asked[0], other);
+	assert_int_equal(b->asked[1], bad);
+	verdict(b, 1, "a", WIRE_SAME);
+	verdict(b, 0, "a", WIRE_SAME);
+	wait_for_calls(b, 1);
+}
+
 /* A transaction that was given up is applied again, and tells once. */
 static void test_vanished_is_repeatable(void **state)
 {
@@ -1380,9 +1576,14 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_retries, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_sent_mark, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_dead_letters, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_what_is_said_of_the_token, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_retry_for, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_unreachable, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_credential_and_job, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_a_row_that_is_refused_alone, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_an_outage_is_nothing_of_the_rows, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_refused_like_all_others, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_another_old_row_is_asked_about_first, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_suspension_over_a_restart, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_slows_down, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_gives_up_for_a_scan, set_up, tear_down),

@@ -23,7 +23,7 @@ static void words_of_every_answer(void **state)
 		{502, "HTTP/1.1 502\r\n\r\n", "", "", "HTTP 502"},
 		{302, "HTTP/1.1 302 Found\r\nLocation: https://else.example/login\r\n\r\n",
 			"{\"error\":\"x\"}", "",
-			"redirects are not followed; is this the host of the workspace? (HTTP 302 to "
+			"redirects are not followed (HTTP 302 to "
 			"https://else.example/login)"},
 		{500, "", "<html><title>Oops</title></html>", "", "Oops"},
 	};

@@ -17,7 +17,9 @@ static const struct {
 	{"unreachable", "`brickwatch check --online` tries it now"},
 	{"private_link", "the workspace takes requests from its private network only"},
 	{"redirected", "is this the host of the workspace?"},
-	{"proxy_refused", "look at proxy_username and proxy_password_file"},
+	{"proxy_refused",
+		"who runs the proxy says which name and password it takes; the file is read again by "
+		"itself"},
 	{"client_certificate_refused", "look at client_certificate and client_key; who runs the server says "
 				       "which certificates it takes"},
 	{"no_jobs_api", "is this the host of a workspace, and api_version one it has?"},

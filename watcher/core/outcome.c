@@ -25,6 +25,7 @@
 #define UNSURE false
 
 static const struct outcome not_sent = {OUTCOME_UNREACHABLE, SURE, "unreachable"};
+static const struct outcome no_proxy = {OUTCOME_UNREACHABLE, SURE, "proxy_refused"};
 static const struct outcome lost = {OUTCOME_RETRY, UNSURE, "no_answer"};
 static const struct outcome started = {OUTCOME_STARTED, UNSURE, "started"};
 static const struct outcome no_run_id = {OUTCOME_RETRY, UNSURE, "no_run_id"};
@@ -252,10 +253,17 @@ struct outcome outcome_decide(const struct outcome_answer *a)
 		return decide_by_status(a);
 	case OUTCOME_TRANSPORT_NOT_SENT:
 		return not_sent;
+	case OUTCOME_TRANSPORT_PROXY:
+		return no_proxy;
 	case OUTCOME_TRANSPORT_LOST:
 		return lost;
 	}
 	BUG_ON(true);
+}
+
+bool outcome_may_have_run(const char *reason)
+{
+	return strcmp(reason, "outcome_unknown") == 0 || strcmp(reason, "conflict") == 0;
 }
 
 const char *outcome_kind_name(enum outcome_kind kind)

@@ -56,10 +56,11 @@ static const struct rule {
 struct outcome signin_decide(const struct outcome_answer *a)
 {
 	static const struct outcome unreachable = {OUTCOME_UNREACHABLE, true, "unreachable"},
+				    no_proxy = {OUTCOME_UNREACHABLE, true, "proxy_refused"},
 				    unavailable = {OUTCOME_UNREACHABLE, true, "sign_in_unavailable"};
 
 	if (a->transport != OUTCOME_TRANSPORT_OK)
-		return unreachable;
+		return a->transport == OUTCOME_TRANSPORT_PROXY ? no_proxy : unreachable;
 	for (size_t i = 0; i < ARRAY_SIZE(rules); i++) {
 		const struct rule *r = &rules[i];
 

@@ -81,13 +81,13 @@ static int apply_started(struct slot *slot, struct ledger_row *row, int64_t now_
 }
 
 static struct event_failure failure_of(
-	const struct slot *slot, const struct ledger_row *row, const char *reason)
+	const struct slot *slot, const struct ledger_row *row, const char *reason, const char *message)
 {
 	return (struct event_failure){
 		.reason = reason,
 		.http_status = slot->http_status,
 		.error_code = slot->error_code,
-		.message = slot->message,
+		.message = message,
 		.attempts = row->attempts,
 		.next_attempt_us = row->next_attempt_us,
 		.workspace = row->workspace,
@@ -95,24 +95,24 @@ static struct event_failure failure_of(
 	};
 }
 
-static int end_failed(
-	struct slot *slot, struct ledger_row *row, const char *reason, int64_t now_us, struct err *err)
+static int end_failed(struct slot *slot, struct ledger_row *row, const char *reason, const char *message,
+	int64_t now_us, struct err *err)
 {
 	const struct conf_watch *w = slot->line->conf;
 	bool discard = w && w->on_failure == CONF_FAIL_DISCARD;
 	int rc = ledger_set_closed(slot->sender->ledger, row, discard ? LEDGER_DISCARDED : LEDGER_FAILED,
-		reason, slot->message, now_us, err);
+		reason, message, now_us, err);
 
 	if (rc == 0 && w && w->on_failure == CONF_FAIL_PAUSE)
 		rc = suspend_watch(slot->sender, w->name, reason, err);
 	return rc;
 }
 
-static int apply_failed(
-	struct slot *slot, struct ledger_row *row, const char *reason, int64_t now_us, struct err *err)
+static int apply_failed(struct slot *slot, struct ledger_row *row, const char *reason, const char *message,
+	int64_t now_us, struct err *err)
 {
 	struct sender *s = slot->sender;
-	struct event_failure x = failure_of(slot, row, reason);
+	struct event_failure x = failure_of(slot, row, reason, message);
 	struct event_file f = scribe_file_of(row);
 	const char *advice = advice_for(reason);
 	char path[SHOWN_BYTES], words[WORDS_BYTES];
@@ -122,11 +122,11 @@ static int apply_failed(
 	rc = scribe_start(
 		s->scribe, EVENT_START_FAILED, row->watch, row->token, row->failures, &f, &x, now_us, err);
 	if (rc == 0)
-		rc = end_failed(slot, row, reason, now_us, err);
+		rc = end_failed(slot, row, reason, message, now_us, err);
 	if (rc < 0)
 		return rc;
 	slot->gone = true;
-	(void)text_printable(slot->message, strlen(slot->message), words, sizeof(words));
+	(void)text_printable(message, strlen(message), words, sizeof(words));
 	slot_say(slot, LOG_LEVEL_ERROR,
 		mem_printf("dead letter: %s: %s (%s), job %" PRId64 "%s%s", show_row(row, path), reason,
 			words, row->job_id, advice[0] ? "; " : "", advice));
@@ -169,7 +169,7 @@ static void count_tried(const struct slot *slot, struct ledger_row *row)
 static int tell_retrying(struct slot *slot, struct ledger_row *row, int64_t now_us, struct err *err)
 {
 	struct sender *s = slot->sender;
-	struct event_failure x = failure_of(slot, row, slot->outcome.reason);
+	struct event_failure x = failure_of(slot, row, slot->outcome.reason, slot->message);
 	struct event_file f = scribe_file_of(row);
 	char path[SHOWN_BYTES], words[WORDS_BYTES], span[CLOCK_TEXT_BYTES];
 
@@ -186,6 +186,16 @@ static int tell_retrying(struct slot *slot, struct ledger_row *row, int64_t now_
 		s->scribe, EVENT_START_RETRYING, row->watch, row->token, row->retryings, &f, &x, now_us, err);
 }
 
+/* It was tried for retry_for. */
+static int apply_over(struct slot *slot, struct ledger_row *row, int64_t now_us, struct err *err)
+{
+	CLEANUP_FREE char *message = mem_printf(
+		"retry_for is over, and a run may exist: %s: %s", slot->outcome.reason, slot->message);
+
+	return row->sent ? apply_failed(slot, row, "outcome_unknown", message, now_us, err)
+			 : apply_failed(slot, row, "retry_for_over", slot->message, now_us, err);
+}
+
 static int apply_retry(struct slot *slot, struct ledger_row *row, int64_t now_us, struct err *err)
 {
 	struct sender *s = slot->sender;
@@ -199,10 +209,10 @@ static int apply_retry(struct slot *slot, struct ledger_row *row, int64_t now_us
 	if (row->first_failed_us == 0)
 		row->first_failed_us = row->last_failed_us;
 	if (slot->outcome.kind == OUTCOME_JOB && slot->old_job && !row->sent)
-		return apply_failed(
-			slot, row, JOBGONE_REASON, now_us, err); /* it will never be that job again */
+		return apply_failed(slot, row, JOBGONE_REASON, slot->message, now_us,
+			err); /* it will never be that job again */
 	if (counts_as_tried(slot) && row->tried_us >= slot->line->lane->conf->retry_for_us)
-		return apply_failed(slot, row, row->sent ? "outcome_unknown" : "retry_for_over", now_us, err);
+		return apply_over(slot, row, now_us, err);
 	row->next_attempt_us = lanes_wall_us(s, next_try_us(slot, row));
 	rc = tell_retrying(slot, row, now_us, err);
 	if (!counts_as_tried(slot))
@@ -210,11 +220,21 @@ static int apply_retry(struct slot *slot, struct ledger_row *row, int64_t now_us
 	return rc < 0 ? rc : ledger_set_retry(s->ledger, row, detail, err);
 }
 
+/* What the refusal says of the token holds whatever became of earlier requests. */
+static bool is_about_token(const char *reason)
+{
+	return strcmp(reason, "token_refused") == 0 || strcmp(reason, "conflict") == 0;
+}
+
 static int apply_dead(struct slot *slot, struct ledger_row *row, int64_t now_us, struct err *err)
 {
-	bool unknown = slot->was_sent || !slot->outcome.sure_not_started;
+	const char *reason = slot->outcome.reason;
+	bool unknown = (slot->was_sent || !slot->outcome.sure_not_started) && !is_about_token(reason);
+	CLEANUP_FREE char *message =
+		mem_printf("an earlier request may have made a run; %s: %s", reason, slot->message);
 
-	return apply_failed(slot, row, unknown ? "outcome_unknown" : slot->outcome.reason, now_us, err);
+	return unknown ? apply_failed(slot, row, "outcome_unknown", message, now_us, err)
+		       : apply_failed(slot, row, reason, slot->message, now_us, err);
 }
 
 static int apply_to_row(struct slot *slot, struct ledger_row *row, struct err *err)

@@ -99,7 +99,7 @@ static int choose_from_line(struct sender *s, struct line *line, int64_t now_us,
 			rc = fetch_urgent(s, line, now_us, err);
 		if (rc < 0)
 			return rc;
-		if (confirmed > 0 && (line->pos == line->n || line->fresh))
+		if (confirmed > 0 && (line->pos == line->n || line->fresh || line_tries_another(line)))
 			rc = choose_confirmed(s, line, confirmed, now_us, err);
 		else if (line->pos < line->n)
 			rc = choose_row(s, line, line->ids[line->pos++], now_us, err);

@@ -53,10 +53,23 @@ static int fetch_page(
 	return n < 0 ? n : 0;
 }
 
+/* Those that were never tried. */
+static int fetch_untried(struct sender *s, struct line *line, int64_t now_us, struct err *err)
+{
+	int rc = fetch_page(s, line, LEDGER_CERTAIN, false, now_us, err);
+
+	if (rc == 0 && line->n == 0 && !line_is_certain_only(line))
+		rc = fetch_page(s, line, LEDGER_YOUNG, false, now_us, err);
+	return rc;
+}
+
 int fetch_urgent(struct sender *s, struct line *line, int64_t now_us, struct err *err)
 {
-	int rc = fetch_page(s, line, LEDGER_CERTAIN, true, now_us, err);
+	int rc = line_tries_another(line) ? fetch_untried(s, line, now_us, err) : 0;
 
+	if (rc < 0 || line->n > line->pos)
+		return rc;
+	rc = fetch_page(s, line, LEDGER_CERTAIN, true, now_us, err);
 	if (rc == 0 && line->n == 0 && !line_is_certain_only(line))
 		rc = fetch_page(s, line, LEDGER_YOUNG, true, now_us, err);
 	if (rc == 0 && line->n == 0)

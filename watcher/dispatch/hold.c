@@ -33,7 +33,7 @@ static void refuse(struct line *line, const char *code, const char *text, bool p
 		return;
 	line->found = true;
 	line->found_probe = probe;
-	pause_tell(&line->pause, OUTCOME_JOB, code, text, ""); /* the text has it */
+	(void)pause_hear(&line->pause, OUTCOME_JOB, code, text, "", now_us); /* the text has the advice */
 	if (probe && line->pause.failures == 0)
 		pause_longer(&line->pause, now_us, now_us);
 }
@@ -66,6 +66,7 @@ void hold_job_changed(struct sender *s, const char *watch)
 		if (!is_of(line, watch))
 			continue;
 		line->found = line->proved = false;
+		line->started_us = 0;
 		(void)pause_end(&line->pause);
 		line_restart(line);
 	}

@@ -510,8 +510,12 @@ static void read_failure(struct slot *s, CURLcode code, struct http_response *r)
 {
 	enum mishap_kind kind = kind_of(code, s->error);
 	bool sent = was_sent(s) && kind != MISHAP_TLS;
+	long connect_status = 0;
 
-	r->transport = sent ? OUTCOME_TRANSPORT_LOST : OUTCOME_TRANSPORT_NOT_SENT;
+	curl_easy_getinfo(s->easy, CURLINFO_HTTP_CONNECTCODE, &connect_status);
+	r->transport = sent		       ? OUTCOME_TRANSPORT_LOST
+		       : connect_status == 407 ? OUTCOME_TRANSPORT_PROXY
+					       : OUTCOME_TRANSPORT_NOT_SENT;
 	r->error = explain_failure(s, code, kind);
 	if (!sent)
 		s->http->doubt = true;

@@ -74,15 +74,16 @@ int inquire_ahead(struct sender *s, struct line *line, int64_t now_us, struct er
 {
 	int64_t ids[LANES_PAGE];
 	size_t room = line->look_old && inquire_may_ask(s, line) ? doubt_room(line->doubt, now_us) : 0;
+	bool due_first = !line_tries_another(line);
 	int n, rc, found;
 
 	if (room == 0)
 		return 0;
-	n = found = fetch_part(s, line, LEDGER_OLD, true, now_us, ids, err);
+	n = found = fetch_part(s, line, LEDGER_OLD, due_first, now_us, ids, err);
 	rc = n < 0 ? n : ask_about_each(s, line, ids, n, now_us, &room, err);
 	if (rc < 0 || room == 0)
 		return rc;
-	n = fetch_part(s, line, LEDGER_OLD, false, now_us, ids, err);
+	n = fetch_part(s, line, LEDGER_OLD, !due_first, now_us, ids, err);
 	rc = n < 0 ? n : ask_about_each(s, line, ids, n, now_us, &room, err);
 	line->look_old = found + n > 0; /* once more, when these are answered */
 	return rc;

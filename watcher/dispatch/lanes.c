@@ -45,6 +45,11 @@ struct ledger_line line_key(const struct line *line)
 		.certain_only = line_is_certain_only(line)};
 }
 
+bool line_tries_another(const struct line *line)
+{
+	return line->pause.other || line->lane->pause.other;
+}
+
 /* ---- slots ---- */
 
 void slot_new(struct sender *s, struct line *line, const struct ledger_row *row)
@@ -55,6 +60,8 @@ void slot_new(struct sender *s, struct line *line, const struct ledger_row *row)
 	slot->line = line;
 	slot->id = row->id;
 	slot->was_sent = row->sent;
+	slot->tries = row->attempts;
+	slot->first_failed_us = row->first_failed_us;
 	slot->old_job = line->conf && line->conf->job_id != row->job_id;
 	slot->body = mem_dup(buf_str(&s->body), s->body.len);
 	slot->len = s->body.len;

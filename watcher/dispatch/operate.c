@@ -21,6 +21,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "core/outcome.h"
 #include "dispatch/desk.h"
 #include "dispatch/remake.h"
 #include "dispatch/renew.h"
@@ -35,7 +36,7 @@
 enum kind { RELEASE, RETRY, DROP, RERUN };
 
 /* Why a row was left as it is. */
-enum left { LEFT_DAMAGED, LEFT_NO_WATCH, LEFT_NO_REQUEST, LEFT_UNKNOWN, LEFT_GOES, LEFT_KINDS };
+enum left { LEFT_DAMAGED, LEFT_NO_WATCH, LEFT_NO_REQUEST, LEFT_UNKNOWN, LEFT_SENT, LEFT_GOES, LEFT_KINDS };
 
 struct progress {
 	struct selection at;
@@ -48,6 +49,7 @@ struct freed { /* rows of a watch at a host */
 	char *watch, *host;
 	int64_t rows;	  /* that became pending */
 	int64_t stranded; /* that were pending, and could not be sent there any more */
+	int64_t gone;	  /* that were pending, and will not be sent */
 };
 
 struct operate {
@@ -81,7 +83,8 @@ static const char *const left_words[] = {
 	[LEFT_NO_REQUEST] = "no request can be made by this configuration",
 	[LEFT_UNKNOWN] =
 		"a run may exist in a workspace that is not configured any more, so --reason TEXT is needed",
-	[LEFT_GOES] = "waiting, and started without further ado",
+	[LEFT_SENT] = "sent, so that a run may exist, and sent again until an answer tells",
+	[LEFT_GOES] = "waiting to be started, and dropped only by PATH",
 };
 
 static bool takes_state(enum kind kind, enum ledger_state state)
@@ -240,8 +243,7 @@ static int requeue(struct operate *o, struct desk *d, const struct ledger_row *r
 	const struct ledger_note *note, struct err *err)
 {
 	/* of what failed for another reason it is known that no run exists */
-	bool sent =
-		row->sent && (row->state != LEDGER_FAILED || strcmp(note->reason, "outcome_unknown") == 0);
+	bool sent = row->sent && (row->state != LEDGER_FAILED || outcome_may_have_run(note->reason));
 	int rc;
 
 	if (!sent) { /* it would read what the newer version is started for */
@@ -257,27 +259,53 @@ static int requeue(struct operate *o, struct desk *d, const struct ledger_row *r
 	return rc > 0 ? requeue_renewed(o, d, row, sent, err) : rc;
 }
 
+static bool is_by_path(const struct control_job *j)
+{
+	return j->request->operands_n > 0;
+}
+
+/* Why a row that waits is not dropped; LEFT_KINDS: it is. Which of those that were never sent, or surely not
+ * started, is not wanted is said by name, lest one word takes away a whole backlog. */
+static enum left left_waiting(const struct control_job *j, const struct ledger_row *row)
+{
+	const struct desk *d = j->host;
+
+	if (remake_is_stranded(d->conf, row))
+		return j->request->reason[0] ? LEFT_KINDS : LEFT_UNKNOWN;
+	if (row->sent)
+		return LEFT_SENT;
+	return is_by_path(j) ? LEFT_KINDS : LEFT_GOES;
+}
+
+static void note_dropped(struct operate *o, const struct desk *d, const struct ledger_row *row)
+{
+	const struct conf_watch *w = conf_watch_find(d->conf, row->watch);
+	struct freed *f = freed_of(o, row->watch, row->host);
+
+	if (row->sent)
+		f->stranded++;
+	else if (w && w->workspace && strcmp(w->workspace->host_token, row->host) == 0)
+		f->gone++;
+}
+
 static int drop(struct operate *o, struct control_job *j, const struct ledger_row *row, struct err *err)
 {
 	const struct control_request *r = j->request;
 	struct desk *d = j->host;
-	bool unknown = row->state == LEDGER_PENDING;
+	bool waits = row->state == LEDGER_PENDING, unknown = waits && row->sent;
+	enum left left = waits ? left_waiting(j, row) : LEFT_KINDS;
 	int rc;
 
-	if (unknown && !remake_is_stranded(d->conf, row)) {
-		o->then.left[LEFT_GOES]++;
-		return 0;
-	}
-	if (unknown && !r->reason[0]) {
-		o->then.left[LEFT_UNKNOWN]++;
+	if (left != LEFT_KINDS) {
+		o->then.left[left]++;
 		return 0;
 	}
 	rc = ledger_set_state(d->ledger, row->id, LEDGER_DROPPED, unknown ? "outcome_unknown" : "operator",
 		r->reason, "", clock_wall_us(), err);
 	if (rc < 0)
 		return rc;
-	if (unknown)
-		freed_of(o, row->watch, row->host)->stranded++;
+	if (waits)
+		note_dropped(o, d, row);
 	o->then.unknown += unknown;
 	o->then.changed++;
 	return 0;
@@ -297,11 +325,6 @@ static int rerun_next(struct operate *o, struct control_job *j, const struct led
 	o->then.unknown += r->unknown;
 	o->then.changed++;
 	return 0;
-}
-
-static bool is_by_path(const struct control_job *j)
-{
-	return j->request->operands_n > 0;
 }
 
 /* Why it is left, or that is nothing to speak of: LEFT_KINDS. */
@@ -525,6 +548,8 @@ static void operate_committed(struct control_job *j)
 	for (size_t i = 0; i < o->freed_n; i++) {
 		const struct freed *f = &o->freed[i];
 
+		if (f->gone > 0)
+			sender_gone(d->sender, f->watch, f->gone);
 		if (f->stranded > 0)
 			sender_unstranded(d->sender, f->watch, f->host, f->stranded);
 		if (f->rows > 0)
@@ -628,12 +653,15 @@ static int ask_row(struct operate *o, struct control_job *j, int64_t id, struct 
 		o->now.unknown += rc;
 	}
 	if (rc > 0) {
+		CLEANUP_FREE char *problem =
+			mem_printf("%s: its run may exist, another one would be a second",
+				note.reason[0] ? note.reason : "outcome_unknown");
+
 		json_begin_object(&w, NULL);
 		json_add_string(&w, "watch", row.watch);
 		report_add_path(&w, row.root, row.relpath);
 		json_add_string(&w, "state", ledger_state_name(row.state));
-		json_add_string(
-			&w, "problem", "outcome_unknown: its run may exist, another one would be a second");
+		json_add_string(&w, "problem", problem);
 		json_end_object(&w);
 	}
 	rerun_done(&r);

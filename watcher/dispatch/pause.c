@@ -1,6 +1,9 @@
 /*
  * pause: requests that were on their way together all fail when a workspace goes away; only the first of
  * them makes the pause longer.
+ *
+ * Two may take turns in saying why (who looks at the job, and who answers requests), each in the same words:
+ * so the last two that were told are no news.
  */
 #include "dispatch/pause.h"
 
@@ -66,7 +69,7 @@ bool pause_end(struct pause *p)
 
 	p->failures = 0;
 	p->since_us = p->until_us = 0;
-	p->told = p->open = p->again = false;
+	p->told = p->open = p->again = p->other = false;
 	free(p->words);
 	p->words = NULL;
 	return told;
@@ -75,8 +78,13 @@ bool pause_end(struct pause *p)
 void pause_tell(
 	struct pause *p, enum outcome_kind kind, const char *reason, const char *message, const char *advice)
 {
+	bool same = p->told && p->told_kind == kind;
+
 	set_words(p, reason, message, advice);
-	free(p->said);
+	free(p->former);
+	p->former = same ? p->said : NULL;
+	if (!same)
+		free(p->said);
 	p->said = mem_strdup(p->words);
 	p->told = true;
 	p->open = false;
@@ -93,7 +101,8 @@ bool pause_hear(struct pause *p, enum outcome_kind kind, const char *reason, con
 		return true;
 	}
 	set_words(p, reason, message, advice);
-	if (strcmp(p->words, p->said) == 0 || answered_us < p->hush_us)
+	if (strcmp(p->words, p->said) == 0 || (p->former && strcmp(p->words, p->former) == 0) ||
+		answered_us < p->hush_us)
 		return false;
 	pause_tell(p, kind, reason, message, advice);
 	p->again = true;
@@ -139,5 +148,6 @@ void pause_done(struct pause *p)
 {
 	free(p->words);
 	free(p->said);
-	p->words = p->said = NULL;
+	free(p->former);
+	p->words = p->said = p->former = NULL;
 }

@@ -6,6 +6,7 @@
 
 #include <string.h>
 #include "base/clock.h"
+#include "core/outcome.h"
 #include "dispatch/remake.h"
 
 void rerun_init(struct rerun *r)
@@ -65,7 +66,7 @@ int rerun_judge(const struct desk *d, const struct ledger_row *row, const struct
 		r->kind = RERUN_OLDER;
 		return rc;
 	}
-	r->unknown = row->state == LEDGER_PENDING || strcmp(note->reason, "outcome_unknown") == 0;
+	r->unknown = row->state == LEDGER_PENDING || outcome_may_have_run(note->reason);
 	r->kind = RERUN_NO_WATCH;
 	if (!w)
 		return 0;

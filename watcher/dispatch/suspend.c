@@ -3,6 +3,11 @@
  * (5xx, lost answers). A lane (workspace) waits when nobody can be reached or the credential is refused; a
  * line waits when its job cannot be started. While a lane or line waits, one request at a time probes it, and
  * after an error it is the same row again, so that an outage of hours costs one row its attempts and not all.
+ *
+ * But what was refused may be that one request (something in front of the workspace dislikes its name). So
+ * after some answers that refuse the same row, the next probe is one that was never tried; and if that one is
+ * started, further refusals of the first are its own: nobody else waits for them, and its clock runs. That it
+ * is so must have been seen lately, since an outage that meets only this row looks just the same.
  */
 #include "dispatch/suspend.h"
 
@@ -16,7 +21,9 @@
 #include "dispatch/hold.h"
 #include "dispatch/waits.h"
 
-#define SUSPEND_AFTER 3 /* transport failures in a row */
+#define SUSPEND_AFTER 3		   /* transport failures in a row */
+#define SAME_ROW 3		   /* refusals of a row, and it may be the row */
+#define PROOF_US (3600 * US_PER_S) /* so long counts that others were started */
 #define WORDS_BYTES 512
 
 static void tell_lane(struct lane *lane, const struct slot *slot)
@@ -65,16 +72,52 @@ static void learn_pace(struct lane *lane, const struct slot *slot)
 		(void)rate_slow(&lane->rate, slot->out_us, slot->answered_us);
 }
 
+/* Is it this row that is refused, while others are started? */
+static bool is_own(const struct slot *slot)
+{
+	const struct line *line = slot->line;
+	bool of_job = slot->outcome.kind == OUTCOME_JOB;
+	bool of_lane = slot->outcome.kind == OUTCOME_UNREACHABLE || slot->outcome.kind == OUTCOME_CREDENTIAL;
+	const struct pause *p = of_job ? &line->pause : &line->lane->pause;
+	int64_t started_us = of_job ? line->started_us : line->lane->started_us;
+
+	return (of_lane || (of_job && !slot->old_job)) && slot->http_status > 0 && slot->tries >= SAME_ROW &&
+	       p->failures == 0 && started_us > 0 && slot->answered_us - started_us < PROOF_US &&
+	       lanes_wall_us(slot->sender, started_us) > slot->first_failed_us;
+}
+
+/* Should the next probe be another row? A refusal that may have made a run marks its row so, and few rows
+ * shall be. */
+static bool takes_another(const struct slot *slot, const struct pause *p)
+{
+	bool seldom = (p->failures & (p->failures - 1)) == 0;
+
+	return slot->http_status > 0 && slot->tries + 1 >= SAME_ROW &&
+	       (slot->outcome.sure_not_started || seldom);
+}
+
+static void note_started(struct slot *slot)
+{
+	struct line *line = slot->line;
+
+	drought_end(&line->drought);
+	line->lane->started_us = slot->answered_us;
+	if (!slot->old_job)
+		line->started_us = slot->answered_us;
+}
+
 void suspend_learn(struct slot *slot)
 {
 	struct line *line = slot->line;
 	struct lane *lane = line->lane;
-	enum outcome_kind kind = slot->outcome.kind;
+	bool own = is_own(slot);
+	enum outcome_kind kind = own ? OUTCOME_RETRY : slot->outcome.kind;
 
+	slot->outcome.kind = kind;
 	learn_pace(lane, slot);
 	if (kind == OUTCOME_STARTED)
-		drought_end(&line->drought);
-	else if (kind != OUTCOME_DEAD) /* that is the file's own */
+		note_started(slot);
+	else if (kind != OUTCOME_DEAD && !own) /* that is the file's own */
 		drought_hear(&line->drought, slot->outcome.reason, slot->message, slot->answered_us);
 
 	if (kind == OUTCOME_UNREACHABLE || kind == OUTCOME_CREDENTIAL) {
@@ -83,10 +126,11 @@ void suspend_learn(struct slot *slot)
 			pause_at_least(&lane->pause, slot->answered_us, slot->retry_after_us);
 		if (kind == OUTCOME_CREDENTIAL || lane->pause.failures >= SUSPEND_AFTER)
 			tell_lane(lane, slot);
+		lane->pause.other = takes_another(slot, &lane->pause);
 		line_restart(line); /* so that this row is the one to probe with */
 		return;
 	}
-	if (kind == OUTCOME_RETRY && slot->retry_after_us > 0) {
+	if (kind == OUTCOME_RETRY && !own && slot->retry_after_us > 0) {
 		/* the server speaks for the whole workspace */
 		pause_as_asked(&lane->pause, slot->outcome.reason, slot->message, slot->answered_us,
 			slot->retry_after_us);
@@ -97,6 +141,7 @@ void suspend_learn(struct slot *slot)
 	if (kind == OUTCOME_JOB && !slot->old_job) {
 		pause_longer(&line->pause, slot->out_us, slot->answered_us);
 		tell_line(line, slot);
+		line->pause.other = takes_another(slot, &line->pause);
 		line_restart(line);
 	} else if (kind == OUTCOME_STARTED && !slot->old_job && hold_proved(line)) {
 		log_info("watch %s: its job can be started again", line->watch);

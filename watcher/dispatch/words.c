@@ -38,7 +38,7 @@ static void explain_redirect(const struct http_response *r, struct answer *a)
 	bool private_link = to != NULL && memmem(to, len, PRIVATE_LINK, strlen(PRIVATE_LINK)) != NULL;
 	const char *why = private_link ? "the workspace takes requests from its private network only "
 					 "(private link), and this host is not in it"
-				       : "redirects are not followed; is this the host of the workspace?";
+				       : "redirects are not followed";
 
 	if (len > LOCATION_SHOWN_BYTES)
 		len = LOCATION_SHOWN_BYTES;
