@@ -32,10 +32,12 @@ struct inotify_note {
 struct inotify;
 typedef void (*inotify_fn)(const struct inotify_note *note, void *arg);
 
-/* Events come through fn, from the loop. NULL with *err (EMFILE: no instance left). */
+/* Events come through fn, from the loop. NULL with *err. Where no instance (or no descriptor) is left it
+ * works without: each inotify_watch() tries again to get one, at most once a second. */
 struct inotify *inotify_new(struct loop *loop, inotify_fn fn, void *arg, struct err *err);
 void inotify_free(struct inotify *in); /* takes NULL */
-/* Watches the directory open as fd. Returns the watch number, or -errno (ENOSPC: no watch left). */
+/* Watches the directory open as fd. Returns the watch number, or -errno (ENOSPC: no watch left; EMFILE,
+ * ENFILE: no instance, or no descriptor). */
 int inotify_watch(struct inotify *in, int fd);
 void inotify_unwatch(struct inotify *in, int wd);
 /* Reads until the kernel's queue is empty (at most one queue full), calling fn. 0 or -errno. */

@@ -91,16 +91,29 @@ def test_too_few_inotify_watches(service):
     s.check_runs({folder / name: 1 for folder in folders for name in ("early.csv", "late.csv")})
 
 
-def test_no_inotify_instance(service):
-    """Without any the service cannot watch; it says so and tries again."""
-    limit = ["unshare", "-Ur", "sh", "-c", 'echo 0 >/proc/sys/user/max_inotify_instances && exec "$@"', "sh"]
-    if subprocess.run([*limit, "true"], check=False, stderr=subprocess.DEVNULL).returncode != 0:
+def test_no_inotify_instance(service, folder):
+    """All is polled, and the words say which limit to raise; with one again it is told as usual."""
+    limit = folder / "limit"  # left open for the service's name space
+    script = 'echo 0 >/proc/sys/user/max_inotify_instances && ln -s /proc/$$/ns/user "$0" && exec "$@"'
+    unshare = ["unshare", "-Ur", "sh", "-c"]
+    if subprocess.run([*unshare, script.replace("ln -s", "true"), limit, "true"], check=False,
+                      stderr=subprocess.DEVNULL).returncode != 0:
         pytest.skip("no user namespaces here")
-    s = service(prefix=limit)
-    s.start(wait=False)
-    wait_for(lambda: "inotify" in s.err(), s.err)
-    wait_for(lambda: s.err().count("starting it again") >= 2, s.err)
+    s = service(prefix=[*unshare, script, limit], poll_interval="200ms", settle="300ms", rescan="7d").start()
+    (s.drop / "d").mkdir()
+    put(s.drop / "d" / "a.csv", text("a"))
+    s.wait_run(s.drop / "d" / "a.csv")
+    told = s.wait_event("watch.degraded")[0]
+    assert "no inotify instance left" in told["detail"] and "sysctl fs.inotify.max_user_instances=" in told["detail"]
+    subprocess.run(["nsenter", f"--user={limit}", "--preserve-credentials", "sh", "-c",
+                    "echo 100 >/proc/sys/user/max_inotify_instances"], check=True)
+    pid = s.pid("bw-watch")
+    wait_for(lambda: any("inotify" in os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")),
+             "an instance")
+    s.barrier()
     s.stop()
+    s.check_runs({s.drop / "d" / "a.csv": 1})
+    assert len(s.events("watch.degraded")) == 1 and s.err().count("starting it again") == 0
 
 
 def test_unreadable_files_and_folders_wait(service):

@@ -9,16 +9,21 @@
 #include <stdio.h>
 #include <sys/inotify.h>
 #include <unistd.h>
+#include "base/clock.h"
+#include "base/fs.h"
 #include "base/mem.h"
 
 #define INOTIFY_MASK                                                                                         \
 	(IN_CREATE | IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_DELETE_SELF |             \
 		IN_MOVE_SELF | IN_EXCL_UNLINK | IN_ONLYDIR)
+#define INOTIFY_AGAIN_US US_PER_S
 #define INOTIFY_READ_BYTES (64 * 1024)
 #define INOTIFY_DRAIN_READS 32 /* more than the default queue of 16384 events of short names */
 
 struct inotify {
-	int fd;
+	struct loop *loop;
+	int fd;		  /* -1: none is left */
+	int64_t again_us; /* not to be tried before */
 	bool paused;
 	struct loop_io *io;
 	inotify_fn fn;
@@ -85,7 +90,7 @@ int inotify_drain(struct inotify *in)
 {
 	ssize_t n = 1;
 
-	if (in->reading || in->paused)
+	if (in->reading || in->paused || in->fd < 0)
 		return 0;
 	in->reading = true;
 	for (int i = 0; i < INOTIFY_DRAIN_READS && n > 0 && !in->freed && !in->paused; i++)
@@ -103,26 +108,40 @@ static void inotify_on_io(struct loop_io *io, uint32_t events, void *arg)
 	(void)inotify_drain(arg);
 }
 
+static int inotify_start(struct inotify *in, struct err *err)
+{
+	int fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+
+	if (fd < 0)
+		return err_errno(err, errno, "cannot make an inotify instance");
+	in->io = loop_io_add(in->loop, fd, in->paused ? 0 : LOOP_IN, inotify_on_io, in, err);
+	if (!in->io) {
+		close(fd);
+		return -err->code;
+	}
+	in->fd = fd;
+	return 0;
+}
+
+static bool inotify_is_shortage(int code)
+{
+	return code == EMFILE || code == ENFILE;
+}
+
 struct inotify *inotify_new(struct loop *loop, inotify_fn fn, void *arg, struct err *err)
 {
 	struct inotify *in = mem_alloc(sizeof(*in));
+	int rc;
 
+	in->loop = loop;
 	in->fn = fn;
 	in->arg = arg;
-	in->fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-	if (in->fd < 0) {
-		(void)err_errno(err, errno,
-			"cannot make an inotify instance (limit: sysctl fs.inotify.max_user_instances)");
-		free(in);
-		return NULL;
-	}
-	in->io = loop_io_add(loop, in->fd, LOOP_IN, inotify_on_io, in, err);
-	if (!in->io) {
-		close(in->fd);
-		free(in);
-		return NULL;
-	}
-	return in;
+	in->fd = -1;
+	rc = inotify_start(in, err);
+	if (rc == 0 || inotify_is_shortage(-rc))
+		return in;
+	free(in);
+	return NULL;
 }
 
 void inotify_free(struct inotify *in)
@@ -130,7 +149,7 @@ void inotify_free(struct inotify *in)
 	if (!in)
 		return;
 	loop_io_remove(in->io);
-	close(in->fd);
+	fs_close(&in->fd);
 	in->freed = true;
 	if (!in->reading)
 		free(in);
@@ -138,9 +157,18 @@ void inotify_free(struct inotify *in)
 
 int inotify_watch(struct inotify *in, int fd)
 {
+	struct err err = ERR_INIT;
 	char path[32];
 	int wd;
 
+	if (in->fd < 0 && clock_mono_us() < in->again_us)
+		return -EMFILE;
+	if (in->fd < 0) {
+		in->again_us = clock_mono_us() + INOTIFY_AGAIN_US;
+		wd = inotify_start(in, &err);
+		if (wd < 0)
+			return wd;
+	}
 	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	wd = inotify_add_watch(in->fd, path, INOTIFY_MASK);
 	return wd < 0 ? -errno : wd;
@@ -148,11 +176,13 @@ int inotify_watch(struct inotify *in, int fd)
 
 void inotify_unwatch(struct inotify *in, int wd)
 {
-	(void)inotify_rm_watch(in->fd, wd); /* gone already: nothing to do */
+	if (in->fd >= 0)
+		(void)inotify_rm_watch(in->fd, wd); /* gone already: nothing to do */
 }
 
 void inotify_pause(struct inotify *in, bool pause)
 {
 	in->paused = pause;
-	(void)loop_io_set(in->io, pause ? 0 : LOOP_IN);
+	if (in->io)
+		(void)loop_io_set(in->io, pause ? 0 : LOOP_IN);
 }

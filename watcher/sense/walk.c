@@ -301,23 +301,39 @@ static const char *walk_absolute(struct walk *w, const struct tree_dir *d)
 	return buf_str(&w->absolute);
 }
 
-static void walk_say_limit(struct walk *w, const struct tree_dir *d)
+/* What is set now, doubled; `otherwise` where that cannot be read. */
+static int64_t walk_better_limit(const char *path, int64_t otherwise)
 {
 	CLEANUP_BUF struct buf text = BUF_INIT(64);
 	int64_t limit = 0;
 
-	if (w->limit_said)
-		return;
-	w->limit_said = true;
-	if (fs_read_file("/proc/sys/fs/inotify/max_user_watches", 63, &text, NULL) == 0 && text.len > 0) {
+	if (fs_read_file(path, 63, &text, NULL) == 0 && text.len > 0) {
 		text.data[text.len - 1] = '\0';
 		if (num_parse_i64(text.data, &limit) < 0)
 			limit = 0;
 	}
+	return limit > 0 ? 2 * limit : otherwise;
+}
+
+static void walk_say_limit(struct walk *w, const struct tree_dir *d, int code)
+{
+	const char *what = code == ENOSPC   ? "watch"
+			   : code == EMFILE ? "instance"
+					    : "descriptor (of the whole system)";
+	const char *key = code == ENOSPC   ? "fs.inotify.max_user_watches"
+			  : code == EMFILE ? "fs.inotify.max_user_instances"
+					   : "fs.file-max";
+	int64_t better = code == ENOSPC	  ? walk_better_limit("/proc/sys/fs/inotify/max_user_watches", 524288)
+			 : code == EMFILE ? walk_better_limit("/proc/sys/fs/inotify/max_user_instances", 1024)
+					  : walk_better_limit("/proc/sys/fs/file-max", 1048576);
+
+	if (w->limit_said)
+		return;
+	w->limit_said = true;
 	sense_trouble(w->s, "watch_limit", walk_absolute(w, d), (int64_t)tree_count(w->s->tree),
-		"no inotify watch left: this directory and others are polled until there are some; raise the "
-		"limit with: sysctl fs.inotify.max_user_watches=%" PRId64,
-		limit > 0 ? 2 * limit : 524288);
+		"no inotify %s left: this directory and others are polled until there are some; raise the "
+		"limit with: sysctl %s=%" PRId64,
+		what, key, better);
 }
 
 /* The directory is polled, or not any more. */
@@ -333,11 +349,16 @@ static void walk_set_polled(struct walk *w, struct tree_dir *d, bool polled)
 		poll_wake(w->s->poll);
 }
 
+static bool walk_is_limit(int code)
+{
+	return code == ENOSPC || code == EMFILE || code == ENFILE;
+}
+
 static void walk_watch(struct walk *w, struct tree_dir *d, int fd)
 {
 	int wd = d->mount->notified ? inotify_watch(w->s->inotify, fd) : TREE_NO_WD;
 
-	walk_set_polled(w, d, d->mount->polled || wd == -ENOSPC);
+	walk_set_polled(w, d, d->mount->polled || walk_is_limit(-wd));
 	if (!d->mount->notified)
 		return;
 	if (wd >= 0) {
@@ -345,8 +366,8 @@ static void walk_watch(struct walk *w, struct tree_dir *d, int fd)
 		return;
 	}
 	tree_set_wd(w->s->tree, d, TREE_NO_WD);
-	if (wd == -ENOSPC)
-		walk_say_limit(w, d);
+	if (walk_is_limit(-wd))
+		walk_say_limit(w, d, -wd);
 	else
 		sense_trouble(w->s, "degraded", walk_absolute(w, d), 0,
 			"cannot watch this directory (%s): it is only seen by the listing every `rescan`",
