@@ -291,8 +291,8 @@ def overlaid(service):
 
 @pytest.mark.slow
 def test_overlay(overlaid):
-    """What is written on it is announced, what is written into a layer is found by `rescan`. Copied up, a file stays what
-    it was; renamed, it is another one, since inode numbers mean nothing there."""
+    """What is written on it is announced, what is written into a layer is found by `rescan`. Copied up, a file stays
+    what it was; renamed, it is another one, since inode numbers mean nothing there."""
     s = overlaid.start()
     assert s.events("watch.ready")[0]["method"] == "inotify" and s.events("watch.ready")[0]["file_system"] == "overlay"
     s.wait_run(s.drop / "there.csv")
@@ -310,5 +310,5 @@ def test_overlay(overlaid):
     s.verb("rescan")
     s.barrier()
     s.stop()
-    s.check_runs({s.drop / "there.csv": 1, s.drop / "closed.csv": 1, s.drop / "d" / "moved.csv": 1, s.drop / "steps.csv": [steps_of_it],
-                  s.drop / "into-upper.csv": 1, s.drop / "into-lower.csv": 1})
+    s.check_runs({s.drop / "there.csv": 1, s.drop / "closed.csv": 1, s.drop / "d" / "moved.csv": 1,
+                  s.drop / "steps.csv": [steps_of_it], s.drop / "into-upper.csv": 1, s.drop / "into-lower.csv": 1})

@@ -142,9 +142,9 @@ static inline void get_from(const char *scheme, const char *host, int port)
 	wait_for(got.calls + 1);
 }
 
-static inline void check_failed_by(enum outcome_transport transport, const char *part)
+static inline void check_failed_by(enum outcome_transport how, const char *part)
 {
-	if (got.transport != transport || strstr(got.error, part) == NULL)
+	if (got.transport != how || strstr(got.error, part) == NULL)
 		fail_msg("%d, %s; \"%s\" was expected", got.transport, got.error, part);
 	assert_int_equal(got.status, 0);
 	assert_string_equal(got.body, "");

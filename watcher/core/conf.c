@@ -101,6 +101,7 @@ static struct conf_section *add_section(
 	const char *name;
 	size_t keys_n;
 
+	BUG_ON(!c);
 	if (conf_schema_parse_section(text, &kind, &name, &err) < 0) {
 		c->partial = true;
 		conf_mistake_add(m, false, file, line, "%s", err.text);

@@ -216,15 +216,13 @@ static bool is_path(const char *value)
 /* r: of core tlscheck, which cannot work, or of a file that could not be read. */
 static void tell_of_tls(const struct look *l, int r, const struct err *err)
 {
-	CLEANUP_FREE char *unseen = NULL;
+	CLEANUP_FREE char *unseen =
+		mem_printf("%s; not checked, and a service of this user would not start", err->text);
 
 	if (r == -EINVAL)
 		l->tell(TRANSPORT_MISTAKE, err->text, l->arg);
 	else if (r == -EACCES && l->service != geteuid())
-		l->tell(TRANSPORT_UNSURE,
-			unseen = mem_printf(
-				"%s; not checked, and a service of this user would not start", err->text),
-			l->arg);
+		l->tell(TRANSPORT_UNSURE, unseen, l->arg);
 	else if (r < 0)
 		l->tell(TRANSPORT_REFUSED, err->text, l->arg);
 }
