@@ -312,7 +312,7 @@ static void test_mounted_over(void **state)
 int main(void)
 {
 	may_mount = (unshare(CLONE_NEWNS) == 0 || unshare(CLONE_NEWUSER | CLONE_NEWNS) == 0) &&
-		    mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0;
+		    mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) == 0;
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_verdicts, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_missing_folder, set_up, tear_down),
