@@ -1,8 +1,8 @@
 /*
  * sink TABLE [hold]: stands where the workspace is, on 127.0.0.1, and does as little as can be done: every
  * POST is answered at once with a new run id, after the moment at which it was complete has been noted for
- * the file that its body names. With `hold` it never answers. It prints "ready PORT" and runs until it is
- * terminated.
+ * the file that its body names, and each GET as if it asked for a job. With `hold` no POST is ever answered.
+ * It prints "ready PORT" and runs until it is terminated.
  *
  * No token is looked at: a file that was sent twice must show. One thread, epoll, a buffer a connection; it
  * answers many times more requests than anything that is measured with it sends (bench/run shows how many).
@@ -80,6 +80,23 @@ static bool answer(int fd, const char *body, size_t len, int64_t at_ns)
 	return send(fd, text, (size_t)n, MSG_NOSIGNAL) == n;
 }
 
+/* A question about the job, which is no run: there is such a job, and it takes the path. */
+static bool answer_question(int fd, const char *head, size_t len)
+{
+	static const char name[] = "job_id=";
+	const char *number = memmem(head, len, name, sizeof(name) - 1);
+	char text[512], json[256];
+	int n = snprintf(json, sizeof(json),
+		"{\"job_id\":%lld,\"settings\":{\"name\":\"bench\",\"max_concurrent_runs\":1000,\"queue\":{"
+		"\"enabled\":true},"
+		"\"parameters\":[{\"name\":\"path\",\"default\":\"\"}]}}",
+		number ? strtoll(number + sizeof(name) - 1, NULL, 10) : 0);
+
+	n = snprintf(text, sizeof(text),
+		"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", n, json);
+	return send(fd, text, (size_t)n, MSG_NOSIGNAL) == n;
+}
+
 /* Takes one whole request off the buffer. 1, 0 (not all of it is there), -1 */
 static int take_request(int fd, struct connection *c, int64_t at_ns)
 {
@@ -94,7 +111,8 @@ static int take_request(int fd, struct connection *c, int64_t at_ns)
 		return -1;
 	if (c->len < whole)
 		return 0;
-	if (!answer(fd, c->bytes + head, whole - head, at_ns))
+	if (memcmp(c->bytes, "GET ", 4) == 0 ? !answer_question(fd, c->bytes, head)
+					     : !answer(fd, c->bytes + head, whole - head, at_ns))
 		return -1;
 	c->len -= whole;
 	memmove(c->bytes, c->bytes + whole, c->len);
