@@ -52,6 +52,8 @@ char *fs_join(const char *a, const char *b);
 int fs_normalise(const char *path, char **ret, struct err *err) MUST_CHECK;
 /* Part after the last '/' (borrowed). */
 const char *fs_basename(const char *path);
+/* Is it a path as a listing of a tree gives it: relative, of whole names, without "." and ".."? */
+bool fs_is_relpath(const char *s);
 /* Is `path` equal to or below `dir` (both normalised)? */
 bool fs_is_beneath(const char *dir, const char *path);
 

@@ -553,6 +553,19 @@ static void test_sync_parent(void **state)
 	assert_non_null(strstr(e.text, "missing"));
 }
 
+static void test_relpath(void **state)
+{
+	static const char *const good[] = {"a", "a/b", ".a", "a.", "...", "..a/b", "a/.b"};
+	static const char *const bad[] = {
+		"", "/", "/a", "a/", "a//b", ".", "..", "./a", "a/.", "a/../b", "../a"};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(good); i++)
+		assert_true(fs_is_relpath(good[i]));
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+		assert_false(fs_is_relpath(bad[i]));
+}
+
 static void test_parent(void **state)
 {
 	static const char *const cases[][2] = {{"/a/b", "/a"}, {"/a", "/"}, {"a", "."}, {"a/b/c", "a/b"}};
@@ -747,6 +760,7 @@ int main(void)
 		IN_SCRATCH(test_mkdir_parents),
 		IN_SCRATCH(test_mkdir_parents_relative),
 		IN_SCRATCH(test_sync_parent),
+		cmocka_unit_test(test_relpath),
 		cmocka_unit_test(test_parent),
 		IN_SCRATCH(test_rename_new),
 		IN_SCRATCH(test_replace_file),

@@ -378,6 +378,22 @@ const char *fs_basename(const char *path)
 	return slash != NULL ? slash + 1 : path;
 }
 
+bool fs_is_relpath(const char *s)
+{
+	if (*s == '\0')
+		return false;
+	while (*s) {
+		size_t n = strcspn(s, "/");
+
+		if (n == 0 || (n == 1 && s[0] == '.') || (n == 2 && s[0] == '.' && s[1] == '.'))
+			return false;
+		s += n;
+		if (*s == '/' && *++s == '\0')
+			return false;
+	}
+	return true;
+}
+
 bool fs_is_beneath(const char *dir, const char *path)
 {
 	size_t n = strlen(dir);

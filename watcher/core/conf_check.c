@@ -543,23 +543,6 @@ static void check_marker(const struct site *s, const struct conf_watch *w)
 		TELL(s, true, "marker", "marker is the same for all files of this watch");
 }
 
-/* Is it a relative path as events and listings have it? */
-static bool is_name_below(const char *s)
-{
-	if (*s == '\0')
-		return false;
-	while (*s) {
-		size_t n = strcspn(s, "/");
-
-		if (n == 0 || (n == 1 && s[0] == '.') || (n == 2 && s[0] == '.' && s[1] == '.'))
-			return false;
-		s += n;
-		if (*s == '/' && *++s == '\0')
-			return false;
-	}
-	return true;
-}
-
 static void check_watch_values(const struct site *s, const struct conf_watch *w)
 {
 	struct site ws = site_of(s->c, s->m, CONF_KIND_WORKSPACE, w->workspace ? w->workspace->name : "");
@@ -572,7 +555,7 @@ static void check_watch_values(const struct site *s, const struct conf_watch *w)
 		TELL(s, false, "marker", "marker is of no use without complete = marker");
 	else if (w->marker)
 		check_marker(s, w);
-	if (w->sentinel && !is_name_below(w->sentinel))
+	if (w->sentinel && !fs_is_relpath(w->sentinel))
 		TELL(s, false, "sentinel", "sentinel must be a name in the folder, without . and ..");
 	if (w->complete == CONF_COMPLETE_CLOSE && w->method == CONF_METHOD_POLL)
 		TELL(s, false, "complete",

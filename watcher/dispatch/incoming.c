@@ -68,18 +68,7 @@ bool incoming_find_root(const struct conf_watch *w, const char *root, size_t *re
 
 bool incoming_is_relpath(const char *s)
 {
-	if (s[0] == '\0' || strlen(s) >= WIRE_PATH_BYTES)
-		return false;
-	while (*s) {
-		size_t n = strcspn(s, "/");
-
-		if (n == 0 || (n == 1 && s[0] == '.') || (n == 2 && s[0] == '.' && s[1] == '.'))
-			return false;
-		s += n;
-		if (*s == '/' && *++s == '\0')
-			return false;
-	}
-	return true;
+	return strlen(s) < WIRE_PATH_BYTES && fs_is_relpath(s);
 }
 
 bool incoming_is_hex(const char *s, size_t digits)
