@@ -33,7 +33,7 @@ int evlog_claim(struct evlog *e, int keeper_fd, struct err *err) MUST_CHECK;
 bool evlog_is_open(const struct evlog *e);
 /* Opens or creates the file (no link is followed, only a regular file is taken) and looks at its end. 0 or
  * -errno. Does nothing when it is open. */
-int evlog_open(struct evlog *e, int64_t now_us, struct err *err) MUST_CHECK;
+int evlog_open(struct evlog *e, struct err *err) MUST_CHECK;
 void evlog_close(struct evlog *e);
 
 /* The last whole line ever written, with its '\n', into line (replaced): of the file, or when that has none,

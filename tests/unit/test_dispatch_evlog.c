@@ -137,7 +137,7 @@ static struct evlog *open_log(const struct place *p)
 	struct evlog *e = evlog_new(&p->conf, true);
 	struct err err = ERR_INIT;
 
-	if (evlog_open(e, NOW, &err) < 0)
+	if (evlog_open(e, &err) < 0)
 		fail_msg("%s", err.text);
 	return e;
 }
@@ -147,8 +147,7 @@ static void append(struct evlog *e, const char *lines, int64_t now_us)
 	struct err err = ERR_INIT;
 	size_t written = 0;
 
-	if (evlog_open(e, now_us, &err) < 0 ||
-		evlog_append(e, lines, strlen(lines), now_us, &written, &err) < 0)
+	if (evlog_open(e, &err) < 0 || evlog_append(e, lines, strlen(lines), now_us, &written, &err) < 0)
 		fail_msg("%s", err.text);
 	assert_int_equal(written, strlen(lines));
 }
@@ -196,11 +195,11 @@ static void test_takes_only_a_regular_file(void **state)
 
 	put_file(p, "victim", "precious");
 	assert_int_equal(symlink(victim, p->file), 0);
-	assert_int_equal(evlog_open(e, NOW, &err), -ELOOP);
+	assert_int_equal(evlog_open(e, &err), -ELOOP);
 	expect_bytes(p, "victim", "precious");
 	assert_int_equal(unlink(p->file), 0);
 	assert_int_equal(mkfifo(p->file, 0600), 0);
-	assert_int_equal(evlog_open(e, NOW, &err), -EINVAL); /* and does not wait for a reader */
+	assert_int_equal(evlog_open(e, &err), -EINVAL); /* and does not wait for a reader */
 	assert_false(evlog_is_open(e));
 	evlog_free(e);
 }
@@ -214,9 +213,9 @@ static void test_directory_comes_and_goes(void **state)
 	struct evlog *e = evlog_new(&conf, true);
 	struct err err = ERR_INIT;
 
-	assert_int_equal(evlog_open(e, NOW, &err), -ENOENT);
+	assert_int_equal(evlog_open(e, &err), -ENOENT);
 	assert_int_equal(mkdir(sub, 0700), 0);
-	assert_int_equal(evlog_open(e, NOW, &err), 0);
+	assert_int_equal(evlog_open(e, &err), 0);
 	append(e, "x\n", NOW);
 	assert_int_equal(unlink(file), 0);
 	append(e, "y\n", NOW); /* removed under us: made again */
@@ -270,7 +269,7 @@ static void test_full_disk(void **state)
 		small = before;
 		small.rlim_cur = 11 + room;
 		assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
-		assert_int_equal(evlog_open(e, NOW, &err), 0);
+		assert_int_equal(evlog_open(e, &err), 0);
 		assert_int_equal(evlog_append(e, "abc\ndef\nghi\n", 12, NOW, &written, &err), -EFBIG);
 		assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
 		assert_int_equal(written, room / 4 * 4);
@@ -359,7 +358,7 @@ static void test_last_line(void **state)
 
 		memset(huge, 'x', (5u << 20) - 1);
 		put_file(p, NAME, huge);
-		assert_int_equal(evlog_open(other, NOW, &err), -EBADMSG);
+		assert_int_equal(evlog_open(other, &err), -EBADMSG);
 		evlog_free(other);
 	}
 }
@@ -519,7 +518,7 @@ static void test_folder_is_renamed(void **state)
 	assert_int_equal(written, 0);
 	assert_false(evlog_is_open(e));
 	assert_int_equal(mkdir(p->directory, 0700), 0);
-	assert_int_equal(evlog_open(e, NOW, &err), 0);
+	assert_int_equal(evlog_open(e, &err), 0);
 	append(e, "two\n", NOW);
 	expect_bytes(p, NAME, "two\n");
 	evlog_free(e);
@@ -675,7 +674,7 @@ static void write_lines(const struct place *p, int next)
 	char text[32];
 	bool completed = false;
 
-	if (evlog_open(e, NOW, &err) < 0)
+	if (evlog_open(e, &err) < 0)
 		fail_msg("%s", err.text);
 	/* what is in the log already? */
 	if (evlog_last_line(e, &last, &err) > 0)

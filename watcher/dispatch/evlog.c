@@ -215,11 +215,10 @@ bool evlog_is_open(const struct evlog *e)
 	return e->fd >= 0;
 }
 
-int evlog_open(struct evlog *e, int64_t now_us, struct err *err)
+int evlog_open(struct evlog *e, struct err *err)
 {
 	int fd, rc;
 
-	(void)now_us;
 	if (e->fd >= 0)
 		return 0;
 	rc = loglock_hold(&e->lock, e->conf->file, err);
@@ -366,9 +365,9 @@ static bool is_ours(const struct evlog *e)
 
 /* Opens what should be a new file. One that somebody put there may have a torn line, which is not ours to
  * judge here. */
-static int open_new(struct evlog *e, int64_t now_us, struct err *err)
+static int open_new(struct evlog *e, struct err *err)
 {
-	int rc = evlog_open(e, now_us, err);
+	int rc = evlog_open(e, err);
 
 	if (rc == 0 && e->torn > 0)
 		rc = err_set(err, ERR_SYSTEM, EAGAIN,
@@ -387,7 +386,7 @@ static int rotate(struct evlog *e, int64_t now_us, struct err *err)
 		attic_wake(e->attic);
 	}
 	evlog_close(e); /* else somebody has renamed it already */
-	return open_new(e, now_us, err);
+	return open_new(e, err);
 }
 
 /* Would nobody find in its place what is written to this descriptor? */
@@ -403,7 +402,7 @@ static bool is_misplaced(const struct evlog *e, const struct stat *own)
 }
 
 /* What happened to the file since the last append. */
-static int look_again(struct evlog *e, int64_t now_us, struct err *err)
+static int look_again(struct evlog *e, struct err *err)
 {
 	struct stat st;
 
@@ -411,7 +410,7 @@ static int look_again(struct evlog *e, int64_t now_us, struct err *err)
 		return err_errno(err, errno, "cannot look at the event log %s", e->conf->file);
 	if (is_misplaced(e, &st)) {
 		evlog_close(e);
-		return open_new(e, now_us, err);
+		return open_new(e, err);
 	}
 	if (st.st_size < e->size && st.st_size == 0)
 		e->born_us = 0; /* emptied by logrotate's copytruncate */
@@ -529,7 +528,7 @@ int evlog_append(
 
 	BUG_ON(e->fd < 0 || e->torn > 0 || (len > 0 && lines[len - 1] != '\n'));
 	*ret_written = 0;
-	rc = look_again(e, now_us, err);
+	rc = look_again(e, err);
 	while (rc == 0 && *ret_written < len)
 		rc = append_some(e, lines + *ret_written, len - *ret_written, now_us, ret_written, err);
 	if (rc < 0)

@@ -185,7 +185,7 @@ static int open_log(struct outbox *o, struct err *err)
 
 	if (evlog_is_open(o->log))
 		return 0;
-	rc = evlog_open(o->log, clock_wall_us(), err);
+	rc = evlog_open(o->log, err);
 	if (rc == 0 && o->doubt)
 		rc = find_written(o, err);
 	if (rc == 0 && evlog_is_torn(o->log))
