@@ -174,7 +174,7 @@ struct wire_scanned {
 	int64_t complete;  /* 0: cut short (a directory vanished, overflow) */
 	const void *roots; /* the same for each directory in their order, one byte 0 or 1 */
 	size_t roots_len;
-	const char *why; /* "start", "overflow", "rescan", "limit" */
+	const char *why; /* "start", "overflow", "rescan", "mount", "shortage" */
 };
 
 struct wire_trouble {

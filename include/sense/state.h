@@ -73,6 +73,7 @@ struct sense {
 	struct explain *explain; /* the question in hand */
 	bool explain_turn;	 /* nothing is judged until it is answered: both need the sniffer */
 	bool denied_said;	 /* by an event: something may not be read; until everything may be */
+	bool short_said;	 /* the same of a shortage; until a whole listing */
 	char rules_hash[17];
 };
 
@@ -109,8 +110,12 @@ void sense_root_lost(struct sense *s, size_t root, const char *why);
 /* It is not where it was: the same, unless its path means another directory already: then this process ends,
  * to be followed by one that watches that. */
 void sense_root_gone(struct sense *s, size_t root, const char *why);
-/* One of them, when sense_root_fd has said -code. */
+/* One of them, when sense_root_fd has said -code; in a shortage nothing is forgotten. */
 void sense_root_unopened(struct sense *s, size_t root, int code);
+/* Is it this machine or process that has too little left, and not the directory that is out of order? */
+bool sense_is_shortage(int code);
+/* path could not be opened for a shortage: says so, once, and has everything listed again soon. */
+void sense_shortage(struct sense *s, size_t root, const char *path, int code);
 /* Forgets a directory and all below; closes that were seen there are remembered by inode. */
 void sense_drop_directory(struct sense *s, struct tree_dir *d);
 

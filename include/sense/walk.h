@@ -14,8 +14,8 @@ struct walk *walk_new(struct sense *s);
 void walk_free(struct walk *w); /* takes NULL */
 /* Lists one directory (and what is below it): a new one, or one that has come back. */
 void walk_directory(struct walk *w, struct tree_dir *d);
-/* Lists everything and reports `scanned`. why: "start", "overflow", "rescan", "mount" (constant). When one is
- * under way already, another follows. */
+/* Lists everything and reports `scanned`. why: "start", "overflow", "rescan", "mount", "shortage" (constant).
+ * When one is under way already, another follows. */
 void walk_pass(struct walk *w, const char *why);
 /* Lists the polled directories, by names only: what was in their last listing is not looked at again.
  * poll_ended() is called when it is through. False: not now, something is being listed. */

@@ -3,6 +3,7 @@ is said, and it goes on by itself when there is room."""
 
 import contextlib
 import os
+import resource
 import subprocess
 
 import pytest
@@ -114,6 +115,41 @@ def test_no_inotify_instance(service, folder):
     s.stop()
     s.check_runs({s.drop / "d" / "a.csv": 1})
     assert len(s.events("watch.degraded")) == 1 and s.err().count("starting it again") == 0
+
+
+def test_no_descriptor_left(service):
+    """Nothing is lost from sight for it, the words say which limit to raise, and all goes on by itself."""
+    s = service(settle="200ms", rescan="7d").start()
+    put(s.drop / "first.csv", text("first"))
+    s.wait_run(s.drop / "first.csv")
+    pid = s.pid("bw-watch")
+    before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (0, before[1]))
+    put(s.drop / "file.csv", text("file"))
+    (s.drop / "d").mkdir()
+    put(s.drop / "d" / "below.csv", text("below"))
+    told = s.wait_event("watch.degraded")[0]
+    assert "Too many open files" in told["detail"] and "LimitNOFILE" in told["detail"]
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
+    for name in ("file.csv", "d/below.csv"):
+        s.wait_run(s.drop / name)
+    s.barrier()
+    assert s.pid("bw-watch") == pid
+    s.stop()
+    s.check_runs({s.drop / name: 1 for name in ("first.csv", "file.csv", "d/below.csv")})
+    assert len(s.events("watch.degraded")) == 1 and not s.events("watch.lost")
+
+
+def test_more_folders_than_descriptors(service, folder):
+    """The soft limit is raised as far as it may be: each folder of a watch is open for a moment."""
+    folders = [folder / "many" / f"{n}" for n in range(60)]
+    for one in folders:
+        one.mkdir(parents=True)
+    s = service(directory=folders, path_map="none", prefix=["prlimit", "--nofile=40:4096", "--"]).start()
+    put(folders[-1] / "a.csv", text("a"))
+    s.wait_event("run.started", path=str(folders[-1] / "a.csv"))
+    s.stop()
+    assert not s.events("watch.degraded") and not s.events("watch.lost")
 
 
 def test_unreadable_files_and_folders_wait(service):

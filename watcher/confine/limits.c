@@ -22,11 +22,12 @@
 #include "base/fs.h"
 
 #define LIMITS_NONE (-1LL)
+#define LIMITS_MOST (-2LL)
 #define LIMITS_ALL_CAPABILITIES UINT64_MAX
 #define LIMITS_CAPABILITY(number) (UINT64_C(1) << (number))
 
 struct limits_row {
-	long long files;       /* RLIMIT_NOFILE */
+	long long files; /* RLIMIT_NOFILE; LIMITS_MOST: as many as there may be, for all that it starts */
 	long long file_bytes;  /* RLIMIT_FSIZE */
 	long long bytes;       /* RLIMIT_AS */
 	uint64_t capabilities; /* to drop */
@@ -34,13 +35,14 @@ struct limits_row {
 };
 
 static const struct limits_row limits_rows[] = {
-	[LIMITS_KEEPER] = {LIMITS_NONE, LIMITS_NONE, LIMITS_NONE, 0, false},
+	[LIMITS_KEEPER] = {LIMITS_MOST, LIMITS_NONE, LIMITS_NONE, 0, false},
 	[LIMITS_DISPATCHER] = {LIMITS_NONE, LIMITS_NONE, LIMITS_NONE, LIMITS_CAPABILITY(CAP_LEASE), false},
 	[LIMITS_WATCHER] = {LIMITS_NONE, LIMITS_NONE, LIMITS_NONE, 0, false},
 	[LIMITS_SNIFFER] = {LIMITS_SNIFFER_FILES, 0, LIMITS_SNIFFER_BYTES, LIMITS_ALL_CAPABILITIES, true},
 };
 
-/* Lowers soft and hard limit to at most max; LIMITS_NONE leaves them. */
+/* Lowers soft and hard limit to at most max; LIMITS_MOST raises the soft one to the hard one, LIMITS_NONE
+ * leaves both. */
 static int limits_lower(int resource, const char *name, long long max, struct err *err)
 {
 	struct rlimit now;
@@ -49,7 +51,7 @@ static int limits_lower(int resource, const char *name, long long max, struct er
 		return 0;
 	if (getrlimit(resource, &now) < 0)
 		return err_errno(err, errno, "cannot read the limit %s", name);
-	if (now.rlim_max == RLIM_INFINITY || now.rlim_max > (rlim_t)max)
+	if (max != LIMITS_MOST && (now.rlim_max == RLIM_INFINITY || now.rlim_max > (rlim_t)max))
 		now.rlim_max = (rlim_t)max;
 	now.rlim_cur = now.rlim_max;
 	if (setrlimit(resource, &now) < 0)

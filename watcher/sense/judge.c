@@ -449,7 +449,10 @@ static void judge_unopened(struct judge *j, struct unsettled_file *f, int code)
 	default:
 		break;
 	}
-	if (code != EAGAIN && code != EBUSY && code != ETXTBSY && !j->io_said) {
+	if (sense_is_shortage(code)) {
+		sense_absolute(j->s, f->dir->root, buf_str(&j->path), &absolute);
+		sense_shortage(j->s, f->dir->root, buf_str(&absolute), code);
+	} else if (code != EAGAIN && code != EBUSY && code != ETXTBSY && !j->io_said) {
 		j->io_said = true;
 		sense_absolute(j->s, f->dir->root, buf_str(&j->path), &absolute);
 		sense_trouble(j->s, "io", buf_str(&absolute), 0, "cannot open this file (%s); trying again",
@@ -482,8 +485,10 @@ static void judge_look(struct judge *j, struct unsettled_file *f)
 	j->busy = true;
 	j->current = f;
 	if (root_fd < 0) {
-		sense_root_unopened(j->s, f->dir->root, -root_fd); /* forgets f */
-		judge_end(j);
+		sense_root_unopened(j->s, f->dir->root, -root_fd); /* may forget f */
+		if (j->current)
+			settle_unlooked(&f->settle, judge_policy(j), clock_mono_us());
+		judge_wait_again(j);
 		return;
 	}
 	tree_path_of(f->dir, f->name, &j->path);

@@ -31,6 +31,7 @@ struct roots {
 	struct sense *s;
 	struct loop_timer *timer;
 	int64_t retry_us;
+	bool list_again; /* something could not be opened for a shortage */
 };
 
 /* Inode numbers that are made up may be other ones tomorrow. */
@@ -163,9 +164,34 @@ void sense_root_gone(struct sense *s, size_t root, const char *why)
 		sense_root_lost(s, root, why);
 }
 
+bool sense_is_shortage(int code)
+{
+	return code == EMFILE || code == ENFILE || code == ENOMEM;
+}
+
+void sense_shortage(struct sense *s, size_t root, const char *path, int code)
+{
+	s->roots[root].cut_short = true;
+	s->finder->list_again = true;
+	if (!s->short_said) {
+		s->finder->retry_us = ROOTS_RETRY_FIRST_US;
+		sense_trouble(s, "degraded", path, 0,
+			"cannot be opened: %s; nothing is forgotten, everything is listed again in some "
+			"seconds%s",
+			strerror(code),
+			code == EMFILE	 ? "; raise LimitNOFILE= of the unit (ulimit -n)"
+			: code == ENFILE ? "; raise the limit with: sysctl fs.file-max"
+					 : "");
+	}
+	s->short_said = true;
+	roots_retry(s->finder);
+}
+
 void sense_root_unopened(struct sense *s, size_t root, int code)
 {
-	if (code == SENSE_ROOT_OTHER)
+	if (sense_is_shortage(code) && s->roots[root].dir)
+		sense_shortage(s, root, s->roots[root].path, code);
+	else if (code == SENSE_ROOT_OTHER)
 		sense_root_gone(s, root, sense_root_words(code));
 	else
 		sense_root_lost(s, root, sense_root_words(code));
@@ -256,6 +282,15 @@ static void roots_on_back(struct sense *s, const struct sense_root *r)
 	roots_anew(s, r, "it is there again");
 }
 
+static bool roots_is_missing(const struct sense *s)
+{
+	bool missing = false;
+
+	for (size_t i = 0; i < s->roots_n; i++)
+		missing |= !s->roots[i].dir;
+	return missing;
+}
+
 static void roots_on_timer(struct loop_timer *t, void *arg)
 {
 	struct roots *f = arg;
@@ -270,7 +305,11 @@ static void roots_on_timer(struct loop_timer *t, void *arg)
 		}
 	}
 	f->retry_us = f->retry_us * 2 > ROOTS_RETRY_MOST_US ? ROOTS_RETRY_MOST_US : f->retry_us * 2;
-	loop_timer_set(t, clock_mono_us() + f->retry_us);
+	if (f->list_again)
+		walk_pass(s->walk, "shortage");
+	f->list_again = false;
+	if (roots_is_missing(s))
+		loop_timer_set(t, clock_mono_us() + f->retry_us);
 }
 
 void roots_open(struct roots *f)

@@ -215,6 +215,7 @@ static void walk_end_pass(struct walk *w)
 	const char *again = w->again;
 
 	outlet_send(w->s->outlet, WIRE_SCANNED, &m);
+	w->s->short_said &= !complete;
 	if (complete && w->s->denied_said)
 		w->s->denied_said = !inventory_is_readable(w->s);
 	w->why = NULL;
@@ -349,6 +350,16 @@ static void walk_set_polled(struct walk *w, struct tree_dir *d, bool polled)
 		poll_wake(w->s->poll);
 }
 
+/* Or is no descriptor of any kind left to this process? */
+static bool walk_is_instance(int code, int fd)
+{
+	int copy = code == EMFILE ? fcntl(fd, F_DUPFD_CLOEXEC, 0) : -1;
+
+	if (copy >= 0)
+		close(copy);
+	return code != EMFILE || copy >= 0;
+}
+
 static bool walk_is_limit(int code)
 {
 	return code == ENOSPC || code == EMFILE || code == ENFILE;
@@ -366,7 +377,9 @@ static void walk_watch(struct walk *w, struct tree_dir *d, int fd)
 		return;
 	}
 	tree_set_wd(w->s->tree, d, TREE_NO_WD);
-	if (walk_is_limit(-wd))
+	if (walk_is_limit(-wd) && !walk_is_instance(-wd, fd))
+		sense_shortage(w->s, d->root, walk_absolute(w, d), -wd);
+	else if (walk_is_limit(-wd))
 		walk_say_limit(w, d, -wd);
 	else
 		sense_trouble(w->s, "degraded", walk_absolute(w, d), 0,
@@ -388,6 +401,10 @@ static void walk_unopened(struct walk *w, struct tree_dir *d, int code)
 
 	if (gone && d->parent) {
 		sense_drop_directory(w->s, d);
+		return;
+	}
+	if (sense_is_shortage(code)) {
+		sense_shortage(w->s, d->root, walk_absolute(w, d), code);
 		return;
 	}
 	/* A subdirectory that we may not read is said, and no reason never to be ready. */
@@ -525,7 +542,7 @@ static bool walk_probe(struct walk *w, bool by_force, struct probe_stat *ret)
 	int root_fd = sense_root_fd(w->s, root), rc;
 
 	if (root_fd < 0) {
-		sense_root_unopened(w->s, root, -root_fd); /* closes the current directory */
+		sense_root_unopened(w->s, root, -root_fd); /* may close the current directory */
 		return false;
 	}
 	rc = by_force ? probe_name_now(root_fd, buf_str(&w->path), w->s->page, ret)
