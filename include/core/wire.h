@@ -31,6 +31,7 @@ enum wire_type {
 	WIRE_CONFIGURED, /* that was the last; start */
 	WIRE_STOP,
 	WIRE_REOPEN, /* keeper -> dispatcher: SIGHUP */
+	WIRE_PING,   /* keeper -> dispatcher: whoever reads this makes progress, and counts it on its page */
 	WIRE_ATTACH, /* keeper -> dispatcher: a watcher was started; its socket and its state page come along
 		      */
 	WIRE_DETACH, /* keeper -> dispatcher: a watcher is gone */

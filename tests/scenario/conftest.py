@@ -70,6 +70,13 @@ class Makers:
 
 
 @pytest.fixture
+def systemd(folder):
+    made = harness.Systemd(folder)
+    yield made
+    made.close()
+
+
+@pytest.fixture
 def folder():
     """A folder on a file system where leases work, removed afterwards."""
     path = harness.make_folder()

@@ -20,6 +20,7 @@ import re
 import select
 import shutil
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -219,6 +220,31 @@ class Output:
     def finish(self, timeout=10):
         self.thread.join(timeout)
         return self.text()
+
+
+class Systemd:
+    """Its end of sd_notify(3)."""
+
+    def __init__(self, folder):
+        self.address, self.told = str(folder / "notify"), []
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.socket.bind(self.address)
+
+    def take(self, timeout):
+        """One message, or none in that time."""
+        self.socket.settimeout(timeout)
+        with contextlib.suppress(TimeoutError):
+            self.told.append(self.socket.recv(4096).decode())
+            return self.told[-1]
+        return None
+
+    def close(self):
+        self.socket.close()
+
+    def wait(self, text):
+        """For a message with that text."""
+        while text not in (self.take(TIMEOUT) or pytest.fail(f"not told: {text}; {self.told}")):
+            pass
 
 
 class Done:

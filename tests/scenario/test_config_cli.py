@@ -4,7 +4,6 @@ import json
 import os
 import re
 import signal
-import socket
 import time
 
 import pytest
@@ -317,37 +316,43 @@ def test_dry_run_beside_a_running_service(service):
     s.check_runs({known: 1})
 
 
-def test_ready_and_stopping_are_told_to_systemd(service, folder):
-    address = str(folder / "notify")
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
-        listener.bind(address)
-        listener.settimeout(harness.TIMEOUT)
-        s = service(environment={"NOTIFY_SOCKET": address})
-        s.start(wait=False)
-        told = ""
-        while "READY=1" not in told:
-            told += listener.recv(4096).decode() + "\n"
-        s.barrier()
-        s.stop()
-        while "STOPPING=1" not in told:
-            told += listener.recv(4096).decode() + "\n"
-    assert "STATUS=" in told
+def test_ready_and_stopping_are_told_to_systemd(service, systemd):
+    s = service(environment={"NOTIFY_SOCKET": systemd.address})
+    s.start(wait=False)
+    systemd.wait("READY=1")
+    s.barrier()
+    s.stop()
+    systemd.wait("STOPPING=1")
+    assert "STATUS=watching 1 of 1 folders; started 0" in "".join(systemd.told)
     lines = s.err().splitlines()
     assert lines and all(re.match(r"<[3467]>", line) for line in lines), lines
 
 
-def test_ready_with_a_missing_folder(service, folder):
+def test_ready_with_a_missing_folder(service, systemd):
     """A folder that is not there yet must not keep the service from being up."""
-    address = str(folder / "notify")
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
-        listener.bind(address)
-        listener.settimeout(harness.TIMEOUT)
-        s = service(environment={"NOTIFY_SOCKET": address})
-        s.drop.rmdir()
-        s.start(wait=False)
-        while b"READY=1" not in listener.recv(4096):
-            pass
-        s.stop()
+    s = service(environment={"NOTIFY_SOCKET": systemd.address})
+    s.drop.rmdir()
+    s.start(wait=False)
+    systemd.wait("READY=1")
+    s.stop()
+
+
+def test_the_watchdog_is_fed_by_progress(service, systemd):
+    """Idle or not; no more when the dispatcher hangs, and again when it goes on."""
+    s = service(environment={"NOTIFY_SOCKET": systemd.address, "WATCHDOG_USEC": "400000"}).start()
+    for _ in range(5):
+        systemd.wait("WATCHDOG=1")
+    s.kill("bw-dispatch", signo=signal.SIGSTOP)
+    wait_for(lambda: systemd.take(2) is None, "silence")  # five of its times
+    s.kill("bw-dispatch", signo=signal.SIGCONT)
+    systemd.wait("WATCHDOG=1")
+    s.kill("bw-dispatch")
+    for _ in range(5):
+        systemd.wait("WATCHDOG=1")
+    path = s.put("a.csv")
+    s.wait_run(path)
+    s.stop()
+    s.check_runs({path: 1})
 
 
 @pytest.mark.parametrize("signo", [signal.SIGTERM, signal.SIGINT])

@@ -25,8 +25,8 @@ def hanging(service):
     """hanging(**keys): a service with a watch on a mount of ours, and another one."""
     mounts = []
 
-    def make(kind=Fuse, **keys):
-        s = service(watches={"drop": {**KEYS, **keys}, "other": {}})
+    def make(kind=Fuse, environment=None, **keys):
+        s = service(watches={"drop": {**KEYS, **keys}, "other": {}}, environment=environment)
         mounts.append(kind(s.folder / "low", s.drop))
         s.backing[s.drop] = s.folder / "low"
         return s, mounts[-1]
@@ -137,14 +137,17 @@ def test_stop(hanging):
 
 
 @pytest.mark.slow
-def test_it_hangs_at_the_start(hanging):
-    """The other watch is ready, and so is the service in the end; one event names the call."""
-    s, mount = hanging()
+def test_it_hangs_at_the_start(hanging, systemd):
+    """The other watch is ready at once, and the service after ten seconds; one event names the call."""
+    s, mount = hanging(environment={"NOTIFY_SOCKET": systemd.address})
     mount.hold(fuse.OPENDIR)
     put(mount.low / "a.csv", text("a"))
     s.start(wait=False)
     s.wait_event("watch.ready", watch="other")
     other = check_the_other_watch(s, "start")
+    systemd.wait("READY=1")
+    assert "STATUS=watching 1 of 2 folders (not yet: drop);" in systemd.told[-1], systemd.told
+    assert not s.events("watch.stalled")
     told = s.wait_event("watch.stalled", watch="drop", timeout=60)[0]
     assert f"stuck in open of {s.drop} for 3" in told["detail"], told
     done = s.verb("status", "--check")
@@ -152,10 +155,32 @@ def test_it_hangs_at_the_start(hanging):
     mount.release()
     s.wait_run(s.drop / "a.csv")
     s.wait_event("watch.ready", watch="drop")
+    systemd.wait("watching 2 of 2 folders;")
     assert s.verb("status", "--check").status == 0
     s.stop()
     s.check_runs({s.drop / "a.csv": 1, other: 1})
     assert len(s.events("watch.stalled")) == 1
+
+
+def test_the_dispatcher_is_replaced_meanwhile(hanging):
+    """The new one shows where the process hangs that cannot be ended, and lets all go on when it can."""
+    s, mount = hanging()
+    s.start()
+    put(mount.low / "a.csv", text("a"))
+    s.wait_run(s.drop / "a.csv")
+    mount.hold(fuse.READDIR)
+    wait_stuck(s, "getdents", s.drop)
+    pid = s.pid("bw-watch", "drop")
+    s.kill("bw-dispatch")
+    wait_for(lambda: s.verb("status").status == 0, s.err)
+    wait_stuck(s, "getdents", s.drop)
+    assert s.pids("bw-watch", "drop") == [pid]
+    other = check_the_other_watch(s, "replaced")
+    put(mount.low / "b.csv", text("b"))
+    mount.release()
+    s.wait_run(s.drop / "b.csv")
+    s.stop()
+    s.check_runs({s.drop / "a.csv": 1, s.drop / "b.csv": 1, other: 1})
 
 
 @pytest.mark.slow

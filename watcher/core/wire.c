@@ -122,6 +122,7 @@ static const struct wire_table wire_tables[] = {
 	[WIRE_CONFIGURED] = {"configured", fields_configured},
 	[WIRE_STOP] = {"stop", fields_empty},
 	[WIRE_REOPEN] = {"reopen", fields_empty},
+	[WIRE_PING] = {"ping", fields_empty},
 	[WIRE_ATTACH] = {"attach", fields_attach},
 	[WIRE_DETACH] = {"detach", fields_detach},
 	[WIRE_RELOADED] = {"reloaded", fields_reloaded},

@@ -37,6 +37,7 @@
 #include "dispatch/loglock.h"
 #include "dispatch/moved.h"
 #include "dispatch/outbox.h"
+#include "dispatch/readiness.h"
 #include "dispatch/rebuild.h"
 #include "dispatch/reload.h"
 #include "dispatch/renew.h"
@@ -49,7 +50,6 @@
 #define LEDGER_RETRY_FIRST_US (1 * US_PER_S)
 #define LEDGER_RETRY_LAST_US (30 * US_PER_S)
 #define STOP_WAIT_US (5 * US_PER_S)
-#define STATE_EVERY_US (1 * US_PER_S)
 
 enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_UNREACHABLE = 69, EXIT_CONFIGURATION = 78 };
 
@@ -83,9 +83,7 @@ struct dispatcher {
 	bool stopping;	      /* told to stop, or a scan is through: finish what is on its way */
 	bool ended;
 	int64_t started_us;
-	bool ready;
-	char *state_sent;
-	int64_t state_sent_us;
+	struct readiness readiness;
 	struct loop_timer *wake; /* retry, deadline of a stop, end of a scan's patience, state line */
 	int64_t stop_by_us;
 	struct wire_message in;	     /* from the keeper and the watchers */
@@ -279,6 +277,8 @@ static void on_keeper(struct loop_io *io, uint32_t events, void *arg)
 		watches_gone(&d->watches, m->as.detach.name);
 	else if (m->type == WIRE_STOP)
 		stop(d);
+	else if (m->type == WIRE_PING && d->page)
+		__atomic_add_fetch(&d->page->progress, 1, __ATOMIC_RELAXED);
 	else if (m->type == WIRE_REOPEN && d->outbox)
 		outbox_reopen(d->outbox);
 	else if (m->type == WIRE_RELOADED)
@@ -302,55 +302,17 @@ static struct jobwatch_view job_of(const struct dispatcher *d, size_t i)
 	return view;
 }
 
-static bool is_up(struct dispatcher *d)
-{
-	int64_t up = 0;
-
-	for (size_t i = 0; i < d->conf->watches_n; i++) {
-		struct jobwatch_view job = job_of(d, i);
-
-		up += d->watches.items[i].scanned || d->watches.items[i].lost ||
-		      d->watches.items[i].stall.is_on || (job.waits && job.asked);
-	}
-	return up >= d->as.watches;
-}
-
-static char *describe_state(const struct dispatcher *d)
-{
-	struct sender_counts c = {.started = 0};
-	int64_t watching = 0;
-
-	if (d->sender)
-		c = sender_counts(d->sender);
-	for (size_t i = 0; i < d->conf->watches_n; i++)
-		watching += d->watches.items[i].scanned;
-	return mem_printf("watching %" PRId64 " of %" PRId64 " folders; started %" PRId64 ", failed %" PRId64
-			  ", rejected %" PRId64 ", waiting %" PRId64 "%s%s",
-		watching, d->as.watches, c.started, c.failed + d->watches.failed, d->watches.rejected,
-		c.pending, d->broken ? "; the ledger cannot be written" : "",
-		d->outbox && outbox_is_failing(d->outbox) ? "; the event log cannot be written" : "");
-}
-
-/* Tells when something has changed, at most once a second but for readiness. Returns when it wants to be
- * called again, or INT64_MAX. */
 static int64_t send_state(struct dispatcher *d, int64_t now_us)
 {
-	CLEANUP_FREE char *text = describe_state(d);
-	struct wire_state m = {.status = text};
-	bool ready = d->ready || is_up(d);
+	struct readiness_view v = {.watches = &d->watches,
+		.jobwatch = d->jobwatch,
+		.expected = d->as.watches,
+		.ledger_fails = d->broken,
+		.log_fails = d->outbox && outbox_is_failing(d->outbox)};
 
-	if (ready == d->ready && d->state_sent && strcmp(text, d->state_sent) == 0)
-		return INT64_MAX;
-	if (ready == d->ready && d->state_sent && now_us < d->state_sent_us + STATE_EVERY_US)
-		return d->state_sent_us + STATE_EVERY_US;
-	m.ready = ready;
-	if (wire_send(d->keeper_fd, WIRE_STATE, &m, NULL, 0) < 0)
-		return now_us + STATE_EVERY_US;
-	free(d->state_sent);
-	d->state_sent = mem_strdup(text);
-	d->state_sent_us = now_us;
-	d->ready = ready;
-	return INT64_MAX;
+	if (d->sender)
+		v.counts = sender_counts(d->sender);
+	return readiness_tell(&d->readiness, &v, now_us);
 }
 
 /* ---- a round: apply ---- */
@@ -901,6 +863,7 @@ static int set_up(struct dispatcher *d, struct err *err)
 	d->intake = intake_new(d->conf, d->ledger, d->behind, &d->scribe, d->as.dry);
 	d->service_started = d->as.mode == WIRE_MODE_RUN && !d->as.dry;
 	d->started_us = clock_mono_us();
+	readiness_init(&d->readiness, d->keeper_fd, d->started_us);
 	if (d->as.mode == WIRE_MODE_RUN && !d->as.dry)
 		start_control(d);
 	fill_desk(d);
@@ -930,7 +893,7 @@ static void tear_down(struct dispatcher *d)
 	loop_timer_remove(d->wake);
 	loop_free(d->loop);
 	configured_done(&d->as);
-	free(d->state_sent);
+	readiness_done(&d->readiness);
 	free(d->desk.reload_text);
 	reload_done(&d->reload);
 	conf_free(d->conf);

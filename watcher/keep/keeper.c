@@ -24,6 +24,7 @@
 #include "keep/notify.h"
 #include "keep/process.h"
 #include "keep/reload.h"
+#include "keep/watchdog.h"
 
 #define KEEPER_AGAIN_FIRST_US (100 * US_PER_MS)
 #define KEEPER_AGAIN_MOST_US (30 * US_PER_S)
@@ -51,6 +52,7 @@ struct keeper_watch {
 	const struct conf_watch *conf; /* of k->conf; with leaving: NULL */
 	char name[CONF_NAME_BYTES];
 	struct keeper_child child;
+	int page_fd;  /* of that process: a dispatcher that comes while it hangs is to show where */
 	bool changed; /* its process is stopping, to be started with another configuration */
 	bool leaving; /* … and not to be started again */
 	bool waits;   /* not to be started before the dispatcher says that its job is known */
@@ -68,7 +70,8 @@ struct keeper {
 	int64_t started_us, runs_started; /* of the service, over all its dispatchers */
 	enum keeper_phase phase;
 	struct keeper_child dispatcher;
-	struct wire_page *page; /* the dispatcher's */
+	struct wire_page *page;	   /* the dispatcher's */
+	struct watchdog *watchdog; /* NULL: nobody asks for it */
 	struct keeper_watch **watches;
 	size_t watches_n;
 	struct loop_timer *deadline;
@@ -250,6 +253,22 @@ static int keeper_attach(struct keeper_watch *w, int socket_fd, int page_fd, str
 	return rc < 0 ? err_errno(err, -rc, "cannot tell the dispatcher of watch %s", w->name) : 0;
 }
 
+/* It is ending, since the dispatcher that it talked to is gone, or it hangs: the new one gets its page, and a
+ * socket that nobody holds the other end of. */
+static void keeper_reattach(struct keeper_watch *w)
+{
+	struct err err = ERR_INIT;
+	int pair[2], rc = sock_pair(pair, &err);
+
+	if (rc == 0) {
+		close(pair[1]);
+		rc = keeper_attach(w, pair[0], w->page_fd, &err);
+		close(pair[0]);
+	}
+	if (rc < 0)
+		log_warning("watch %s: %s; where it hangs cannot be shown", w->name, err.text);
+}
+
 static int keeper_start_watch_with(
 	struct keeper_watch *w, const int control[2], const int data[2], struct err *err)
 {
@@ -259,19 +278,19 @@ static int keeper_start_watch_with(
 		.dry_run = w->k->options->dry_run,
 		.only_watch = "",
 		.hash = w->k->hash};
-	CLEANUP_FD int page_fd = wire_page_new(err);
 	pid_t pid;
 	int rc;
 
-	if (page_fd < 0)
-		return page_fd;
-	pid = process_start(argv, (const int[]){control[1], data[1], page_fd}, 3, false, err);
+	w->page_fd = wire_page_new(err);
+	if (w->page_fd < 0)
+		return w->page_fd;
+	pid = process_start(argv, (const int[]){control[1], data[1], w->page_fd}, 3, false, err);
 	if (pid < 0)
 		return (int)pid;
 	keeper_child_started(&w->child, pid, control[0]);
 	CRASH_POINT("keeper-watcher-started");
 	rc = keeper_send_configuration(control[0], w->k->conf, w->name, &last, err);
-	return rc < 0 ? rc : keeper_attach(w, data[0], page_fd, err);
+	return rc < 0 ? rc : keeper_attach(w, data[0], w->page_fd, err);
 }
 
 static int keeper_start_watch(struct keeper_watch *w, struct err *err)
@@ -291,8 +310,10 @@ static int keeper_start_watch(struct keeper_watch *w, struct err *err)
 	close(control[1]);
 	close(data[0]);
 	close(data[1]);
-	if (w->child.pid == 0)
+	if (w->child.pid == 0) {
 		close(control[0]);
+		fs_close(&w->page_fd);
+	}
 	return rc;
 }
 
@@ -348,6 +369,8 @@ static void keeper_start_all(struct keeper *k)
 		w->waits = w->conf && w->conf->job_name;
 		if (w->child.pid == 0)
 			keeper_on_watch_again(NULL, w);
+		else
+			keeper_reattach(w);
 	}
 }
 
@@ -465,6 +488,7 @@ static void keeper_watch_ended(struct keeper_watch *w, int wait_status)
 	struct keeper *k = w->k;
 
 	keeper_child_forget(&w->child);
+	fs_close(&w->page_fd);
 	if (k->phase != KEEPER_RUNNING) {
 		if (k->phase == KEEPER_STOPPING_WATCHERS && !keeper_any_watch_runs(k))
 			keeper_stop_dispatcher(k);
@@ -595,12 +619,23 @@ static struct keeper_watch *keeper_watch_new(struct keeper *k, const struct conf
 	w->conf = conf;
 	memcpy(w->name, conf->name, sizeof(w->name));
 	w->waits = conf->job_name != NULL;
-	w->child.fd = -1;
+	w->child.fd = w->page_fd = -1;
 	w->child.again = loop_timer_add(k->loop, keeper_on_watch_again, w);
 	w->kill = loop_timer_add(k->loop, keeper_on_kill, w);
 	k->watches = mem_resize(k->watches, k->watches_n + 1, sizeof(struct keeper_watch *));
 	k->watches[k->watches_n++] = w;
 	return w;
+}
+
+/* For the watchdog. */
+static int64_t keeper_ask_for_progress(void *arg)
+{
+	const struct keeper *k = arg;
+
+	if (k->dispatcher.pid == 0)
+		return -1;
+	keeper_tell(&k->dispatcher, WIRE_PING);
+	return __atomic_load_n(&k->page->progress, __ATOMIC_RELAXED);
 }
 
 static void keeper_make_watches(struct keeper *k)
@@ -748,6 +783,8 @@ static int keeper_begin(struct keeper *k, struct err *err)
 	k->deadline = loop_timer_add(k->loop, keeper_on_deadline, k);
 	k->dispatcher.fd = -1;
 	k->dispatcher.again = loop_timer_add(k->loop, keeper_on_dispatcher_again, k);
+	if (k->options->mode == WIRE_MODE_RUN)
+		k->watchdog = watchdog_new(k->loop, keeper_ask_for_progress, k);
 	keeper_make_watches(k);
 	conf_hash(k->conf, k->hash);
 	return limits_apply(LIMITS_KEEPER, err);
@@ -756,8 +793,11 @@ static int keeper_begin(struct keeper *k, struct err *err)
 static void keeper_end(struct keeper *k)
 {
 	keeper_child_forget(&k->dispatcher);
-	for (size_t i = 0; i < k->watches_n; i++)
+	for (size_t i = 0; i < k->watches_n; i++) {
 		keeper_child_forget(&k->watches[i]->child);
+		fs_close(&k->watches[i]->page_fd);
+	}
+	watchdog_free(k->watchdog);
 	wire_page_unmap(k->page);
 	loop_free(k->loop);
 	for (size_t i = 0; i < k->watches_n; i++)
