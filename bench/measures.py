@@ -5,8 +5,8 @@ import subprocess
 import time
 from datetime import datetime
 
-from sides import WARM, Brickwatch, BrickwatchPower, Failed, Floor, Watchdog, cpu_s_of, fsync_s, memory_of, running, \
-    wait_for, wakeups_of
+from sides import WARM, Brickwatch, BrickwatchPolled, BrickwatchPower, Failed, Floor, Watchdog, cpu_s_of, fsync_s, \
+    kept_place, memory_of, running, wait_for, wakeups_of
 
 MIB = 1024 * 1024
 QUEUE_FILE = "/proc/sys/fs/inotify/max_queued_events"
@@ -264,6 +264,50 @@ def measure_idle(bench, results):
         say(f"{kind.label}: {woken} wake-ups in {bench.idle_s} s, {cpu:.2f} s of processor")
 
 
+# --- scale
+
+def make_tree(top, directories, files):
+    """So many files in so many directories, a hundred directories in each."""
+    for n in range(directories):
+        folder = top / f"{n // 100}" / f"{n}"
+        folder.mkdir(parents=True)
+        for one in range(n, files, directories):
+            with open(folder / f"{one}.csv", "wb") as file:
+                file.write(b"a,b\n1,2\n")
+
+
+def scale_starts(results, side, prefix):
+    """The first start and another; the second goes on."""
+    for measure in ("first_s", "again_s"):
+        found, started = find_s(side.place.drop), start_s(side)
+        results.add(f"{prefix}_find_s", "brickwatch", found)
+        results.add(f"{prefix}_{measure}", "brickwatch", started)
+        say(f"{side.label}, {measure}: {started:.2f} s, find {found:.2f} s")
+        if measure == "first_s":
+            side.stop()
+
+
+def measure_scale(bench, results):
+    """A tenth as many directories as files, all known: first start, start again, memory, a poll round."""
+    with kept_place(bench) as place:
+        make_tree(place.drop, bench.files // 10, bench.files)
+        for kind, prefix in ((Brickwatch, "scale"), (BrickwatchPolled, "polled")):
+            side = kind(bench, place)
+            side.keys += "existing = skip\n"
+            scale_starts(results, side, prefix)
+            if kind is BrickwatchPolled:
+                wait_for(lambda s=side: s.watch_line().get("poll_round_ms"), "a poll round", 600, 1)
+                results.add("polled_round_s", "brickwatch", side.watch_line()["poll_round_ms"] / 1000)
+                say(f"{side.label}: a round takes {results.get('polled_round_s', 'brickwatch')[-1]:.2f} s")
+            else:
+                wait_idle(side, 60)
+            for part, (private, _resident) in memory_by_part(side).items():
+                results.add(f"{prefix}_memory_{part}", "brickwatch", private / MIB)
+                say(f"{side.label}: {part} {private / MIB:.1f} MiB private")
+            side.stop()
+            side.forget()
+
+
 ALL = {
     "latency": measure_latency,
     "throughput": measure_throughput,
@@ -272,4 +316,5 @@ ALL = {
     "restart": measure_restart,
     "memory": measure_memory,
     "idle": measure_idle,
+    "scale": measure_scale,
 }

@@ -249,6 +249,7 @@ class Side:
 class Brickwatch(Side):
     name, label = "brickwatch", "brickwatch"
     durability = "process"
+    keys = ""  # further lines of the watch
 
     def __init__(self, bench, place):
         super().__init__(bench, place)
@@ -286,7 +287,7 @@ param.path = ${{uri}}
 path_map = {p.drop} => /Volumes/bench
 settle = 0
 brake = off
-""")
+{self.keys}""")
 
     def command(self):
         return [self.bench.program, "run", "-c", self.ini]
@@ -313,6 +314,11 @@ brake = off
     def is_ready(self):
         return bool(self.ready_events())
 
+    def forget(self):
+        """The next start is the first one."""
+        shutil.rmtree(self.state)
+        shutil.rmtree(self.events.parent)
+
     def waiting(self):
         """How many files wait, as it tells systemd."""
         with contextlib.suppress(BlockingIOError):
@@ -330,6 +336,18 @@ brake = off
         if self.notify:
             self.notify.close()
             self.notify = None
+
+
+class BrickwatchPolled(Brickwatch):
+    """Not among ALL: only `scale` asks for it."""
+    name, label = "polled", "brickwatch, polled"
+    keys = "method = poll\npoll_interval = 1s\n"
+
+    def watch_line(self):
+        """What status says of its watch."""
+        command = [self.bench.program, "status", "--json", "-c", self.ini]
+        done = subprocess.run(command, capture_output=True, check=False)
+        return next((r for r in map(json.loads, done.stdout.splitlines()) if r["kind"] == "watch"), {})
 
 
 class BrickwatchPower(Brickwatch):
@@ -375,6 +393,16 @@ class Watchdog(Side):
 
 
 ALL = (Brickwatch, BrickwatchPower, Floor, Shell, Watchdog)
+
+
+@contextlib.contextmanager
+def kept_place(bench):
+    """A place without a side."""
+    place = Place(bench, 0)
+    try:
+        yield place
+    finally:
+        place.close()
 
 
 @contextlib.contextmanager

@@ -57,6 +57,19 @@ def growth(part):
     return found
 
 
+def scale_rows(prefix, label):
+    def found(r):
+        return [ratio(r.get(f"{prefix}_again_s", "brickwatch"), r.get(f"{prefix}_find_s", "brickwatch"))]
+    return (
+        (f"{label}: the first start", f"{prefix}_first_s", "{:.1f} s", None, None),
+        ("… start again", f"{prefix}_again_s", "{:.1f} s", Budget(2, "{:.1f} ×", " × find"), found),
+        ("… the same files by find", f"{prefix}_find_s", "{:.1f} s", None, None),
+        ("… a poll round", f"{prefix}_round_s", "{:.1f} s", None, None),
+        ("… private memory: dispatcher", f"{prefix}_memory_dispatcher", "{:.1f} MiB", None, None),
+        ("… watcher + sniffer", f"{prefix}_memory_watcher", "{:.1f} MiB", None, None),
+    )
+
+
 # Label, measure, how a value is shown, budget, what is held against it.
 ROWS = (
     ("close → request, p50", "p50_ms", "{:.2f} ms", FLOOR_3, latency("p50_ms")),
@@ -87,6 +100,8 @@ ROWS = (
     ("resident memory, all waiting: dispatcher", "resident_dispatcher_all", "{:.1f} MiB", None, None),
     ("… watcher + sniffer", "resident_watcher_all", "{:.1f} MiB", None, None),
     ("… all of it", "resident_all_all", "{:.1f} MiB", None, None),
+    *scale_rows("scale", "a tenth as many directories"),
+    *scale_rows("polled", "the same, polled"),
     ("idle: wake-ups", "wakeups", "{:.1f}/s", Budget(0, "{:.1f}/s", "/s"), plain("wakeups", "brickwatch")),
 )
 

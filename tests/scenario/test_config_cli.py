@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import subprocess
 import time
 
 import pytest
@@ -335,6 +336,22 @@ def test_ready_with_a_missing_folder(service, systemd):
     s.start(wait=False)
     systemd.wait("READY=1")
     s.stop()
+
+
+def test_check_knows_the_gateway_of_hdfs(service, folder):
+    """By the table of mounts, which another one takes the place of here."""
+    mounts = folder / "mounts"
+    mounts.write_text(f"40 22 0:50 / {folder}/drop rw - nfs gw:/ rw,vers=3,nolock,proto=tcp\n", "ascii")
+    prefix = ["unshare", "-m", "sh", "-c", f'mount --bind {mounts} /proc/$$/mountinfo && exec "$@"', "sh"]
+    if subprocess.run([*prefix, "true"], check=False, stderr=subprocess.DEVNULL).returncode != 0:
+        pytest.skip("needs root, and a kernel that lets it unshare mounts")
+    s = service(settle="5s", prefix=prefix)
+    done = s.verb("check")
+    assert done.status == 0 and "settle = 11m" in done.err and str(s.drop) in done.err, done
+    s.watches["drop"]["settle"] = "11m"
+    s.write_configuration()
+    done = s.verb("check")
+    assert done.status == 0 and "11m" not in done.err, done
 
 
 def test_the_watchdog_is_fed_by_progress(service, systemd):

@@ -117,6 +117,41 @@ static void mounts_below(void **state)
 	assert_true(mountinfo_below(text, "/home") == 0);
 }
 
+static void hdfs_gateway(void **state)
+{
+#define NFS3 "rw,vers=3,rsize=131072,namlen=255,nolock,proto=tcp"
+	static const struct {
+		const char *line;
+		bool is_one;
+	} cases[] = {
+		{"40 22 0:50 / /hdfs rw shared:7 - nfs gw:/ " NFS3 "\n", true},
+		{"40 22 0:50 / /hdfs rw shared:7 master:3 - nfs gw:/ " NFS3 "\n", true},
+		{"40 22 0:50 / /hdfs rw - nfs gw:/ " NFS3 "\n", true},
+		{"40 22 0:50 / /hdfs rw - nfs gw:/ " NFS3, true},
+		{"40 22 0:50 / / rw - nfs gw:/ " NFS3 "\n", true},
+		{"40 22 0:50 / /hdfs rw - nfs gw:/ rw,vers=3,proto=tcp\n", false},
+		{"40 22 0:50 / /hdfs rw - nfs4 gw:/ rw,vers=4.2,nolock\n", false},
+		{"40 22 0:50 / /hdfs rw - nfs gw:/ rw,vers=30,nolockx\n", false},
+		{"40 22 0:50 / /hdf rw - nfs gw:/ " NFS3 "\n", false},
+		{"40 22 0:50 / /hdfs rw - nfs gw:/ " NFS3 "\n41 40 0:51 / /hdfs/in rw - ext4 /dev/sda rw\n",
+			false},
+		{"40 22 0:50 / /hdfs rw - nfs gw:/ " NFS3 "\n41 40 0:51 / /hdfs rw - ext4 /dev/sda rw\n",
+			false},
+		{"41 40 0:51 / /hdfs rw - ext4 /dev/sda rw\n40 22 0:50 / /hdfs rw - nfs gw:/ " NFS3 "\n",
+			true},
+		{"40 22 0:50 / /hdfs rw -\n", false},
+		{"40 22 0:50 / /hdfs rw - nfs\n", false},
+		{"40 22 0:50 / /hdfs rw - nfs gw:/\n", false},
+		{"40 22 0:50\n", false},
+		{"", false},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		if (mountinfo_is_nfs3_nolock(cases[i].line, "/hdfs/in/orders") != cases[i].is_one)
+			fail_msg("%s", cases[i].line);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -126,6 +161,7 @@ int main(void)
 		cmocka_unit_test(names_with_spaces),
 		cmocka_unit_test(a_long_mount_point_is_cut),
 		cmocka_unit_test(mounts_below),
+		cmocka_unit_test(hdfs_gateway),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -7,14 +7,20 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include "base/clock.h"
+#include "base/fs.h"
 #include "base/mem.h"
 #include "base/text.h"
 #include "cli/online.h"
+#include "core/mountinfo.h"
 #include "dispatch/credential.h"
 #include "dispatch/secretfile.h"
 #include "dispatch/transport.h"
 
 enum { CHECK_ONLINE = CLI_OPTION_FIRST };
+
+#define CHECK_MOUNTINFO_BYTES (16u * 1024 * 1024)
+#define CHECK_GATEWAY_US (660 * US_PER_S) /* it keeps a file open for ten minutes */
 
 /* What was found while looking at one workspace after the other. */
 struct check_found {
@@ -141,6 +147,31 @@ static bool check_folders(const struct conf *conf)
 	return good;
 }
 
+/* A file that HDFS' NFS gateway has open still shows a length that is not its last. Only the table of mounts
+ * is read. */
+static void check_gateways(const struct conf *conf)
+{
+	CLEANUP_BUF struct buf mounts = BUF_INIT(CHECK_MOUNTINFO_BYTES);
+
+	if (fs_read_file("/proc/self/mountinfo", CHECK_MOUNTINFO_BYTES - 1, &mounts, NULL) < 0)
+		return;
+	for (size_t i = 0; i < conf->watches_n; i++) {
+		const struct conf_watch *w = conf->watches[i];
+		bool waits = w->complete == CONF_COMPLETE_MARKER || w->settle_quiet_us >= CHECK_GATEWAY_US;
+
+		for (size_t k = 0; k < w->directory.n && !waits; k++)
+			if (mountinfo_is_nfs3_nolock(buf_str(&mounts), w->directory.items[k]))
+				(void)fprintf(stderr,
+					"warning: [watch:%s]: %s is on NFS version 3 without locks, as the "
+					"NFS gateway of "
+					"HDFS is mounted, which keeps a file open for ten minutes after the "
+					"last write: take "
+					"settle = 11m or complete = marker, unless writers rename their "
+					"files at the end\n",
+					w->name, w->directory.items[k]);
+	}
+}
+
 static int check_take(int opt, const char *value, void *arg, struct err *err)
 {
 	bool *online = arg;
@@ -179,6 +210,7 @@ static int check_run(const struct cli_verb *verb, int argc, char **argv)
 		conf_free(conf);
 		return CLI_CONFIG;
 	}
+	check_gateways(conf);
 	good = check_folders(conf) && !found.refused;
 	if (!good)
 		(void)fprintf(stderr,

@@ -16,6 +16,7 @@
 #define STATUS_TEXT_BYTES (1024u * 1024)
 #define STATUS_WHY_BYTES (64u * 1024)
 #define STATUS_LONG_MS (60 * 1000) /* a pause that somebody should know of */
+#define STATUS_LONG_ROUND_MS 1000
 
 enum { STATUS_CHECK = CLI_OPTION_FIRST };
 
@@ -137,6 +138,16 @@ static void status_watch_stands(struct status *s, const struct json *j, const ch
 	}
 }
 
+/* A mount that takes long to list is listed less often than was asked for. */
+static void status_rounds(struct status *s, const struct json *j)
+{
+	int64_t round_ms = status_number(j, "poll_round_ms"), pause_ms = status_number(j, "poll_pause_ms");
+
+	if (round_ms >= STATUS_LONG_ROUND_MS)
+		(void)buf_addf(&s->out, "    a poll round takes %.1f s, the next begins %.0f s after it\n",
+			(double)round_ms / 1000, (double)pause_ms / 1000);
+}
+
 static void status_watch(struct status *s, const struct json *j)
 {
 	const char *name = status_text(j, "watch"), *state = status_text(j, "state");
@@ -160,6 +171,7 @@ static void status_watch(struct status *s, const struct json *j)
 	if (strcmp(state, "lost") == 0)
 		status_line(s, "    ", "", words);
 	status_watch_stands(s, j, name);
+	status_rounds(s, j);
 	status_line(s, "    ", "it is in ", status_text(j, "busy_with"));
 	status_line(s, "    ", "", status_text(j, "limits"));
 }

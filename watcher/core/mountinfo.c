@@ -1,7 +1,7 @@
 /*
- * mountinfo: a line is "98 31 0:45 /within /mnt/point rw,relatime shared:1 - nfs4 host:/x rw"; of it only the
- * first five words are needed. In paths the kernel writes white space and \ as \040: so
- * paths are compared escaped.
+ * mountinfo: a line is "98 31 0:45 /within /mnt/point rw,relatime shared:1 - nfs4 host:/x rw"; of it the
+ * first five words are needed, and for one question what follows the dash. In paths the kernel writes white
+ * space and \ as \040: so paths are compared escaped.
  */
 #include "core/mountinfo.h"
 
@@ -21,6 +21,7 @@ struct word {
 struct line {
 	struct word id, within, point;
 	struct word all; /* the five */
+	struct word more;
 };
 
 /* FNV-1a, 64 bits: nobody gains anything by two paths of one number. */
@@ -50,9 +51,11 @@ static bool next_line(const char **text, struct line *ret)
 	}
 	if (!words[4].at)
 		memset(words, 0, sizeof(words));
-	*ret = (struct line){words[0], words[3], words[4], {*text, 0}};
-	if (words[4].at)
+	*ret = (struct line){words[0], words[3], words[4], {*text, 0}, {end, 0}};
+	if (words[4].at) {
 		ret->all.len = (size_t)(words[4].at + words[4].len - *text);
+		ret->more = (struct word){p, (size_t)(end - p)};
+	}
 	*text = *end ? end + 1 : end;
 	return true;
 }
@@ -146,4 +149,57 @@ uint64_t mountinfo_below(const char *text, const char *path)
 		sum += hash_more(HASH_FIRST, line.all.at, line.all.len);
 	}
 	return sum;
+}
+
+/* Takes the next word of *w, as far as the separator. */
+static struct word take_word(struct word *w, char separator)
+{
+	const char *end = memchr(w->at, separator, w->len);
+	struct word taken = {w->at, end ? (size_t)(end - w->at) : w->len};
+	size_t used = taken.len + (end != NULL);
+
+	*w = (struct word){w->at + used, w->len - used};
+	return taken;
+}
+
+static bool is_word(const struct word *w, const char *text)
+{
+	return w->len == strlen(text) && memcmp(w->at, text, w->len) == 0;
+}
+
+static bool has_option(struct word options, const char *name)
+{
+	bool found = false;
+
+	while (options.len > 0 && !found) {
+		struct word one = take_word(&options, ',');
+
+		found = is_word(&one, name);
+	}
+	return found;
+}
+
+bool mountinfo_is_nfs3_nolock(const char *text, const char *path)
+{
+	CLEANUP_BUF struct buf escaped = BUF_INIT(ESCAPED_BYTES);
+	struct word best = {"", 0}, more = {"", 0}, type;
+	struct line line;
+	const char *rest;
+
+	escape(path, &escaped);
+	while (next_line(&text, &line)) {
+		/* the deepest, and of several on one point the last */
+		if (is_beneath(&line.point, buf_str(&escaped), &rest) && line.point.len >= best.len) {
+			best = line.point;
+			more = line.more;
+		}
+	}
+	while (more.len > 0) {
+		type = take_word(&more, ' ');
+		if (is_word(&type, "-"))
+			break;
+	}
+	type = take_word(&more, ' ');
+	(void)take_word(&more, ' '); /* its source */
+	return is_word(&type, "nfs") && has_option(more, "vers=3") && has_option(more, "nolock");
 }

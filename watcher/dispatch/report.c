@@ -470,6 +470,17 @@ static void add_told(struct json_writer *w, const struct status_watch *t)
 	}
 }
 
+/* How often it is listed by a watcher that polls. */
+static void add_rounds(struct json_writer *w, const struct wire_page *page)
+{
+	int64_t pause_us = page ? page->pause_us : 0;
+
+	if (pause_us <= 0)
+		return;
+	json_add_i64(w, "poll_round_ms", page->round_us / US_PER_MS);
+	json_add_i64(w, "poll_pause_ms", pause_us / US_PER_MS);
+}
+
 static int add_watch(struct json_writer *w, struct desk *d, size_t i, const struct status *s, struct err *err)
 {
 	CLEANUP_BUF struct buf stall = BUF_INIT(3 * WIRE_PATH_BYTES);
@@ -500,6 +511,7 @@ static int add_watch(struct json_writer *w, struct desk *d, size_t i, const stru
 	json_add_i64(w, "listed_files", watch->listing.files);
 	json_add_i64(w, "listed_directories", watch->listing.directories);
 	json_add_i64(w, "listing_ms", watch->listing.took_us / US_PER_MS);
+	add_rounds(w, watch->page);
 	add_known(w, s, i);
 	json_end_object(w);
 	return 1;

@@ -17,13 +17,19 @@ struct poll {
 
 static void poll_arm(struct poll *p, int64_t cost_us)
 {
+	struct wire_page *page = p->s->page;
 	uint64_t random = 0;
+	int64_t pause_us;
 
 	/* Without random numbers (a filter) there is no jitter, which only costs politeness. */
 	if (getrandom(&random, sizeof(random), GRND_NONBLOCK) != (ssize_t)sizeof(random))
 		random = 0;
-	loop_timer_set(
-		p->timer, clock_mono_us() + cadence_pause_us(p->s->watch->poll_interval_us, cost_us, random));
+	pause_us = cadence_pause_us(p->s->watch->poll_interval_us, cost_us, random);
+	if (page && cost_us > 0) {
+		page->round_us = cost_us;
+		page->pause_us = pause_us;
+	}
+	loop_timer_set(p->timer, clock_mono_us() + pause_us);
 }
 
 static void poll_on_timer(struct loop_timer *t, void *arg)
