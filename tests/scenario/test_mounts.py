@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from harness import put, text, wait_for
+from harness import JOB, REMOTE, JobsApi, put, text, wait_for
 from mounts import Bindfs, can_mount
 
 pytestmark = pytest.mark.skipif(not can_mount(), reason="needs root and /dev/fuse")
@@ -267,6 +267,54 @@ def test_close_is_a_mistake_where_nobody_tells(mounted):
     assert "no sign that the writer closed" in done.out
     s.stop()
     s.check_runs({s.drop / "here.csv": [text("here")]})
+
+
+# --- HDFS -------------------------------------------------------------------------------------------------------------
+
+def spark_writes(folder, parts):
+    """What Spark's committer leaves on HDFS, in its order."""
+    attempt = folder / "_temporary" / "0" / "task_0"
+    attempt.mkdir(parents=True)
+    for n in range(parts):
+        put(attempt / f"part-{n:05}.csv", text(n))
+    for n in range(parts):
+        os.rename(attempt / f"part-{n:05}.csv", folder / f"part-{n:05}.csv")
+    shutil.rmtree(folder / "_temporary")
+    put(folder / "_SUCCESS", b"")
+
+
+def test_a_directory_starts_one_run_when_it_is_complete(mounted):
+    """The recipe of doc/mounts.md: `_SUCCESS` is the file, its directory is what the job gets; overwritten, it runs
+    again."""
+    s = mounted(api=JobsApi({JOB: ["folder"]}), include="_SUCCESS", min_size="0", ends="no",
+                **{"param.folder": "${dir_uri}"}).start()
+    put(s.low / "alone.csv", text("alone"))
+    for day in ("2026-01-01", "2026-01-02"):
+        spark_writes(s.low / f"day={day}", 3)
+    s.wait_runs(2)
+    shutil.rmtree(s.low / "day=2026-01-01")
+    spark_writes(s.low / "day=2026-01-01", 2)
+    s.wait_runs(3)
+    spark_writes(s.low / "day=2026-01-03", 1)  # a round later
+    s.wait_runs(4)
+    s.stop()
+    assert sorted(run.parameters["folder"] for run in s.api.runs) == [
+        f"{REMOTE}/drop/day=2026-01-01", f"{REMOTE}/drop/day=2026-01-01", f"{REMOTE}/drop/day=2026-01-02",
+        f"{REMOTE}/drop/day=2026-01-03"]
+
+
+def test_names_that_hadoop_writes_under(mounted):
+    """hadoop fs -put and distcp: looked at only under their last name."""
+    s = mounted().start()
+    content = steps(s.low / "put.csv._COPYING_", [2, 0.5])
+    os.rename(s.low / "put.csv._COPYING_", s.low / "put.csv")
+    copied = steps(s.low / ".distcp.tmp.attempt_1", [2, 0.5])
+    os.rename(s.low / ".distcp.tmp.attempt_1", s.low / "copied.csv")
+    for name in ("put.csv", "copied.csv"):
+        s.wait_run(s.drop / name)
+    s.barrier()
+    s.stop()
+    s.check_runs({s.drop / "put.csv": [content], s.drop / "copied.csv": [copied]})
 
 
 # --- overlay ----------------------------------------------------------------------------------------------------------
