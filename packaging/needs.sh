@@ -20,6 +20,8 @@ needs_packages() { # SET: its packages, one a line
 			python3-pytest python3-pytest-timeout python3-pytest-xdist
 		# TLS and a proxy in front of the stand-in.
 		printf '%s\n' nginx squid-openssl
+		# systemd-analyze reads what check --print-dropin prints.
+		printf '%s\n' systemd
 		# The shells that complete command lines.
 		printf '%s\n' bash zsh
 		# What the scenarios upload and pack files with.
