@@ -20,6 +20,10 @@ needs_packages() { # SET: its packages, one a line
 			python3-pytest python3-pytest-timeout python3-pytest-xdist
 		# TLS and a proxy in front of the stand-in.
 		printf '%s\n' nginx squid-openssl
+		# systemd-analyze reads what check --print-dropin prints.
+		printf '%s\n' systemd
+		# The shells that complete command lines.
+		printf '%s\n' bash zsh
 		# What the scenarios upload and pack files with.
 		printf '%s\n' aria2 bindfs curl file lftp openssh-client openssh-sftp-server openssl rsync unzip wget zip zstd
 		;;

@@ -13,6 +13,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "cli/cli.h"
+#include "cli/complete.h"
 #include "dispatch/dispatcher.h"
 #include "sense/watcher.h"
 #include "sniff/sniffer.h"
@@ -118,6 +119,11 @@ int main(int argc, char **argv)
 	if (strcmp(argv[1], "--version") == 0) {
 		(void)printf("brickwatch %s%s\n", BW_VERSION, CRASH_BUILD);
 		return CLI_DONE;
+	}
+	if (strcmp(argv[1], "--complete") == 0) {
+		int skip = argc > 2 && strcmp(argv[2], "--") == 0 ? 3 : 2;
+
+		return written(complete_print(verbs, ARRAY_SIZE(verbs), argv + skip, (size_t)(argc - skip)));
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
 		if (strcmp(argv[1], verbs[i]->name) == 0)

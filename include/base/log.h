@@ -27,6 +27,7 @@ const char *log_level_name(enum log_level level);
 void log_error(const char *fmt, ...) PRINTF_LIKE(1, 2);
 void log_warning(const char *fmt, ...) PRINTF_LIKE(1, 2);
 void log_info(const char *fmt, ...) PRINTF_LIKE(1, 2);
-void log_debug(const char *fmt, ...) PRINTF_LIKE(1, 2);
+/* A line at level debug, whatever the level is: for base/trace. */
+void log_trace(const char *topic, const char *text);
 
 #endif

@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include "base/err.h"
 #include "core/conf.h"
+#include "keep/conffile.h"
 
 enum cli_exit {
 	CLI_DONE = 0,
@@ -32,6 +33,11 @@ extern const struct cli_verb cli_run, cli_scan, cli_check, cli_explain, cli_even
 /* Some verbs of one kind share a file. */
 extern const struct cli_verb cli_status, cli_files, cli_release, cli_retry, cli_drop, cli_rerun, cli_rescan,
 	cli_pause, cli_resume, cli_reload, cli_adopt;
+
+/* The last lines of each verb's help. */
+#define CLI_COMMON_HELP                                                                                      \
+	"  -c, --config FILE  configuration (default: " CONFFILE_PATH ")\n"                                  \
+	"  --help             this text\n"
 
 /* The options every verb has; a verb's own are told by `own`. */
 struct cli_common {

@@ -79,6 +79,7 @@ struct conf_service {
 	char *state_directory; /* normalised absolute */
 	char *runtime_directory;
 	int log_level;	/* enum log_level */
+	unsigned trace; /* 1u << enum trace_topic of base/trace.h, or TRACE_ALL */
 	int durability; /* enum conf_durability */
 	int64_t forget_gone_after_us;
 	char *metrics_file; /* NULL: none */

@@ -13,6 +13,7 @@
 #define CORE_EVENT_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include "base/buf.h"
 #include "base/err.h"
@@ -119,6 +120,8 @@ struct event_service {
 
 /* "run.started", … */
 const char *event_type_name(enum event_type type);
+/* All of them. */
+const char *const *event_type_names(size_t *ret_n);
 
 /* Id of an event about a version with a token: the first 32 hex digits of SHA-256 over "TOKEN TYPE ORDINAL".
  * ordinal: of this type for this version, from 1. Frozen: doc/event-log.md has a test vector. */

@@ -23,6 +23,7 @@ struct db {
 	bool unbound;		     /* a value could not be bound to the statement in hand */
 	struct sqlite3_stmt **stmts; /* n of the caller, then those of transactions */
 	int n;
+	int changes; /* rows changed by all transactions that are over, as SQLite counts them */
 };
 
 enum db_mode { DB_WRITE, DB_READ, DB_MEMORY };

@@ -1,5 +1,6 @@
-"""Every configuration key, verb and event stands where users look: key in sample and brickwatch.ini(5), verb in
-brickwatch(8), event under a heading of brickwatch-events(5).
+"""Every configuration key, verb and event stands where users look: key in sample and brickwatch.ini(5), verb and
+option in brickwatch(8) and in the verb's help (from which the shells complete), event under a heading of
+brickwatch-events(5), and each topic of traces in brickwatch-debug(7).
 
 The schema table is read from its source, watcher/core/conf_schema.c: rows `{WATCH, "settle", TYPE, …},`. A row with
 `.now = ""` is a name kept for a later version; it must stand nowhere but may. Each verb is a file of
@@ -18,13 +19,17 @@ MAIN = "watcher/main.c"
 VERB_MANUAL = "man/brickwatch.8"
 EVENTS = "watcher/core/event.c"
 EVENT_MANUAL = "man/brickwatch-events.5"
-COMPLETION = "packaging/completion"
+TOPICS = "include/base/trace.h"
+TOPIC_MANUAL = "man/brickwatch-debug.7"
 
 _ROW = re.compile(r'\{(SERVICE|EVENTS|WORKSPACE|WATCH|NOTIFY), "([a-z0-9_.*]+)",(.*?)\},\s*(?=\{[A-Z]+, "|\};)', re.S)
 _SECTION = re.compile(r"^[;#]?\s*\[([a-z]+)(?::[^\]]*)?\]\s*$")
 _ENTRY = re.compile(r"^[;#]?\s*([a-z][a-z0-9_]*(?:\.[A-Za-z0-9_.-]+)?)\s*=")
 _EVENT = re.compile(r'\[EVENT_\w+\] = "([a-z.]+)"')
 _VERB = re.compile(r'^const struct cli_verb (cli_\w+) = \{\s*\.name = "([a-z]+)"', re.M)
+_TOPIC = re.compile(r'\bX\((\w+), "(\w+)",')
+_OPTION = re.compile(r'\{"([a-z-]+)", (no_argument|required_argument), NULL,')
+_TOLD = re.compile(r'"  (?:-\w, )?--([a-z-]+)( [A-Z]+)?  +')
 
 
 def schema_keys(text):
@@ -84,12 +89,31 @@ def check_verbs(top, report):
                 report.add(MAIN, 0, f"does not know the verb {verb} of {path}")
     if len(verbs) < 3:
         report.add("watcher/cli", 0, f"only {len(verbs)} verbs can be read: have they another shape?")
-    places = [VERB_MANUAL] + [p for p in common.tree_files(top) if p.startswith(COMPLETION + "/")]
-    for place in places:
-        text = plain(common.read_text(top, place))
-        for verb in verbs:
-            if not names(text, verb):
-                report.add(place, 0, f"lacks the verb {verb}")
+    text = plain(common.read_text(top, VERB_MANUAL))
+    for verb in verbs:
+        if not names(text, verb):
+            report.add(VERB_MANUAL, 0, f"lacks the verb {verb}")
+
+
+def check_options(top, report):
+    for path in common.c_files(top, "watcher", suffixes=(".c",)):
+        if not path.startswith("watcher/cli/") or path == "watcher/cli/cli.c":
+            continue
+        text = common.without_comments(common.read_text(top, path))
+        taken = dict(_OPTION.findall(text))
+        told = {name: bool(value) for name, value in _TOLD.findall(text)}
+        told.pop("json", None)
+        for name, argument in taken.items():
+            if told.get(name) != (argument == "required_argument"):
+                report.add(path, 0, f"takes --{name} ({argument}), which its help does not tell so")
+        for name in told:
+            if name not in taken:
+                report.add(path, 0, f"its help tells of --{name}, which it does not take")
+    manual = plain(common.read_text(top, VERB_MANUAL))
+    for path in common.c_files(top, "watcher", suffixes=(".c",)):
+        for name, _ in _OPTION.findall(common.read_text(top, path)) if path.startswith("watcher/cli/") else ():
+            if not names(manual, f"-{name}"):
+                report.add(VERB_MANUAL, 0, f"lacks --{name} of {path}")
 
 
 def check_events(top, report):
@@ -103,14 +127,35 @@ def check_events(top, report):
             report.add(EVENT_MANUAL, 0, f"has no heading for {event}")
 
 
+def check_topics(top, report):
+    topics = _TOPIC.findall(common.read_text(top, TOPICS))
+    if len(topics) < 3:
+        report.add(TOPICS, 0, f"only {len(topics)} topics can be read: has the table another shape?")
+    described = re.findall(r"^\.It Cm (\S+)$", common.read_text(top, TOPIC_MANUAL), re.M)
+    for _, topic in topics:
+        if topic not in described:
+            report.add(TOPIC_MANUAL, 0, f"lacks the topic {topic}")
+    for topic in described:
+        if topic not in {name for _, name in topics}:
+            report.add(TOPIC_MANUAL, 0, f"describes {topic}, which is no topic")
+    used = set()
+    for path in common.c_files(top, "watcher", suffixes=(".c",)):
+        used |= set(re.findall(r"\btrace\(TRACE_(\w+),", common.read_text(top, path)))
+    for symbol, topic in topics:
+        if symbol not in used:
+            report.add(TOPICS, 0, f"nothing is traced for {topic}")
+
+
 def check(top, report):
-    for path in (SCHEMA, SAMPLE, KEY_MANUAL, MAIN, VERB_MANUAL, EVENTS, EVENT_MANUAL):
+    for path in (SCHEMA, SAMPLE, KEY_MANUAL, MAIN, VERB_MANUAL, EVENTS, EVENT_MANUAL, TOPICS, TOPIC_MANUAL):
         if not os.path.exists(f"{top}/{path}"):
             report.add(path, 0, "is not there")
     if not report.found:
         check_keys(top, report)
         check_verbs(top, report)
+        check_options(top, report)
         check_events(top, report)
+        check_topics(top, report)
 
 
 common.main("keys, verbs and events", check)

@@ -443,7 +443,9 @@ KEY_MANUAL = "\n".join(f".TP\n\\fBkey_{n}\\fR\nText." for n in range(20)) + "\n.
 MAIN_C = "static const struct cli_verb *const verbs[] = {\n\t&cli_run, &cli_scan, &cli_check};\n"
 EVENT_C = "\n".join(f'\t[EVENT_{n}] = "{n.lower().replace("_", ".")}",' for n in ("RUN_A", "RUN_B", "WATCH_C")) + "\n"
 EVENT_MANUAL = ".Ss run.a , run.b\nText.\n.Ss watch.c\nText with run.d.\n"
-VERB_MANUAL = ".B run\n.B scan\n.B check\n"
+TOPICS = ("listing", "settle", "http")
+VERB_MANUAL = ".B run\n.B scan\n.Fl -wait\n.B check\n"
+SCAN_C = '{"wait", required_argument, NULL, 256}\n.help = "  --wait TIME        at most this long\\n",\n'
 
 
 @pytest.fixture(name="keys")
@@ -453,11 +455,14 @@ def _keys(tree):
     plant(tree, "man/brickwatch.ini.5", KEY_MANUAL)
     plant(tree, "watcher/main.c", MAIN_C)
     for verb in ("run", "scan", "check"):
-        plant(tree, f"watcher/cli/{verb}.c", f'const struct cli_verb cli_{verb} = {{\n\t.name = "{verb}",\n}};\n')
+        plant(tree, f"watcher/cli/{verb}.c", f'const struct cli_verb cli_{verb} = {{\n\t.name = "{verb}",\n}};\n'
+              + (SCAN_C if verb == "scan" else ""))
     plant(tree, "man/brickwatch.8", VERB_MANUAL)
-    plant(tree, "packaging/completion/brickwatch", "run scan check\n")
     plant(tree, "watcher/core/event.c", EVENT_C)
     plant(tree, "man/brickwatch-events.5", EVENT_MANUAL)
+    plant(tree, "include/base/trace.h", "".join(f'\tX({n.upper()}, "{n}", "text") \\\n' for n in TOPICS))
+    plant(tree, "man/brickwatch-debug.7", "".join(f".It Cm {n}\nText.\n" for n in TOPICS))
+    plant(tree, "watcher/base/use.c", "".join(f'\ttrace(TRACE_{n.upper()}, "x");\n' for n in TOPICS))
     return tree
 
 
@@ -473,7 +478,13 @@ def test_keys_clean(keys):
     ("man/brickwatch.ini.5", "key_1\\fR", "\\fR", "lacks key_1 of [watch]"),
     ("man/brickwatch.8", ".B scan", '.\\" scan', "lacks the verb scan"),
     ("watcher/main.c", "&cli_scan, ", "", "does not know the verb scan of watcher/cli/scan.c"),
-    ("packaging/completion/brickwatch", "check", "", "lacks the verb check"),
+    ("watcher/cli/scan.c", '"  --wait', '"  --wbit', "takes --wait (required_argument), which its help does"),
+    ("watcher/cli/scan.c", "--wait TIME ", "--wait      ", "takes --wait (required_argument), which its help does"),
+    ("watcher/cli/scan.c", '{"wait", ', '{"wbit", ', "its help tells of --wait, which it does not take"),
+    ("man/brickwatch.8", "-wait", "", "lacks --wait of watcher/cli/scan.c"),
+    ("man/brickwatch-debug.7", "Cm settle", "Cm stle", "lacks the topic settle"),
+    ("man/brickwatch-debug.7", ".It Cm settle", ".It Cm x\n.It Cm settle", "describes x, which is no topic"),
+    ("watcher/base/use.c", "TRACE_HTTP", "TRACE_SETTLE", "nothing is traced for http"),
     ("man/brickwatch-events.5", ", run.b", "", "has no heading for run.b"),
     ("watcher/core/event.c", "watch.c", "run.d", "has no heading for run.d"),
     ("watcher/core/conf_schema.c", "WATCH,", "CONF_KIND_WATCH,", "[watch] has no key key_0"),

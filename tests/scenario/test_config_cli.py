@@ -110,6 +110,17 @@ def test_check_of_a_good_configuration(service):
     assert nothing_happened(s)
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to give the state to somebody")
+def test_check_says_who_should_check(service):
+    s = configure(service())
+    os.chown(s.state, 65534, 65534)
+    os.chown(s.token_file, 65534, 65534)
+    done = s.verb("check")
+    assert done.status == 0 and len(done.err.splitlines()) == 1, done
+    assert f"sudo -u nobody brickwatch check -c {s.ini}" in done.err and "root, who checks, can read more" in done.err
+    assert s.verb("check", "--print-dropin").err == ""
+
+
 @pytest.mark.parametrize("name", BAD)
 def test_mistakes_are_told_with_their_line(service, name):
     more, expected = BAD[name]

@@ -1137,9 +1137,9 @@ static void test_multi_keys(void **state)
 {
 	static const char multi[] =
 		" include exclude ignore types exclude_types reject_names on mail_to only directory "
-		"path_map webhook_header arg no_proxy ";
+		"path_map webhook_header arg no_proxy trace ";
 	static const char comma[] =
-		" include exclude ignore types exclude_types reject_names on mail_to only no_proxy ";
+		" include exclude ignore types exclude_types reject_names on mail_to only no_proxy trace ";
 	size_t n, multi_n = 0;
 	const struct conf_key *keys = conf_schema_keys(&n);
 
@@ -1152,7 +1152,7 @@ static void test_multi_keys(void **state)
 		assert_int_equal((keys[i].flags & CONF_COMMA) != 0, strstr(comma, word) != NULL);
 		multi_n += (keys[i].flags & CONF_MULTI) != 0;
 	}
-	assert_int_equal(multi_n, 14);
+	assert_int_equal(multi_n, 15);
 }
 
 static void test_word_orders(void **state)
@@ -1540,6 +1540,7 @@ static void test_watch_differs(void **state)
 	} rows[] = {
 		{"log_level = info", "log_level = info", false},
 		{"log_level = info", "log_level = debug", true},
+		{"log_level = info", "log_level = info\ntrace = http", true},
 		{"token_file = /t", "token_file = /u", false}, /* no watcher sees it */
 		{"directory = /a\n", "directory = /b\n", true},
 		{"directory = /a\n", "directory = /a\nsettle = 5s\n", true},

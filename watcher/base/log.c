@@ -48,15 +48,13 @@ static void write_line(const char *line, size_t len)
 	}
 }
 
-static PRINTF_LIKE(2, 0) void log_message(enum log_level level, const char *fmt, va_list ap)
+static PRINTF_LIKE(2, 0) void log_line(enum log_level level, const char *fmt, va_list ap)
 {
 	int saved = errno;
 	char raw[RAW_BYTES];
 	char line[LINE_BYTES];
 	size_t used = 0;
 
-	if (!log_is_on(level))
-		return;
 	if (current.journal)
 		used += (size_t)snprintf(line, sizeof(line), "<%c>", levels[level].priority);
 	used += (size_t)snprintf(line + used, sizeof(line) - used, "%s: ", current.process);
@@ -69,6 +67,15 @@ static PRINTF_LIKE(2, 0) void log_message(enum log_level level, const char *fmt,
 	line[used++] = '\n';
 	write_line(line, used);
 	errno = saved;
+}
+
+static PRINTF_LIKE(2, 3) void log_always(enum log_level level, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	log_line(level, fmt, ap);
+	va_end(ap);
 }
 
 void log_init(const char *process, enum log_level level, bool journal)
@@ -110,11 +117,16 @@ const char *log_level_name(enum log_level level)
 		va_list ap;                                                                                  \
                                                                                                              \
 		va_start(ap, fmt);                                                                           \
-		log_message(level, fmt, ap);                                                                 \
+		if (log_is_on(level))                                                                        \
+			log_line(level, fmt, ap);                                                            \
 		va_end(ap);                                                                                  \
 	}
 
 DEFINE_LOG(log_error, LOG_LEVEL_ERROR)
 DEFINE_LOG(log_warning, LOG_LEVEL_WARNING)
 DEFINE_LOG(log_info, LOG_LEVEL_INFO)
-DEFINE_LOG(log_debug, LOG_LEVEL_DEBUG)
+
+void log_trace(const char *topic, const char *text)
+{
+	log_always(LOG_LEVEL_DEBUG, "[%s] %s", topic, text);
+}

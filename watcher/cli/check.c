@@ -4,20 +4,27 @@
 #include "cli/cli.h"
 
 #include <errno.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "cli/dropin.h"
 #include "cli/online.h"
 #include "core/mountinfo.h"
 #include "dispatch/credential.h"
 #include "dispatch/secretfile.h"
 #include "dispatch/transport.h"
 
-enum { CHECK_ONLINE = CLI_OPTION_FIRST };
+enum { CHECK_ONLINE = CLI_OPTION_FIRST, CHECK_DROPIN };
+
+struct check_options {
+	bool online, dropin;
+};
 
 #define CHECK_MOUNTINFO_BYTES (16u * 1024 * 1024)
 #define CHECK_GATEWAY_US (660 * US_PER_S) /* it keeps a file open for ten minutes */
@@ -76,6 +83,22 @@ static uid_t check_service_user(const struct conf *conf)
 	struct stat st;
 
 	return stat(conf->service.state_directory, &st) == 0 ? st.st_uid : SECRETFILE_ANYBODY;
+}
+
+/* What we can read says nothing about what the service can. */
+static void check_who(const struct conf *conf, const char *config)
+{
+	uid_t service = check_service_user(conf), us = geteuid();
+	const struct passwd *pw = service == SECRETFILE_ANYBODY || service == us ? NULL : getpwuid(service);
+
+	if (pw)
+		(void)fprintf(stderr,
+			"warning: %s is the service's user (it owns %s), and %s; to see what the service "
+			"sees: sudo -u "
+			"%s brickwatch check -c %s\n",
+			pw->pw_name, conf->service.state_directory,
+			us == 0 ? "root, who checks, can read more" : "who checks can read other files",
+			pw->pw_name, config);
 }
 
 /* The files and ciphers of the workspaces. */
@@ -174,62 +197,73 @@ static void check_gateways(const struct conf *conf)
 
 static int check_take(int opt, const char *value, void *arg, struct err *err)
 {
-	bool *online = arg;
+	struct check_options *o = arg;
 
 	(void)value;
 	(void)err;
-	if (opt != CHECK_ONLINE)
+	if (opt == CHECK_ONLINE)
+		o->online = true;
+	else if (opt == CHECK_DROPIN)
+		o->dropin = true;
+	else
 		return -EINVAL;
-	*online = true;
 	return 0;
 }
 
-static int check_run(const struct cli_verb *verb, int argc, char **argv)
+static int check_conf(struct conf *conf, const struct cli_common *common, bool online)
 {
-	static const struct option own[] = {{"online", no_argument, NULL, CHECK_ONLINE}};
-	struct cli_common common;
 	struct check_found found;
-	struct conf *conf;
-	bool online = false, good;
-	int rest, rc;
+	bool good;
+	int rc;
 
-	rc = cli_options(verb, argc, argv, own, ARRAY_SIZE(own), check_take, &online, &common, &rest);
-	if (rc >= 0)
-		return rc;
-	if (rest < argc)
-		return cli_usage(verb, "unexpected \"%s\"", argv[rest]);
-	rc = cli_load(common.config, true, &conf);
-	if (rc != 0)
-		return rc;
-	if (common.json && !online) {
-		conf_free(conf);
-		return cli_usage(verb, "--json goes with --online");
-	}
+	check_who(conf, common->config);
 	found = check_workspaces(conf);
-	if (found.mistakes > 0) {
-		conf_free(conf);
+	if (found.mistakes > 0)
 		return CLI_CONFIG;
-	}
 	check_gateways(conf);
 	good = check_folders(conf) && !found.refused;
 	if (!good)
 		(void)fprintf(stderr,
 			"%s: the configuration has no mistakes, but the service would not start\n",
-			common.config);
-	else if (!common.json)
-		(void)printf("%s: the configuration is good: %zu workspace%s, %zu watch%s\n", common.config,
+			common->config);
+	else if (!common->json)
+		(void)printf("%s: the configuration is good: %zu workspace%s, %zu watch%s\n", common->config,
 			conf->workspaces_n, conf->workspaces_n == 1 ? "" : "s", conf->watches_n,
 			conf->watches_n == 1 ? "" : "es");
-	rc = online ? online_check(conf, common.json) : CLI_DONE;
-	if (!good && rc == CLI_DONE)
-		rc = CLI_FAILED;
+	rc = online ? online_check(conf, common->json) : CLI_DONE;
+	return !good && rc == CLI_DONE ? CLI_FAILED : rc;
+}
+
+static int check_run(const struct cli_verb *verb, int argc, char **argv)
+{
+	static const struct option own[] = {{"online", no_argument, NULL, CHECK_ONLINE},
+		{"print-dropin", no_argument, NULL, CHECK_DROPIN}};
+	struct check_options o = {0};
+	struct cli_common common;
+	struct conf *conf;
+	int rest, rc;
+
+	rc = cli_options(verb, argc, argv, own, ARRAY_SIZE(own), check_take, &o, &common, &rest);
+	if (rc >= 0)
+		return rc;
+	if (rest < argc)
+		return cli_usage(verb, "unexpected \"%s\"", argv[rest]);
+	if (common.json && !o.online)
+		return cli_usage(verb, "--json goes with --online");
+	if (o.dropin && o.online)
+		return cli_usage(verb, "either --print-dropin or --online");
+	rc = cli_load(common.config, true, &conf);
+	if (rc != 0)
+		return rc;
+	rc = o.dropin ? dropin_write(conf, common.config, check_service_user(conf))
+		      : check_conf(conf, &common, o.online);
 	conf_free(conf);
 	return rc;
 }
 
 const struct cli_verb cli_check = {
 	.name = "check",
-	.usage = "[-c FILE] [--online [--json]]",
+	.usage = "[-c FILE] [--online [--json] | --print-dropin]",
 	.summary =
 		"Validates the configuration: every mistake with file and line, all at once.\n"
 		"Exit status 78 if there is one, 1 if the service would not start for another reason that\n"
@@ -242,6 +276,8 @@ const struct cli_verb cli_check = {
 		"status\n"
 		"                     1: a job cannot be started; 69: a workspace cannot be reached or "
 		"refuses\n"
-		"  --json             one JSON object for each workspace and watch\n",
+		"  --json             one JSON object for each workspace and watch\n"
+		"  --print-dropin     instead: a systemd drop-in with what the unit needs for these "
+		"folders\n",
 	.run = check_run,
 };

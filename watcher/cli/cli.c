@@ -11,17 +11,14 @@
 #include "base/buf.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "keep/conffile.h"
 
 #define CLI_MISTAKES_BYTES (4 * 1024 * 1024)
 #define CLI_OWN_OPTIONS_MAX 16
 
 static void cli_help(const struct cli_verb *verb)
 {
-	(void)printf(
-		"usage: brickwatch %s %s\n\n%s\n\n%s", verb->name, verb->usage, verb->summary, verb->help);
-	(void)printf("  -c, --config FILE  configuration (default: %s)\n  --help             this text\n",
-		CONFFILE_PATH);
+	(void)printf("usage: brickwatch %s %s\n\n%s\n\n%s" CLI_COMMON_HELP, verb->name, verb->usage,
+		verb->summary, verb->help);
 }
 
 int cli_usage(const struct cli_verb *verb, const char *fmt, ...)

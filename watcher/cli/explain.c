@@ -16,10 +16,10 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/json.h"
-#include "base/log.h"
 #include "base/mem.h"
 #include "base/sock.h"
 #include "base/text.h"
+#include "base/trace.h"
 #include "core/filetype.h"
 #include "core/jobcheck.h"
 #include "core/request.h"
@@ -550,7 +550,7 @@ static void explain_recall_jobs(struct conf *conf)
 
 	if (ledger_open_read_only(conf->service.state_directory, &l, &none) == 0 &&
 		jobwatch_recall(conf, l, &none) < 0)
-		log_debug("%s", none.text);
+		trace(TRACE_CONTROL, "%s", none.text);
 	ledger_close(l);
 }
 
@@ -572,7 +572,7 @@ static int explain_all(const struct conf *conf, const char *path, bool json)
 	bool found = false;
 
 	if (client_open(conf, &e.client, &none) < 0)
-		log_debug("%s; a watcher of its own is asked", none.text);
+		trace(TRACE_CONTROL, "%s; a watcher of its own is asked", none.text);
 	if (json)
 		json_begin_array(&w, NULL);
 	while ((e.watch = conf_watch_for_path(conf, path, &from, &root))) {
@@ -615,7 +615,7 @@ static int explain_run(const struct cli_verb *verb, int argc, char **argv)
 	rc = cli_load(common.config, false, &conf);
 	if (rc != 0)
 		return rc;
-	log_set_level((enum log_level)conf->service.log_level);
+	trace_set_up((enum log_level)conf->service.log_level, conf->service.trace);
 	(void)signal(SIGPIPE, SIG_IGN);
 	explain_recall_jobs(conf);
 	rc = explain_all(conf, path, common.json);

@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "base/trace.h"
 #include "cli/client.h"
 #include "dispatch/ledger.h"
 #include "dispatch/report.h"
@@ -243,7 +244,7 @@ static int files_run(const struct cli_verb *verb, int argc, char **argv)
 	rc = cli_load_for_service(common.config, &conf);
 	if (rc != 0)
 		return rc;
-	log_set_level((enum log_level)conf->service.log_level);
+	trace_set_up((enum log_level)conf->service.log_level, conf->service.trace);
 	rc = files_ask(&f, conf);
 	conf_free(conf);
 	return rc == CLI_DONE && f.day && f.open > 0 ? CLI_FAILED : rc;

@@ -3,7 +3,7 @@
  */
 #include "cli/cli.h"
 
-#include "base/log.h"
+#include "base/trace.h"
 #include "keep/keeper.h"
 
 static int run_take(int opt, const char *value, void *arg, struct err *err)
@@ -34,7 +34,7 @@ static int run_run(const struct cli_verb *verb, int argc, char **argv)
 	rc = cli_load(common.config, true, &conf);
 	if (rc != 0)
 		return rc;
-	log_set_level((enum log_level)conf->service.log_level);
+	trace_set_up((enum log_level)conf->service.log_level, conf->service.trace);
 	o.config = common.config;
 	rc = keeper_run(conf, &o);
 	conf_free(conf);

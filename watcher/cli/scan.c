@@ -4,8 +4,8 @@
 #include "cli/cli.h"
 
 #include "base/clock.h"
-#include "base/log.h"
 #include "base/num.h"
+#include "base/trace.h"
 #include "keep/keeper.h"
 
 enum { SCAN_DRY_RUN = CLI_OPTION_FIRST, SCAN_WATCH, SCAN_WAIT };
@@ -51,7 +51,7 @@ static int scan_run(const struct cli_verb *verb, int argc, char **argv)
 	rc = cli_load(common.config, false, &conf);
 	if (rc != 0)
 		return rc;
-	log_set_level((enum log_level)conf->service.log_level);
+	trace_set_up((enum log_level)conf->service.log_level, conf->service.trace);
 	if (o.only_watch && !conf_watch_find(conf, o.only_watch)) {
 		conf_free(conf);
 		return cli_usage(verb, "there is no [watch:%s] in the configuration", o.only_watch);

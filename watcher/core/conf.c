@@ -665,7 +665,7 @@ bool conf_watch_differs(const struct conf *a, const struct conf *b, const char *
 	const struct conf_entry *of_a, *of_b;
 	size_t i = 0, j = 0;
 
-	if (a->service.log_level != b->service.log_level)
+	if (a->service.log_level != b->service.log_level || a->service.trace != b->service.trace)
 		return true;
 	do {
 		of_a = next_of_watch(a, name, &i);

@@ -10,6 +10,7 @@
 #include <string.h>
 #include "base/mem.h"
 #include "base/text.h"
+#include "base/trace.h"
 
 #define AT(struct_name, member) offsetof(struct conf_##struct_name, member)
 
@@ -73,6 +74,8 @@ static const struct conf_key KEYS[] = {
 		.help = "where the control socket is"},
 	{SERVICE, "log_level", WORD, AT(service, log_level), "info", .words = LOG_LEVELS,
 		.help = "which of its own messages go to standard error"},
+	{SERVICE, "trace", FLAG, AT(service, trace), NULL, .words = trace_words, .flags = MULTI | COMMA,
+		.help = "topics whose steps are told on standard error"},
 	{SERVICE, "durability", WORD, AT(service, durability), "power", .words = DURABILITIES,
 		.help = "what must not lose anything: a power cut, or only the end of a process"},
 	{SERVICE, "forget_gone_after", DURATION, AT(service, forget_gone_after_us), "90d", "1d", "36500d",

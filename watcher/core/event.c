@@ -155,6 +155,12 @@ const char *event_type_name(enum event_type type)
 	return type_names[type];
 }
 
+const char *const *event_type_names(size_t *ret_n)
+{
+	*ret_n = ARRAY_SIZE(type_names);
+	return type_names;
+}
+
 void event_id_make(const char *token, enum event_type type, int64_t ordinal, char out[EVENT_ID_BYTES])
 {
 	CLEANUP_FREE char *text = mem_printf("%s %s %" PRId64, token, event_type_name(type), ordinal);

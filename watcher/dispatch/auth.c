@@ -18,6 +18,7 @@
  */
 #include "dispatch/auth.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,6 +26,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "base/trace.h"
 #include "core/backoff.h"
 #include "core/signin.h"
 #include "dispatch/credential.h"
@@ -178,6 +180,8 @@ static void end_pass(struct auth *a, bool failed)
 
 static void succeed(struct auth *a)
 {
+	trace(TRACE_AUTH, "workspace %s: signed in, good for %" PRId64 " s", a->conf->host_token,
+		a->mono.usable_us == INT64_MAX ? -1 : (a->mono.usable_us - clock_mono_us()) / US_PER_S);
 	if (a->told)
 		log_info("workspace %s: signed in again", a->conf->host_token);
 	a->told = false;
@@ -358,7 +362,9 @@ static void begin_pass(struct auth *a)
 {
 	struct err err = ERR_INIT;
 
+	trace(TRACE_AUTH, "workspace %s: the credential is read again", a->conf->host_token);
 	if (read_credential(a, &err) < 0) {
+		trace(TRACE_AUTH, "workspace %s: %s", a->conf->host_token, err.text);
 		fail_with(a, OUTCOME_CREDENTIAL, "credential_unreadable", err.text);
 		return;
 	}

@@ -24,6 +24,7 @@
 #include "base/list.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/trace.h"
 #include "core/wire.h"
 
 #define MESSAGES_PER_ROUND 64
@@ -207,6 +208,7 @@ static void client_owe_done(struct client *k)
 {
 	const struct wire_done m = {.status = k->job.status, .text = k->job.text};
 
+	trace(TRACE_CONTROL, "%s is answered with %" PRId64 ": %s", k->request.user, m.status, m.text);
 	BUG_ON(wire_encode(WIRE_DONE, &m, &k->owed) < 0); /* the text is short */
 	k->phase = PHASE_DONE;
 }
@@ -376,6 +378,13 @@ static void take_operand(struct client *k, const struct wire_operand *m)
 	c->operands_bytes += cost;
 }
 
+static void trace_command(const struct control_request *r, const char *refused)
+{
+	trace(TRACE_CONTROL, "%s asks: %s, watch \"%s\", state \"%s\", pattern \"%s\", %zu operands%s%s",
+		r->user, r->verb, r->watch, r->state, r->glob, r->operands_n, refused ? "; refused: " : "",
+		refused ? refused : "");
+}
+
 static void take_go(struct client *k)
 {
 	struct err err = ERR_INIT;
@@ -389,6 +398,7 @@ static void take_go(struct client *k)
 			client_refuse(k, err.class == ERR_USAGE ? EXIT_USAGE : EXIT_FAILED, err.text);
 		}
 	}
+	trace_command(&k->request, k->refused ? k->job.text : NULL);
 	if (k->refused)
 		client_owe_done(k);
 	else
@@ -425,15 +435,15 @@ static void client_read(struct client *k)
 			break;
 		if (rc <= 0) {
 			if (rc < 0)
-				log_debug(
-					"a client of the control socket (%s): %s", k->request.user, err.text);
+				trace(TRACE_CONTROL, "a client of the control socket (%s): %s",
+					k->request.user, err.text);
 			client_free(k);
 			return;
 		}
 		good = take_message(k, m);
 		wire_message_close(m);
 		if (!good) {
-			log_debug(
+			trace(TRACE_CONTROL,
 				"a client of the control socket (%s) does not keep to the order of messages",
 				k->request.user);
 			client_free(k);
@@ -492,7 +502,7 @@ static void turn_away(int fd)
 		.status = EXIT_FAILED, .text = "the service has too many clients at once; try again"};
 
 	if (wire_send(fd, WIRE_DONE, &m, NULL, 0) < 0)
-		log_debug("a client of the control socket is turned away, there are too many");
+		trace(TRACE_CONTROL, "a client of the control socket is turned away, there are too many");
 	close(fd);
 }
 
@@ -538,7 +548,8 @@ static void on_timer(struct loop_timer *t, void *arg)
 		struct client *k = LIST_OF(it, struct client, in);
 
 		if (now_us >= k->deadline_us) {
-			log_debug("a client of the control socket (%s) is silent; dropped", k->request.user);
+			trace(TRACE_CONTROL, "a client of the control socket (%s) is silent; dropped",
+				k->request.user);
 			client_free(k);
 		} else if (may_wake(k) && now_us >= k->job.wake_at_us) {
 			loop_defer(c->loop, on_turn, c);

@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/mem.h"
+#include "base/clock.h"
+#include "base/trace.h"
 
 #define BUSY_MS 2000 /* somebody with sqlite3(1) in the file */
 
@@ -155,13 +157,18 @@ int db_begin(struct db *db, struct err *err)
 
 int db_commit(struct db *db, struct err *err)
 {
-	int rc;
+	int64_t began_us = trace_is_on(TRACE_LEDGER) ? clock_mono_us() : 0;
+	int rc, changes = db->open ? sqlite3_total_changes(db->handle) - db->changes : 0;
 
 	if (!db->open)
 		return 0;
 	rc = db_begin(db, err); /* is it still there? */
 	if (rc == 0)
 		rc = db_change(db, db_use(db, db->n + COMMIT), err);
+	db->changes += changes;
+	if (changes > 0)
+		trace(TRACE_LEDGER, "%d rows changed, %s after %" PRId64 " us", changes,
+			rc < 0 ? "NOT committed" : "committed", clock_mono_us() - began_us);
 	if (rc < 0) {
 		db_rollback(db);
 		return rc;

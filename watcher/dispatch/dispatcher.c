@@ -23,6 +23,7 @@
 #include "base/log.h"
 #include "base/loop.h"
 #include "base/mem.h"
+#include "base/trace.h"
 #include "confine/limits.h"
 #include "core/conf.h"
 #include "core/wire.h"
@@ -242,7 +243,7 @@ static void on_known(const char *watch, void *arg)
 	const struct wire_restart m = {.name = watch};
 
 	if (wire_send_wait(d->keeper_fd, WIRE_RESTART, &m, NULL, 0) < 0)
-		log_debug("the keeper does not listen any more");
+		trace(TRACE_PROCESS, "the keeper does not listen any more");
 }
 
 /* Nothing is asked in a dry run: watchers do not wait for it. */
@@ -749,7 +750,7 @@ static int take_over(struct dispatcher *d, struct err *err)
 	d->as.hash = r->hash;
 	r->hash = NULL;
 	d->as.watches = r->watches;
-	log_set_level((enum log_level)d->conf->service.log_level);
+	trace_set_up((enum log_level)d->conf->service.log_level, d->conf->service.trace);
 	statedir_make_log(d->conf->events.file);
 	d->outbox = outbox_new(d->loop, d->ledger, &d->conf->events,
 		d->conf->service.durability == CONF_DURABILITY_POWER, d->page);
@@ -929,7 +930,7 @@ static int run(struct dispatcher *d, struct err *err)
 		rc = receive_configuration(d, err);
 	if (rc < 0)
 		return rc;
-	log_set_level((enum log_level)d->conf->service.log_level);
+	trace_set_up((enum log_level)d->conf->service.log_level, d->conf->service.trace);
 	rc = set_up(d, err);
 	return rc < 0 ? rc : loop_run(d->loop, err);
 }

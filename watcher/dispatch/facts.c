@@ -11,6 +11,7 @@
 #include "base/list.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/trace.h"
 #include "dispatch/sender.h"
 
 bool facts_are_there(const struct watches *ws)
@@ -118,7 +119,8 @@ static void answer_stale(const struct fact *f)
 		};
 
 		if (link_send(f->watch->link, WIRE_STALE, &stale) < 0)
-			log_debug("%s waits for a new marker, and for the next listing", file->relpath);
+			trace(TRACE_SETTLE, "%s waits for a new marker, and for the next listing",
+				file->relpath);
 	}
 	free(m);
 }

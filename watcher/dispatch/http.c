@@ -25,6 +25,7 @@
 #include "dispatch/http.h"
 
 #include <curl/curl.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -34,6 +35,7 @@
 #include "base/clock.h"
 #include "base/list.h"
 #include "base/mem.h"
+#include "base/trace.h"
 #include "core/mishap.h"
 #include "core/noproxy.h"
 #include "dispatch/outgoing.h"
@@ -389,6 +391,7 @@ static void start(struct http *h, struct call *c)
 		fail(h, c, NULL);
 		return;
 	}
+	trace(TRACE_HTTP, "%s %s", c->request.body ? "POST" : "GET", c->request.url);
 	s->call = c;
 	list_remove(&s->in_slots);
 	list_add_tail(&h->busy, &s->in_slots);
@@ -541,6 +544,18 @@ static void read_response(struct slot *s, CURLcode code, struct http_response *r
 	r->retry_after_us = retry_after_us(s);
 }
 
+static void trace_answer(struct slot *s, const struct http_response *r, long connects)
+{
+	curl_off_t took_us = 0;
+
+	if (!trace_is_on(TRACE_HTTP))
+		return;
+	curl_easy_getinfo(s->easy, CURLINFO_TOTAL_TIME_T, &took_us);
+	trace(TRACE_HTTP, "%s: status %d after %" PRId64 " ms, %zu bytes, %ld new connection%s%s%s",
+		s->call->request.url, r->status, (int64_t)took_us / 1000, r->body_len, connects,
+		connects == 1 ? "" : "s", r->error[0] ? ": " : "", r->error);
+}
+
 static void finish(struct slot *s, CURLcode code)
 {
 	struct http *h = s->http;
@@ -551,6 +566,7 @@ static void finish(struct slot *s, CURLcode code)
 	read_response(s, code, &r);
 	curl_easy_getinfo(s->easy, CURLINFO_NUM_CONNECTS, &connects);
 	r.resent = may_be_resent(s, connects);
+	trace_answer(s, &r, connects);
 	h->n_connections += (uint64_t)connects;
 	curl_multi_remove_handle(h->multi, s->easy);
 	drop_request(s);

@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/num.h"
+#include "base/trace.h"
 #include "core/backoff.h"
 #include "core/jobcheck.h"
 
@@ -138,7 +139,7 @@ static void tell_findings(const struct look *l, const struct findings *before)
 		else if (it->level == FINDING_WARNING)
 			log_warning("watch %s, %s: %s", l->watch->name, job, it->text);
 		else
-			log_debug("watch %s, %s: %s", l->watch->name, job, it->text);
+			trace(TRACE_JOB, "watch %s, %s: %s", l->watch->name, job, it->text);
 	}
 	if (was_bad && (l->findings.n == 0 || l->findings.items[0].level == FINDING_NOTE))
 		log_info("watch %s, %s: nothing to object any more", l->watch->name, job);
@@ -215,6 +216,8 @@ static void take_answer(struct look *l, const struct lookup_answer *a)
 	free(l->unknown);
 	l->unknown = NULL;
 	l->checked_us = clock_wall_us();
+	trace(TRACE_JOB, "watch %s: job %" PRId64 " looked at: \"%s\", %zu notes", l->watch->name, a->job_id,
+		a->job_name ? a->job_name : "", a->findings->n);
 	free(l->job_name);
 	l->job_name = a->job_name ? mem_strdup(a->job_name) : NULL;
 	take_id(l, l->watch->job_name ? a->job_id : 0);

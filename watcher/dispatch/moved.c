@@ -5,8 +5,8 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include "base/log.h"
 #include "base/mem.h"
+#include "base/trace.h"
 
 struct moved {
 	struct list items;
@@ -48,7 +48,8 @@ void moved_add(struct moved *m, struct intake_peer *peer, const struct intake_re
 	struct moved_item *item;
 
 	if (m->n >= MOVED_MAX) {
-		log_debug("too many moved files at once; a listing will find %s again", r->moved_from);
+		trace(TRACE_LISTING, "too many moved files at once; a listing will find %s again",
+			r->moved_from);
 		return;
 	}
 	item = mem_alloc(sizeof(*item) + len);

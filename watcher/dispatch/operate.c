@@ -21,6 +21,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/trace.h"
 #include "core/outcome.h"
 #include "dispatch/desk.h"
 #include "dispatch/remake.h"
@@ -475,7 +476,7 @@ static void ask_to_rescan(struct operate *o, struct desk *d)
 		const struct desk_watch *w = d->watch(d, i);
 
 		if (o->rescan[i] && w->link && link_send(w->link, WIRE_RESCAN, &m) == -EMSGSIZE)
-			log_debug("watch %s cannot be asked to list", d->conf->watches[i]->name);
+			trace(TRACE_CONTROL, "watch %s cannot be asked to list", d->conf->watches[i]->name);
 		o->rescan[i] = false;
 	}
 }

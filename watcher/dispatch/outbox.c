@@ -17,6 +17,7 @@
 #include "base/crash.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/trace.h"
 #include "core/event.h"
 #include "dispatch/evlog.h"
 
@@ -244,6 +245,8 @@ static int write_batch(struct outbox *o, struct err *err)
 	rc = evlog_append(
 		o->log, buf_str(&o->batch.bytes), o->batch.bytes.len, clock_wall_us(), &written, err);
 	CRASH_POINT("outbox-after-write");
+	trace(TRACE_EVENTS, "%zu of %zu bytes of events written to %s%s%s", written, o->batch.bytes.len,
+		o->conf->file, rc < 0 ? ": " : "", rc < 0 ? err->text : "");
 	note_written(o, written);
 	return rc;
 }

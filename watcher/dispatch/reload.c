@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/trace.h"
 
 #define RELOAD_REFUSED 78 /* EX_CONFIG */
 
@@ -86,7 +87,7 @@ void reload_tell_keeper(struct reload *r, int status)
 	const struct wire_reloaded m = {.status = status, .text = ""};
 
 	if (wire_send_wait(r->keeper_fd, WIRE_RELOADED, &m, NULL, 0) < 0)
-		log_debug("the keeper does not listen any more");
+		trace(TRACE_PROCESS, "the keeper does not listen any more");
 }
 
 void reload_refuse(struct reload *r, const char *why)

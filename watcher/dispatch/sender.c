@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/map.h"
 #include "base/mem.h"
+#include "base/trace.h"
 #include "core/backoff.h"
 #include "core/request.h"
 #include "dispatch/answered.h"
@@ -134,6 +135,10 @@ static void on_timer(struct loop_timer *t, void *arg)
 
 static void take_answer(struct slot *slot, const struct jobs_answer *a)
 {
+	trace(TRACE_SEND,
+		"row %" PRId64 " of watch %s: %s, status %d %s, run %" PRId64 ", retry after %" PRId64 " ms",
+		slot->id, slot->line->watch, outcome_kind_name(a->outcome.kind), a->http_status,
+		a->error_code, a->run_id, a->retry_after_us / 1000);
 	slot->outcome = a->outcome;
 	slot->run_id = a->run_id;
 	slot->http_status = a->http_status;
@@ -438,6 +443,8 @@ static void send_out(struct slot *slot)
 	struct err err = ERR_INIT;
 	int rc;
 
+	trace(TRACE_SEND, "row %" PRId64 " of watch %s goes out to %s, attempt %" PRId64, slot->id,
+		slot->line->watch, slot->line->lane->conf->host_token, slot->tries + 1);
 	slot->state = SLOT_OUT;
 	slot->out_us = clock_mono_us();
 	CRASH_POINT("sender-before-send");

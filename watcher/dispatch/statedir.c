@@ -12,8 +12,8 @@
 #include <sys/statfs.h>
 #include "base/clock.h"
 #include "base/fs.h"
-#include "base/log.h"
 #include "base/mem.h"
+#include "base/trace.h"
 #include "core/fskind.h"
 
 #define LOCK_FILE "lock"
@@ -80,5 +80,5 @@ void statedir_make_log(const char *file)
 		slash && slash > file ? mem_strndup(file, (size_t)(slash - file)) : NULL;
 
 	if (directory && mkdir(directory, 0750) < 0 && errno != EEXIST)
-		log_debug("cannot make %s: %s", directory, strerror(errno));
+		trace(TRACE_PROCESS, "cannot make %s: %s", directory, strerror(errno));
 }

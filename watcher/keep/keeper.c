@@ -20,6 +20,7 @@
 #include "base/loop.h"
 #include "base/mem.h"
 #include "base/sock.h"
+#include "base/trace.h"
 #include "confine/limits.h"
 #include "keep/notify.h"
 #include "keep/process.h"
@@ -140,6 +141,7 @@ static int64_t keeper_child_pause(struct keeper_child *c)
 
 static void keeper_child_started(struct keeper_child *c, pid_t pid, int fd)
 {
+	trace(TRACE_PROCESS, "process %d is started", (int)pid);
 	c->pid = pid;
 	c->fd = fd;
 	c->starts++;
@@ -389,8 +391,10 @@ static void keeper_tell(const struct keeper_child *c, enum wire_type type)
 {
 	const struct wire_empty m = {0};
 
+	if (c->pid != 0)
+		trace(TRACE_PROCESS, "process %d is told \"%s\"", (int)c->pid, wire_type_name(type));
 	if (c->pid != 0 && wire_send(c->fd, type, &m, NULL, 0) < 0)
-		log_debug("process %d does not listen any more", (int)c->pid);
+		trace(TRACE_PROCESS, "process %d does not listen any more", (int)c->pid);
 }
 
 static void keeper_stop_dispatcher(struct keeper *k)
@@ -501,7 +505,7 @@ static void keeper_watch_ended(struct keeper_watch *w, int wait_status)
 		return;
 	}
 	if (wire_send(k->dispatcher.fd, WIRE_DETACH, &m, NULL, 0) < 0)
-		log_debug("the dispatcher does not listen any more");
+		trace(TRACE_PROCESS, "the dispatcher does not listen any more");
 	if (w->changed || w->leaving) {
 		keeper_watch_stopped(w);
 		return;
@@ -511,7 +515,7 @@ static void keeper_watch_ended(struct keeper_watch *w, int wait_status)
 		return;
 	keeper_watch_again(w);
 	if (WIFEXITED(wait_status) && WEXITSTATUS(wait_status) == WIRE_EXIT_AGAIN)
-		log_debug("watch %s is taken over by another process", w->name);
+		trace(TRACE_PROCESS, "watch %s is taken over by another process", w->name);
 	else
 		log_warning("watch %s %s; starting it again", w->name, text);
 }
@@ -558,10 +562,12 @@ static void keeper_dispatcher_ended(struct keeper *k, int wait_status)
 
 static void keeper_reap(struct keeper *k)
 {
+	char text[64];
 	int wait_status;
 	pid_t pid;
 
 	while ((pid = waitpid(-1, &wait_status, WNOHANG)) > 0) {
+		trace(TRACE_PROCESS, "process %d %s", (int)pid, process_describe_end(wait_status, text));
 		if (pid == k->dispatcher.pid)
 			keeper_dispatcher_ended(k, wait_status);
 		for (size_t i = 0; i < k->watches_n; i++) {
@@ -673,7 +679,7 @@ static void keeper_tell_reloaded(struct keeper *k, int status, const char *text)
 	const struct wire_reloaded m = {.status = status, .text = text};
 
 	if (wire_send_wait(k->dispatcher.fd, WIRE_RELOADED, &m, NULL, 0) < 0)
-		log_debug("the dispatcher does not listen any more");
+		trace(TRACE_PROCESS, "the dispatcher does not listen any more");
 }
 
 /* The dispatcher asks. A good configuration is handed to it, and becomes ours when it has taken it over. */
@@ -742,7 +748,7 @@ static void keeper_take_over(struct keeper *k)
 	k->conf = k->owned = k->next;
 	k->next = NULL;
 	conf_hash(k->conf, k->hash);
-	log_set_level((enum log_level)k->conf->service.log_level);
+	trace_set_up((enum log_level)k->conf->service.log_level, k->conf->service.trace);
 	for (size_t i = k->watches_n; i-- > 0;) {
 		keeper_update_watch(k->watches[i], old);
 		if (k->watches[i]->leaving && k->watches[i]->child.pid == 0)

@@ -44,6 +44,7 @@
 #include "base/num.h"
 #include "base/sock.h"
 #include "base/text.h"
+#include "base/trace.h"
 #include "core/filetype.h"
 
 #define ASK_SOCKET 3 /* where the sniffer finds its socket */
@@ -267,6 +268,7 @@ static void ask_deliver_result(void *arg)
 /* text may be foreign and may lie in a->in. */
 static void ask_resolve(struct ask *a, enum ask_reason reason, const char *text)
 {
+	trace(TRACE_TYPE, "%s: %s (%s)", a->q.name, reason == ASK_OK ? a->q.mime : "not told", text);
 	a->files++;
 	a->q.reason = reason;
 	a->q.resolved = true;
@@ -495,6 +497,7 @@ static int ask_spawn(struct ask *a, struct err *err)
 		close(fds[0]);
 		return err_errno(err, rc, "cannot start a process");
 	}
+	trace(TRACE_TYPE, "sniffer %d is started", (int)pid);
 	a->pid = pid;
 	a->sock = fds[0];
 	a->state = ASK_STARTING;

@@ -10,9 +10,9 @@
 #include <string.h>
 #include "base/clock.h"
 #include "base/fs.h"
-#include "base/log.h"
 #include "base/mem.h"
 #include "base/num.h"
+#include "base/trace.h"
 #include "core/filetype.h"
 #include "core/rules.h"
 #include "sense/markers.h"
@@ -43,7 +43,7 @@ static void explain_send(struct explain *x, enum wire_type type, const void *m)
 	if (x->fd < 0)
 		outlet_send(x->s->outlet, type, m);
 	else if (wire_send_wait(x->fd, type, m, NULL, 0) < 0)
-		log_debug("nobody reads the explanation any more");
+		trace(TRACE_CONTROL, "nobody reads the explanation any more");
 }
 
 static void explain_step(struct explain *x, const char *step, int ok, const char *fmt, ...) PRINTF_LIKE(4, 5);

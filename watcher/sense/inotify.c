@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/mem.h"
+#include "base/trace.h"
 
 #define INOTIFY_MASK                                                                                         \
 	(IN_CREATE | IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_DELETE_SELF |             \
@@ -36,17 +37,18 @@ struct inotify {
 static const struct {
 	uint32_t bit;
 	enum inotify_kind kind;
+	const char *name; /* as inotify(7) has it */
 } inotify_kinds[] = {
-	{IN_Q_OVERFLOW, INOTIFY_OVERFLOW}, /* before any look-up of the number: it is -1 */
-	{IN_IGNORED, INOTIFY_IGNORED},
-	{IN_UNMOUNT, INOTIFY_SELF_GONE},
-	{IN_DELETE_SELF, INOTIFY_SELF_GONE},
-	{IN_MOVE_SELF, INOTIFY_SELF_GONE},
-	{IN_CREATE, INOTIFY_CREATED},
-	{IN_CLOSE_WRITE, INOTIFY_CLOSED},
-	{IN_MOVED_FROM, INOTIFY_MOVED_FROM},
-	{IN_MOVED_TO, INOTIFY_MOVED_TO},
-	{IN_DELETE, INOTIFY_DELETED},
+	{IN_Q_OVERFLOW, INOTIFY_OVERFLOW, "IN_Q_OVERFLOW"}, /* before any look-up of the number: it is -1 */
+	{IN_IGNORED, INOTIFY_IGNORED, "IN_IGNORED"},
+	{IN_UNMOUNT, INOTIFY_SELF_GONE, "IN_UNMOUNT"},
+	{IN_DELETE_SELF, INOTIFY_SELF_GONE, "IN_DELETE_SELF"},
+	{IN_MOVE_SELF, INOTIFY_SELF_GONE, "IN_MOVE_SELF"},
+	{IN_CREATE, INOTIFY_CREATED, "IN_CREATE"},
+	{IN_CLOSE_WRITE, INOTIFY_CLOSED, "IN_CLOSE_WRITE"},
+	{IN_MOVED_FROM, INOTIFY_MOVED_FROM, "IN_MOVED_FROM"},
+	{IN_MOVED_TO, INOTIFY_MOVED_TO, "IN_MOVED_TO"},
+	{IN_DELETE, INOTIFY_DELETED, "IN_DELETE"},
 };
 
 static void inotify_tell(struct inotify *in, const struct inotify_event *ev)
@@ -61,6 +63,8 @@ static void inotify_tell(struct inotify *in, const struct inotify_event *ev)
 	for (size_t i = 0; i < ARRAY_SIZE(inotify_kinds); i++) {
 		if (!(ev->mask & inotify_kinds[i].bit))
 			continue;
+		trace(TRACE_INOTIFY, "%s of watch %d%s: %s, cookie %u", inotify_kinds[i].name, ev->wd,
+			note.is_directory ? ", a directory" : "", note.name, (unsigned)ev->cookie);
 		note.kind = inotify_kinds[i].kind;
 		in->fn(&note, in->arg);
 		return;

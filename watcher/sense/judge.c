@@ -9,6 +9,7 @@
  */
 #include "sense/judge.h"
 
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -18,6 +19,7 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/trace.h"
 #include "core/filetype.h"
 #include "core/rules.h"
 #include "sense/away.h"
@@ -51,6 +53,13 @@ struct judge_report {
 	char ends[VERSION_ENDS_HEX];
 	struct filetype type;
 	bool typed;
+};
+
+/* For traces. */
+static const char *const lease_words[] = {
+	[SETTLE_LEASE_UNKNOWN] = "lease not to be had",
+	[SETTLE_LEASE_FREE] = "lease granted",
+	[SETTLE_LEASE_OPEN] = "lease refused",
 };
 
 static void judge_due(struct judge *j);
@@ -314,6 +323,7 @@ static void judge_lacks(struct judge *j, int64_t again_us, const char *fmt, ...)
 	va_start(ap, fmt);
 	(void)vsnprintf(words, sizeof(words), fmt, ap);
 	va_end(ap);
+	trace(TRACE_SETTLE, "%s: settled, but %s", buf_str(&j->path), words);
 	unsettled_set_lacks(f, words, clock_mono_us());
 	f->settle.due_us = again_us;
 	if (again_us > 0)
@@ -479,6 +489,7 @@ static void judge_look(struct judge *j, struct unsettled_file *f)
 {
 	int root_fd = sense_root_fd(j->s, f->dir->root);
 	struct settle_look look;
+	bool complete;
 
 	unsettled_unschedule(j->s->unsettled, f);
 	f->marker_idle = false;
@@ -513,7 +524,12 @@ static void judge_look(struct judge *j, struct unsettled_file *f)
 	f->inode = j->st.inode;
 	j->st.look.lease = probe_lease(j->fd, f->dir->mount && f->dir->mount->kind.sees_writers);
 	look = sense_look(f->dir, &j->st.look);
-	if (settle_look(&f->settle, judge_policy(j), &look, clock_mono_us()) == SETTLE_COMPLETE)
+	complete = settle_look(&f->settle, judge_policy(j), &look, clock_mono_us()) == SETTLE_COMPLETE;
+	trace(TRACE_SETTLE,
+		"%s: %" PRId64 " bytes, mtime %" PRId64 " ns, %s: %s; next look in %" PRId64 " ms",
+		buf_str(&j->path), look.size, look.mtime_ns, lease_words[look.lease],
+		complete ? "complete" : "not settled", (f->settle.due_us - clock_mono_us()) / 1000);
+	if (complete)
 		judge_complete(j);
 	else
 		judge_wait_more(j);

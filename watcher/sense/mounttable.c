@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/num.h"
+#include "base/trace.h"
 #include "sense/roots.h"
 #include "sense/walk.h"
 
@@ -68,6 +69,8 @@ static void on_moment(struct loop_timer *timer, void *arg)
 	t->looked_us = clock_mono_us();
 	roots_look(t->s->finder);
 	below = sum_below(t->s);
+	trace(TRACE_MOUNTS, "the table of mounts has changed, %s",
+		below != t->below ? "at or below a directory of ours" : "elsewhere");
 	if (below != t->below || is_any_away(t->s))
 		walk_pass(t->s->walk, "mount");
 	t->below = below;

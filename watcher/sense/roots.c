@@ -19,6 +19,7 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/trace.h"
 #include "sense/mounttable.h"
 #include "sense/poll.h"
 #include "sense/probe.h"
@@ -250,6 +251,8 @@ void sense_meet_mount(struct sense *s, struct tree_dir *d, int fd, const char *p
 	d->mount = mounts_of_fd(s->mounts, fd, path, s->page);
 	if (mounts_count(s->mounts) == before)
 		return;
+	trace(TRACE_MOUNTS, "%s is on %s, %s", path, d->mount->kind.name,
+		d->mount->polled ? "which is polled" : "whose events are read");
 	roots_say_limits(s, d->mount, path);
 	sense_say_hello(s);
 }
@@ -271,6 +274,8 @@ static bool roots_open_one(struct roots *f, size_t root)
 	mounttable_place(fd, r->place, &r->resolved);
 	r->dir = tree_add_root(s->tree, root);
 	r->mount = r->dir->mount = mounts_of_fd(s->mounts, fd, r->path, s->page);
+	trace(TRACE_MOUNTS, "%s is on %s, %s (%s)", r->path, r->mount->kind.name,
+		r->mount->polled ? "which is polled" : "whose events are read", r->place);
 	roots_say_limits(s, r->mount, r->path);
 	return true;
 }

@@ -21,6 +21,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/num.h"
+#include "base/trace.h"
 #include "core/rules.h"
 #include "sense/away.h"
 #include "sense/inventory.h"
@@ -168,6 +169,7 @@ static void walk_begin_pass(struct walk *w, const char *why)
 		if (w->s->roots[i].dir)
 			walk_directory(w, w->s->roots[i].dir);
 	}
+	trace(TRACE_LISTING, "listing %" PRId64 " begins (%s)", w->passes, why);
 	walk_kick(w);
 }
 
@@ -214,6 +216,11 @@ static void walk_end_pass(struct walk *w)
 	};
 	const char *again = w->again;
 
+	trace(TRACE_LISTING,
+		"listing %" PRId64 " (%s) ends after %" PRId64 " ms: %" PRId64 " files in %" PRId64
+		" directories, %" PRId64 " unsettled%s",
+		m.pass, m.why, m.took_us / 1000, m.files, m.directories, m.unsettled,
+		complete ? "" : "; not complete");
 	outlet_send(w->s->outlet, WIRE_SCANNED, &m);
 	w->s->short_said &= !complete;
 	if (complete && w->s->denied_said)

@@ -21,6 +21,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "base/trace.h"
 #include "confine/limits.h"
 #include "core/filetype.h"
 #include "core/rules.h"
@@ -545,7 +546,7 @@ static void watcher_on_lost(void *arg, const char *why)
 {
 	struct watcher *w = arg;
 
-	log_debug("the dispatcher is gone: %s", why);
+	trace(TRACE_PROCESS, "the dispatcher is gone: %s", why);
 	loop_stop(w->s.loop, 0); /* the keeper starts us anew */
 }
 
@@ -783,7 +784,7 @@ static void watcher_take_conf(struct watcher *w)
 		w->s.roots[i].fd = -1;
 		buf_init(&w->s.roots[i].resolved, WIRE_PATH_BYTES);
 	}
-	log_set_level((enum log_level)w->s.conf->service.log_level);
+	trace_set_up((enum log_level)w->s.conf->service.log_level, w->s.conf->service.trace);
 }
 
 static int watcher_make_parts(struct watcher *w, int dispatch_fd, struct err *err)
