@@ -3,7 +3,7 @@
 # Sourced by ./check, ./demo and bench/run; nothing here runs before `needs_install SET…` is called.
 #
 # Sets: build (compile and install), test (everything ./check uses), demo (what ./demo shows), bench (what
-# bench/run measures).
+# bench/run measures), qemu (what tests/machine/qemu takes).
 # With nothing missing it costs one dpkg-query and prints nothing.
 
 needs_packages() { # SET: its packages, one a line
@@ -29,6 +29,10 @@ needs_packages() { # SET: its packages, one a line
 		;;
 	demo)
 		printf '%s\n' python3 file
+		;;
+	qemu)
+		# What tests/machine/qemu makes its guest with, and boots it.
+		printf '%s\n' e2fsprogs mmdebstrap python3 qemu-system-x86 sqlite3
 		;;
 	bench)
 		# What brickwatch is measured against, and what they need.
