@@ -25,7 +25,7 @@ needs_packages() { # SET: its packages, one a line
 		# The shells that complete command lines.
 		printf '%s\n' bash zsh
 		# What the scenarios upload and pack files with.
-		printf '%s\n' aria2 bindfs curl file lftp openssh-client openssh-sftp-server openssl rsync unzip wget zip zstd
+		printf '%s\n' aria2 bindfs curl file lftp openssh-client openssh-sftp-server openssl pigz rsync unzip wget zip zstd
 		;;
 	demo)
 		printf '%s\n' python3 file

@@ -1,5 +1,6 @@
 /*
- * gzip: compressing a file in steps, and reading one by lines whether it is compressed or not. zlib.
+ * gzip: compressing a file in steps, reading one by lines whether it is compressed or not, and telling
+ * whether one is whole. zlib.
  */
 #ifndef BASE_GZIP_H
 #define BASE_GZIP_H
@@ -31,5 +32,17 @@ struct gzip_reader *gzip_reader_open(const char *path, struct err *err);
  * or was written so: only the latter gives a torn line. */
 int gzip_reader_line(struct gzip_reader *r, struct buf *b, bool *ret_torn, struct err *err) MUST_CHECK;
 void gzip_reader_close(struct gzip_reader *r); /* takes NULL */
+
+/* How a gzip file ends. */
+enum gzip_end {
+	GZIP_END_UNKNOWN = 0,
+	GZIP_END_THERE,	  /* every member is whole; what is behind the last one does not count */
+	GZIP_END_CUT,	  /* within a member */
+	GZIP_END_DAMAGED, /* bytes that are not gzip, or a wrong checksum: also a file that has its size and
+			     is still being filled */
+};
+/* Unpacks the first size bytes of fd to their end; nothing is kept. Does not move the offset. 0; -ESTALE:
+ * the file is shorter; -errno. Takes as long as it takes: some 3 to 30 ms a MiB. */
+int gzip_find_end(int fd, int64_t size, enum gzip_end *ret, struct err *err) MUST_CHECK;
 
 #endif

@@ -295,16 +295,23 @@ struct wire_explained {
 	const char *text;
 };
 
+enum wire_question {
+	WIRE_ASK_TYPE = 0, /* what type is it? */
+	WIRE_ASK_END,	   /* it is gzip: how does it end? */
+};
+
 struct wire_ask {
-	const char *name; /* file name, for messages only */
-	int64_t max_bytes;
+	const char *name;  /* file name, for messages only */
+	int64_t max_bytes; /* to be looked at; of WIRE_ASK_END: the size */
 	int64_t serial;
+	int64_t question; /* enum wire_question */
 };
 
 struct wire_answer {
 	int64_t serial;
-	const char *mime; /* "" : it could not tell */
+	const char *mime; /* "" : it could not tell, or was not asked for it */
 	const char *error;
+	int64_t end; /* enum gzip_end */
 };
 
 struct wire_types {	      /* sniffer's first message: what it is */

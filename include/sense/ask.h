@@ -1,7 +1,7 @@
 /*
  * ask: the watcher's side of the type check: hands a descriptor to the sniffer process and calls back with a
- * MIME type, or with the reason why there is none. It never blocks; whatever the sniffer does, the watcher's
- * loop goes on.
+ * MIME type, or with how a gzip file ends, or with the reason why neither can be told. It never blocks;
+ * whatever the sniffer does, the watcher's loop goes on.
  *
  * It starts the sniffer (this program again, as "bw-sniff"), kills it when a file has cost more processor
  * time than `type_deadline`, starts another one, and asks once more after a crash. Waiting for the mount
@@ -20,6 +20,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 #include "base/err.h"
+#include "base/gzip.h"
 #include "base/loop.h"
 #include "core/wire.h"
 
@@ -27,7 +28,9 @@
 #define ASK_ATTEMPTS 2	    /* the first time, and once more after a crash */
 #define ASK_BACKOFF_MIN_US INT64_C(1000000)  /* between starts that fail: 1 s, 2 s, 4 s … */
 #define ASK_BACKOFF_MAX_US INT64_C(30000000) /* … 30 s */
-#define ASK_START_CPU_US INT64_C(10000000)   /* processor time that a start may take */
+#define ASK_UNPACK_US_PER_MIB                                                                                \
+	INT64_C(4000000) /* what unpacking may take: at the very worst it makes 1 GiB of it */
+#define ASK_START_CPU_US INT64_C(10000000) /* processor time that a start may take */
 
 struct ask;
 
@@ -42,8 +45,9 @@ enum ask_reason {
 struct ask_result {
 	uint64_t tag; /* as given to ask_start */
 	enum ask_reason reason;
-	const char *mime; /* ASK_OK: "text/csv", or NULL; else NULL */
-	const char *text; /* ASK_OK: ""; else a sentence without a full stop, for people */
+	const char *mime;  /* ASK_OK: "text/csv", or NULL; else NULL */
+	enum gzip_end end; /* ASK_OK, of ask_start_end */
+	const char *text;  /* ASK_OK: ""; else a sentence without a full stop, for people */
 };
 
 /* Called exactly once a question, from the loop, never inside ask_start. May call ask_start and ask_free. */
@@ -77,6 +81,9 @@ void ask_open(struct ask *a, ask_ready_fn fn);
  * sniffer cannot be started is no error here: the question waits.
  */
 int ask_start(struct ask *a, int fd, const char *name, uint64_t tag, struct err *err) MUST_CHECK;
+/* The same, and the question is how the gzip file fd of that size ends. Its offset is left alone. */
+int ask_start_end(
+	struct ask *a, int fd, int64_t size, const char *name, uint64_t tag, struct err *err) MUST_CHECK;
 bool ask_is_busy(const struct ask *a); /* is a question open (until its callback is called)? */
 
 /* "libmagic 544", or "" before the first sniffer was ready. Borrowed; may change just before the ready

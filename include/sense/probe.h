@@ -41,6 +41,8 @@ bool probe_may_lease(void);
  * it became shorter meanwhile. */
 int probe_ends(int fd, int64_t size, const char *path, struct wire_page *page,
 	char out[VERSION_ENDS_HEX]) MUST_CHECK;
+/* Exactly n bytes at `at`. 0, -ESTALE when the file ends before, -errno. */
+int probe_read(int fd, void *p, size_t n, int64_t at, const char *path, struct wire_page *page) MUST_CHECK;
 /* Leading and trailing bytes for core/filetype. */
 struct probe_bytes {
 	uint8_t head[FILETYPE_HEAD_BYTES];

@@ -32,6 +32,7 @@ struct markers;
 struct mounttable;
 struct poll;
 struct roots;
+struct verifier;
 struct waiting;
 struct walk;
 
@@ -64,7 +65,8 @@ struct sense {
 	struct ask *ask;		  /* NULL: this watch asks for no type */
 	char ask_trouble[ERR_TEXT_BYTES]; /* why no sniffer can be started; "": none, or not known yet */
 	struct judge *judge;
-	struct markers *markers; /* NULL: complete is not marker */
+	struct markers *markers;   /* NULL: complete is not marker */
+	struct verifier *verifier; /* NULL: verify = no */
 	struct walk *walk;
 	struct poll *poll;
 	struct roots *finder;

@@ -9,12 +9,22 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include "base/list.h"
 #include "core/marker.h"
 #include "core/settle.h"
 #include "sense/closes.h"
 #include "sense/tree.h"
 
 #define UNSETTLED_MAX 30000
+
+/* verify = yes: what is known of the end of a file; kept by verifier. */
+struct unsettled_end {
+	struct list queued;  /* who waits to be unpacked */
+	const char *format;  /* constant; NULL: it has no end of its own */
+	const char *missing; /* what, in words, constant; NULL: nothing, or not looked at */
+	int64_t looked_us;   /* monotonic; holds for the state of then; 0: never */
+	int64_t done_us, took_us;
+};
 
 struct unsettled_file {
 	struct settle settle;
@@ -34,6 +44,7 @@ struct unsettled_file {
 	struct unsettled_file *marker_next; /* who waits for the same one */
 	bool marker_met;		    /* it was seen since it was asked for last */
 	bool marker_idle;		    /* it waits for nothing else: scheduled when the marker is seen */
+	struct unsettled_end end;
 	bool has_used;
 	struct marker used; /* what the marker was that counted for the version before */
 	size_t heap_at;	    /* place among the due ones + 1; 0: not waiting for a time */
@@ -59,6 +70,10 @@ void unsettled_schedule(struct unsettled *u, struct unsettled_file *f);
 void unsettled_unschedule(struct unsettled *u, struct unsettled_file *f);
 /* Says what a settled file waits for (since now, when it is not the same as before); NULL: nothing more. */
 void unsettled_set_lacks(struct unsettled_file *f, const char *lacks, int64_t now_us);
+/* Has nothing changed since its end was looked at? */
+bool unsettled_end_holds(const struct unsettled_file *f);
+/* … and was it missing? */
+bool unsettled_is_unended(const struct unsettled_file *f);
 /* The one due first, or NULL; not removed. */
 struct unsettled_file *unsettled_first(const struct unsettled *u);
 void unsettled_each(struct unsettled *u, void (*fn)(struct unsettled_file *f, void *arg), void *arg);

@@ -1,7 +1,7 @@
 /*
- * sniffer: the main loop of the process "bw-sniff", which tells MIME types of descriptors handed to it and
- * can do nothing else. It owns its socket's end and libmagic; it opens no file of anybody's, and nothing it
- * learns from one file stays for the next.
+ * sniffer: the main loop of the process "bw-sniff", which tells MIME types of descriptors handed to it, and
+ * whether one that is gzip is whole, and can do nothing else. It owns its socket's end and libmagic; it opens
+ * no file of anybody's, and nothing it learns from one file stays for the next.
  *
  * Its other end is sense/ask, in the watcher. Messages (core/wire.h): first WIRE_TYPES, then for each
  * WIRE_ASK with one descriptor one WIRE_ANSWER.

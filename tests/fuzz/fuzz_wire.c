@@ -2,41 +2,13 @@
  * fuzz_wire: any bytes as a message. What decodes must encode to the same bytes again, its texts must end,
  * and the items of `candidates` and `confirm` must be readable to their end or refused.
  *
- * Input is the datagram, or "hex " and its bytes as hex digits (how the corpus is kept, so that a person can
- * read it).
+ * Input is the datagram, or its bytes as fuzz_unhex takes them.
  */
 #include "fuzz.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include "core/wire.h"
-
-static int fuzz_digit(uint8_t c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-static size_t fuzz_unhex(const uint8_t *data, size_t size, char *out, size_t room)
-{
-	size_t n = 0;
-	int high = -1;
-
-	for (size_t i = 0; i < size && n < room; i++) {
-		int digit = fuzz_digit(data[i]);
-
-		if (digit < 0)
-			continue;
-		if (high < 0) {
-			high = digit;
-		} else {
-			out[n++] = (char)(high * 16 + digit);
-			high = -1;
-		}
-	}
-	return n;
-}
 
 static void fuzz_candidates(const struct wire_candidates *m)
 {
@@ -67,8 +39,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct err err = ERR_INIT;
 	size_t len = size;
 
-	if (size >= 4 && memcmp(data, "hex ", 4) == 0) {
-		len = fuzz_unhex(data + 4, size - 4, m.bytes, sizeof(m.bytes));
+	if (fuzz_is_hex(data, size)) {
+		len = fuzz_unhex(data, size, m.bytes, sizeof(m.bytes));
 	} else {
 		if (len > sizeof(m.bytes))
 			return 0;

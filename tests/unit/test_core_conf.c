@@ -978,7 +978,7 @@ static const struct {
 	{WS W "types = @csv, text/*\nexclude_types = application/zip\n", ""},
 	{WS W "types = csv\n", "f:8: types: "},
 	{WS W "verify = no\n", ""},
-	{WS W "verify = yes\n", "f:8: verify = yes is not available in this version"},
+	{WS W "verify = yes\n", ""},
 	/* noticing and completing */
 	{WS W "method = inotify\ncomplete = close\nrescan = 1s\nsettle = 0\n", ""},
 	{WS W "method = poll\npoll_interval = 100ms\n", ""},

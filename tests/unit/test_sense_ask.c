@@ -31,7 +31,8 @@
 #include "core/filetype.h"
 #include "core/wire.h"
 
-#define PATIENCE_US (60 * US_PER_S) /* only a failing test waits that long */
+#define END_BYTES (INT64_C(5) << 40) /* of the file whose end is asked for */
+#define PATIENCE_US (60 * US_PER_S)  /* only a failing test waits that long */
 
 /* ==== the sniffer ==== */
 
@@ -144,10 +145,16 @@ static int sniffer_answer(int sock, struct wire_message *m)
 	struct wire_answer answer = {.serial = m->as.ask.serial, .error = ""};
 
 	sniffer_misbehave(name, m->fds[0]);
+	if (text_starts_with(name, "end "))
+		answer.end = name[4] - '0';
+	if (m->as.ask.question == WIRE_ASK_END && m->as.ask.max_bytes != END_BYTES)
+		answer.error = "that is not its size";
 	if (strcmp(name, "count descriptors") == 0)
 		answer.mime = sniffer_count_fds();
 	else if (strcmp(name, "inherited") == 0)
 		answer.mime = sniffer_inherited();
+	else if (m->as.ask.question == WIRE_ASK_END)
+		answer.mime = "";
 	else
 		answer.mime = sniffer_read(m->fds[0]);
 	return sniffer_send_odd(sock, name, &answer);
@@ -197,6 +204,7 @@ struct bench {
 	int n_results, n_ready;
 	uint64_t tag;
 	enum ask_reason reason;
+	enum gzip_end end;
 	char mime[FILETYPE_MIME_BYTES];
 	char text[ERR_TEXT_BYTES];
 	char ready[ERR_TEXT_BYTES];    /* "" ready, else the trouble */
@@ -237,6 +245,7 @@ static void on_result(struct ask *a, const struct ask_result *result, void *arg)
 	b->n_results++;
 	b->tag = result->tag;
 	b->reason = result->reason;
+	b->end = result->end;
 	(void)snprintf(b->mime, sizeof(b->mime), "%s", result->mime ? result->mime : "(none)");
 	(void)snprintf(b->text, sizeof(b->text), "%s", result->text);
 	if (b->then)
@@ -383,6 +392,78 @@ static void test_one_at_a_time(void **state)
 	assert_null(ask_new(NULL, NULL, 0, US_PER_S, on_result, NULL, &err));
 	assert_null(ask_new(NULL, NULL, 4096, 0, on_result, NULL, &err));
 	ask_free(NULL);
+}
+
+static void ask_end_of(struct bench *b, const char *name, int64_t size)
+{
+	struct err err = ERR_INIT;
+
+	assert_int_equal(ask_start_end(b->ask, b->file, size, name, 7, &err), 0);
+	bench_wait_result(b);
+	assert_int_equal(b->tag, 7);
+	assert_string_equal(b->mime, "(none)");
+}
+
+/* The other question, in turn with the first one. */
+static void test_ends(void **state)
+{
+	struct err err = ERR_INIT;
+	struct bench b;
+
+	(void)state;
+	bench_init(&b, US_PER_S);
+	for (int end = GZIP_END_THERE; end <= GZIP_END_DAMAGED; end++) {
+		char name[] = "end 0";
+
+		name[4] = (char)('0' + end);
+		ask_end_of(&b, name, END_BYTES);
+		assert_answer(&b, ASK_OK, "(none)", "");
+		assert_int_equal(b.end, end);
+		assert_works(&b);
+		assert_int_equal(b.end, GZIP_END_UNKNOWN);
+	}
+	ask_end_of(&b, "data.gz", END_BYTES + 1);
+	assert_answer(&b, ASK_ERROR, "(none)", "that is not its size");
+	assert_int_equal(b.end, GZIP_END_UNKNOWN);
+	bench_start(&b, "data.csv", 1);
+	assert_int_equal(ask_start_end(b.ask, b.file, 1, "data.gz", 2, &err), -EBUSY);
+	bench_wait_result(&b);
+	bench_done(&b);
+}
+
+/* An answer to another question, or none. */
+static void test_ends_that_make_no_sense(void **state)
+{
+	static const char *const names[] = {"end 0", "end 4", "end /"};
+	struct bench b;
+
+	(void)state;
+	bench_init(&b, US_PER_S);
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		ask_end_of(&b, names[i], END_BYTES);
+		assert_answer(&b, ASK_CRASH, "(none)",
+			"the sniffer sent a message \"answer\" that makes no sense, 2 times");
+		assert_int_equal(b.end, GZIP_END_UNKNOWN);
+	}
+	bench_ask(&b, "end 1"); /* the type was asked for */
+	assert_int_equal(b.reason, ASK_CRASH);
+	assert_works(&b);
+	bench_done(&b);
+}
+
+/* Unpacking may take longer than telling a type. */
+static void test_deadline_of_unpacking(void **state)
+{
+	struct bench b;
+
+	(void)state;
+	bench_init(&b, US_PER_MS);
+	assert_int_equal(ask_sniffer_pid(b.ask), 0);
+	ask_end_of(&b, "burn a little", 1);
+	assert_answer(&b, ASK_ERROR, "(none)", "that is not its size");
+	bench_ask(&b, "burn a little");
+	assert_int_equal(b.reason, ASK_DEADLINE);
+	bench_done(&b);
 }
 
 /* The sniffer gets its socket, the file and nothing else of ours. */
@@ -830,6 +911,9 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_answers),
 		cmocka_unit_test(test_one_at_a_time),
+		cmocka_unit_test(test_ends),
+		cmocka_unit_test(test_ends_that_make_no_sense),
+		cmocka_unit_test(test_deadline_of_unpacking),
 		cmocka_unit_test(test_nothing_is_inherited),
 		cmocka_unit_test(test_long_name),
 		cmocka_unit_test(test_sniffer_is_replaced),

@@ -121,6 +121,26 @@ static void test_crowds(void **state)
 	tree_free(t);
 }
 
+/* What was found out about its end holds until something changes. */
+static void test_end_holds(void **state)
+{
+	struct unsettled_file f = {.settle = {.changed_us = 100, .equal_us = 50}};
+
+	(void)state;
+	f.end.missing = "the end";
+	assert_false(unsettled_end_holds(&f) || unsettled_is_unended(&f)); /* it was never looked at */
+	f.end.looked_us = 100;
+	assert_true(unsettled_end_holds(&f) && unsettled_is_unended(&f));
+	f.settle.equal_us = 101; /* a look showed another state */
+	assert_false(unsettled_end_holds(&f) || unsettled_is_unended(&f));
+	f.settle.equal_us = 100;
+	f.settle.changed_us = 101; /* an event */
+	assert_false(unsettled_end_holds(&f) || unsettled_is_unended(&f));
+	f.end.looked_us = 102;
+	f.end.missing = NULL;
+	assert_true(unsettled_end_holds(&f) && !unsettled_is_unended(&f));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -128,6 +148,7 @@ int main(void)
 		cmocka_unit_test(test_drop_directory),
 		cmocka_unit_test(test_full),
 		cmocka_unit_test(test_crowds),
+		cmocka_unit_test(test_end_holds),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -23,6 +23,7 @@
 #include <cmocka.h>
 #include "base/buf.h"
 #include "base/fs.h"
+#include "base/gzip.h"
 #include "base/mem.h"
 #include "base/sock.h"
 #include "base/text.h"
@@ -97,10 +98,12 @@ static void process_end(struct process *p)
 	assert_int_equal(process_wait(p), 0);
 }
 
+static int64_t asked = WIRE_ASK_TYPE;
+
 static void ask(const struct process *p, const int *fds, size_t n_fds, int64_t max_bytes)
 {
 	static int64_t serial = INT64_C(1) << 40;
-	struct wire_ask question = {.name = "a \n name", .max_bytes = max_bytes};
+	struct wire_ask question = {.name = "a \n name", .max_bytes = max_bytes, .question = asked};
 
 	question.serial = ++serial;
 	assert_int_equal(wire_send(p->sock, WIRE_ASK, &question, fds, n_fds), 0);
@@ -170,6 +173,36 @@ static void test_errors_are_answers(void **state)
 	close(file);
 	close(fds[0]);
 	close(fds[1]);
+	process_end(&p);
+}
+
+/* The other question. */
+static void test_ends(void **state)
+{
+	static const char gz[] = "\x1f\x8b\x08\0\0\0\0\0\0\x03\x4b\x04\0\x43\xbe\xb7\xe8\x01\0\0\0";
+	struct process p = process_start();
+	int fd = memfd_create("test", MFD_CLOEXEC);
+
+	(void)state;
+	assert_int_equal(fs_write_all(fd, gz, sizeof(gz) - 1), 0);
+	for (int i = 0; i < 10; i++) {
+		asked = WIRE_ASK_END;
+		ask(&p, &fd, 1, (int64_t)sizeof(gz) - 1);
+		assert_string_equal(in.as.answer.error, "");
+		assert_string_equal(in.as.answer.mime, "");
+		assert_int_equal(in.as.answer.end, GZIP_END_THERE);
+		ask(&p, &fd, 1, (int64_t)sizeof(gz) - 2);
+		assert_int_equal(in.as.answer.end, GZIP_END_CUT);
+		assert_error(&p, &fd, 1, (int64_t)sizeof(gz), "cannot unpack the file");
+		assert_int_equal(in.as.answer.end, GZIP_END_UNKNOWN);
+		asked = WIRE_ASK_TYPE;
+		assert_type(&p, "text\n", "text/plain");
+		assert_int_equal(in.as.answer.end, GZIP_END_UNKNOWN);
+	}
+	asked = 2;
+	assert_error(&p, &fd, 1, 1, "a question 2");
+	asked = WIRE_ASK_TYPE;
+	close(fd);
 	process_end(&p);
 }
 
@@ -300,6 +333,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_answers),
 		cmocka_unit_test(test_errors_are_answers),
+		cmocka_unit_test(test_ends),
 		cmocka_unit_test(test_nonsense_ends_it),
 		cmocka_unit_test(test_stop_signals_are_ignored),
 		cmocka_unit_test(test_confinement),

@@ -5,6 +5,9 @@
  * Reading feeds one line at a time from a plain file or from gzip. What inflate has given out is used before
  * the next bytes are read, so everything before a damaged place is delivered. A member's checksum stands at
  * its end: lines before it are delivered without having been checked yet.
+ *
+ * Whether a file is whole can only be told by unpacking it: the checksum and the length at the end look like
+ * any other bytes, and where a stream ends is known to who has read it from its beginning.
  */
 #include "base/gzip.h"
 
@@ -425,4 +428,102 @@ void gzip_reader_close(struct gzip_reader *r)
 	fs_close(&r->fd);
 	free(r->path);
 	free(r);
+}
+
+/* ---- is it whole? ---- */
+
+struct gzip_probe {
+	int fd;
+	int64_t left; /* bytes of the file not read yet */
+	int64_t at;
+	z_stream z;
+	size_t pos, len;
+	unsigned char in[CHUNK], out[CHUNK];
+};
+
+/* Two bytes at least, unless the file ends before. */
+static int fill_probe(struct gzip_probe *p)
+{
+	while (p->len - p->pos < 2 && p->left > 0) {
+		ssize_t n;
+
+		memmove(p->in, p->in + p->pos, p->len - p->pos);
+		p->len -= p->pos;
+		p->pos = 0;
+		do
+			n = pread(p->fd, p->in + p->len,
+				p->left < (int64_t)(CHUNK - p->len) ? (size_t)p->left : CHUNK - p->len,
+				(off_t)p->at);
+		while (n < 0 && errno == EINTR);
+		if (n <= 0)
+			return n < 0 ? -errno : -ESTALE;
+		p->len += (size_t)n;
+		p->at += n;
+		p->left -= n;
+	}
+	return 0;
+}
+
+/* One member. 0 and *ret: how it ends, or -errno. */
+static int unpack_member(struct gzip_probe *p, enum gzip_end *ret)
+{
+	int z = Z_OK;
+
+	p->z.avail_out = CHUNK;
+	while (z == Z_OK || z == Z_BUF_ERROR) {
+		int x = fill_probe(p);
+
+		if (x < 0)
+			return x;
+		if (p->pos == p->len && p->z.avail_out > 0) { /* else there may be more to come out */
+			*ret = GZIP_END_CUT;
+			return 0;
+		}
+		p->z.next_in = p->in + p->pos;
+		p->z.avail_in = (uInt)(p->len - p->pos);
+		p->z.next_out = p->out;
+		p->z.avail_out = CHUNK;
+		z = inflate(&p->z, Z_NO_FLUSH);
+		p->pos = p->len - p->z.avail_in;
+	}
+	*ret = z == Z_STREAM_END ? GZIP_END_THERE : GZIP_END_DAMAGED;
+	return z == Z_MEM_ERROR ? -ENOMEM : 0;
+}
+
+/* gzip(1) goes on where it finds the first two bytes of a member again, and takes anything else for padding.
+ */
+static int unpack_all(struct gzip_probe *p, enum gzip_end *ret)
+{
+	int x = 0;
+
+	do {
+		if (inflateReset(&p->z) != Z_OK)
+			return -EIO;
+		x = unpack_member(p, ret);
+		if (x < 0 || *ret != GZIP_END_THERE)
+			return x;
+		x = fill_probe(p);
+	} while (x == 0 && p->len - p->pos >= 2 && p->in[p->pos] == 0x1f && p->in[p->pos + 1] == 0x8b);
+	if (x == 0 && p->len - p->pos == 1 && p->in[p->pos] == 0x1f)
+		*ret = GZIP_END_CUT;
+	return x;
+}
+
+int gzip_find_end(int fd, int64_t size, enum gzip_end *ret, struct err *err)
+{
+	struct gzip_probe *p = mem_alloc(sizeof(*p));
+	enum gzip_end end = GZIP_END_UNKNOWN;
+	int x = -ENOMEM;
+
+	p->fd = fd;
+	p->left = size;
+	if (inflateInit2(&p->z, GZIP_WINDOW) == Z_OK) {
+		x = unpack_all(p, &end);
+		inflateEnd(&p->z);
+	}
+	free(p);
+	if (x < 0)
+		return err_errno(err, -x, "cannot unpack the file");
+	*ret = end;
+	return 0;
 }

@@ -222,7 +222,7 @@ static const struct conf_key KEYS[] = {
 		.help = "how much of a file may be read to tell its type"},
 	{WATCH, "type_deadline", DURATION, AT(watch, type_deadline_us), "1s", "10ms", "60s",
 		.help = "how much processor time that may take"},
-	{WATCH, "verify", BOOL, AT(watch, verify), "no", .now = "",
+	{WATCH, "verify", BOOL, AT(watch, verify), "no",
 		.help = "the end of gzip, zip, Parquet and ORC files is checked"},
 	{WATCH, "min_size", BYTES, AT(watch, min_size_bytes), "1", "0", "1024TiB",
 		.help = "smaller files are turned away; 0 lets empty files through"},

@@ -112,9 +112,9 @@ static const struct wire_field fields_operand[] = {BLOB(wire_operand, bytes), EN
 static const struct wire_field fields_record[] = {BLOB(wire_record, json), END};
 static const struct wire_field fields_done[] = {I64(wire_done, status), TEXT(wire_done, text), END};
 static const struct wire_field fields_ask[] = {
-	TEXT(wire_ask, name), I64(wire_ask, max_bytes), I64(wire_ask, serial), END};
-static const struct wire_field fields_answer[] = {
-	I64(wire_answer, serial), TEXT(wire_answer, mime), TEXT(wire_answer, error), END};
+	TEXT(wire_ask, name), I64(wire_ask, max_bytes), I64(wire_ask, serial), I64(wire_ask, question), END};
+static const struct wire_field fields_answer[] = {I64(wire_answer, serial), TEXT(wire_answer, mime),
+	TEXT(wire_answer, error), I64(wire_answer, end), END};
 static const struct wire_field fields_types[] = {TEXT(wire_types, libmagic), TEXT(wire_types, error), END};
 
 static const struct wire_table wire_tables[] = {

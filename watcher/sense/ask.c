@@ -54,6 +54,7 @@
 #define ASK_REAP_MIN_US (1 * US_PER_MS) /* between two tries: 1, 2, 4 … */
 #define ASK_REAP_MAX_US (500 * US_PER_MS)
 #define ASK_FREE_WAIT_MS 1000
+#define ASK_UNPACK_MIB_MAX INT64_C(1000000000) /* nothing is larger; keeps the numbers in range */
 
 enum ask_state { ASK_NONE, ASK_STARTING, ASK_IDLE, ASK_ASKED, ASK_ENDING };
 
@@ -65,10 +66,13 @@ struct ask_question {
 	int fd;
 	char *name;
 	uint64_t tag;
+	enum wire_question question;
+	int64_t max_bytes, deadline_us;
 	int attempts;	  /* how often a sniffer died of it */
 	int64_t since_us; /* monotonic: it waits, or the sniffer has it */
 	enum ask_reason reason;
 	char mime[FILETYPE_MIME_BYTES];
+	enum gzip_end end;
 	char text[ERR_TEXT_BYTES];
 };
 
@@ -257,6 +261,7 @@ static void ask_deliver_result(void *arg)
 		.tag = q.tag,
 		.reason = q.reason,
 		.mime = q.reason == ASK_OK && q.mime[0] ? q.mime : NULL,
+		.end = q.reason == ASK_OK ? q.end : GZIP_END_UNKNOWN,
 		.text = q.text,
 	};
 
@@ -423,9 +428,15 @@ static void ask_take_types(struct ask *a, const struct wire_types *types)
 }
 
 /* The sniffer parses foreign bytes: what it says is foreign, too. */
-static bool ask_is_mime(const char *mime)
+static bool ask_is_answer(const struct ask *a, const struct wire_answer *answer)
 {
+	const char *mime = answer->mime;
 	size_t n = strlen(mime);
+	bool ends = a->q.question == WIRE_ASK_END && !answer->error[0];
+
+	if (answer->end < (ends ? GZIP_END_THERE : GZIP_END_UNKNOWN) ||
+		answer->end > (ends ? GZIP_END_DAMAGED : GZIP_END_UNKNOWN))
+		return false;
 
 	for (size_t i = 0; i < n; i++)
 		if (mime[i] <= ' ' || mime[i] > '~')
@@ -439,6 +450,7 @@ static void ask_take_answer(struct ask *a, const struct wire_answer *answer)
 	a->failed_starts = 0;
 	loop_timer_clear(a->look);
 	memcpy(a->q.mime, answer->mime, strlen(answer->mime) + 1);
+	a->q.end = (enum gzip_end)answer->end;
 	ask_resolve(a, answer->error[0] ? ASK_ERROR : ASK_OK, answer->error);
 	if (a->files >= a->files_max)
 		ask_end(a, NULL);
@@ -452,7 +464,7 @@ static void ask_take_message(struct ask *a)
 	if (m->type == WIRE_TYPES && a->state == ASK_STARTING) {
 		ask_take_types(a, &m->as.types);
 	} else if (m->type == WIRE_ANSWER && a->state == ASK_ASKED && m->as.answer.serial == a->serial &&
-		   ask_is_mime(m->as.answer.mime)) {
+		   ask_is_answer(a, &m->as.answer)) {
 		ask_take_answer(a, &m->as.answer);
 	} else {
 		(void)err_set(&err, ERR_INPUT, EBADMSG,
@@ -524,7 +536,10 @@ static void ask_start_sniffer(struct ask *a)
 
 static void ask_hand_over(struct ask *a)
 {
-	struct wire_ask ask = {.name = a->q.name, .max_bytes = a->type_bytes, .serial = ++a->serial};
+	struct wire_ask ask = {.name = a->q.name,
+		.max_bytes = a->q.max_bytes,
+		.serial = ++a->serial,
+		.question = a->q.question};
 	char text[256];
 	int rc;
 
@@ -535,7 +550,7 @@ static void ask_hand_over(struct ask *a)
 		a->q.since_us = a->mark_us;
 		a->state = ASK_ASKED;
 		ask_page_show(a);
-		ask_look_in(a, a->type_deadline_us);
+		ask_look_in(a, a->q.deadline_us);
 	} else if (rc == -EPIPE || rc == -ECONNRESET) {
 		ask_end(a, NULL); /* it died while it had nothing to do: not because of this file */
 	} else {
@@ -558,7 +573,7 @@ static void ask_pump(struct ask *a)
 
 static void ask_look_at_question(struct ask *a)
 {
-	int64_t left_us = a->type_deadline_us - ask_used_us(a);
+	int64_t left_us = a->q.deadline_us - ask_used_us(a);
 	char span[CLOCK_TEXT_BYTES], text[128];
 
 	if (left_us > 0) {
@@ -566,8 +581,9 @@ static void ask_look_at_question(struct ask *a)
 		ask_look_in(a, left_us);
 		return;
 	}
-	(void)snprintf(text, sizeof(text), "libmagic needed more than %s of processor time",
-		clock_format_span(a->type_deadline_us, span));
+	(void)snprintf(text, sizeof(text), "%s needed more than %s of processor time",
+		a->q.question == WIRE_ASK_END ? "unpacking it" : "libmagic",
+		clock_format_span(a->q.deadline_us, span));
 	ask_resolve(a, ASK_DEADLINE, text);
 	ask_end(a, NULL);
 }
@@ -670,19 +686,46 @@ void ask_open(struct ask *a, ask_ready_fn fn)
 	ask_pump(a);
 }
 
-int ask_start(struct ask *a, int fd, const char *name, uint64_t tag, struct err *err)
+static int ask_begin(struct ask *a, const struct ask_question *q, const char *name, struct err *err)
 {
 	if (a->q.open)
 		return err_set(err, ERR_LIMIT, EBUSY, "the sniffer is busy with another file");
-	a->q = (struct ask_question){
-		.open = true,
-		.fd = fd,
-		.name = mem_strndup(name, WIRE_PATH_BYTES - 1),
-		.tag = tag,
-		.since_us = clock_mono_us(),
-	};
+	a->q = *q;
+	a->q.open = true;
+	a->q.name = mem_strndup(name, WIRE_PATH_BYTES - 1);
+	a->q.since_us = clock_mono_us();
 	ask_pump(a);
 	return 0;
+}
+
+int ask_start(struct ask *a, int fd, const char *name, uint64_t tag, struct err *err)
+{
+	const struct ask_question q = {.fd = fd,
+		.tag = tag,
+		.question = WIRE_ASK_TYPE,
+		.max_bytes = a->type_bytes,
+		.deadline_us = a->type_deadline_us};
+
+	return ask_begin(a, &q, name, err);
+}
+
+/* No time-out for large files: a guard against one that never ends. */
+static int64_t ask_unpack_us(int64_t size)
+{
+	int64_t mib = (size >> 20) + 1;
+
+	return (mib < ASK_UNPACK_MIB_MAX ? mib : ASK_UNPACK_MIB_MAX) * ASK_UNPACK_US_PER_MIB;
+}
+
+int ask_start_end(struct ask *a, int fd, int64_t size, const char *name, uint64_t tag, struct err *err)
+{
+	const struct ask_question q = {.fd = fd,
+		.tag = tag,
+		.question = WIRE_ASK_END,
+		.max_bytes = size,
+		.deadline_us = ask_unpack_us(size)};
+
+	return ask_begin(a, &q, name, err);
 }
 
 bool ask_is_busy(const struct ask *a)

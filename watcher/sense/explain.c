@@ -17,6 +17,7 @@
 #include "core/rules.h"
 #include "sense/markers.h"
 #include "sense/probe.h"
+#include "sense/verifier.h"
 #include "sense/waiting.h"
 
 struct explain {
@@ -215,6 +216,40 @@ static void explain_completeness(struct explain *x, enum settle_lease lease)
 			closed, quiet);
 }
 
+/* False: its end is missing, so it is not judged any further. */
+static bool explain_trailer(struct explain *x)
+{
+	struct trailer t = {.verdict = TRAILER_NOT_JUDGED};
+	int rc;
+
+	if (!x->s->verifier)
+		return true;
+	rc = verifier_judge(x->s->verifier, x->file_fd, x->st.look.size, x->relpath, &t);
+	if (rc < 0) {
+		explain_step(x, "end", 0, "cannot be read: %s", rc == -ESTALE ? "it changes" : strerror(-rc));
+		return true;
+	}
+	switch (t.verdict) {
+	case TRAILER_NOT_JUDGED:
+		explain_step(x, "end", 2, "not judged: neither gzip, zip, Parquet nor ORC (verify = yes)");
+		break;
+	case TRAILER_THERE:
+		explain_step(x, "end", 1, "%s: its end is there", t.format);
+		break;
+	case TRAILER_UNPACK:
+		explain_step(x, "end", 2,
+			"%s: unpacking all of it tells whether its end is there; that is done when nothing "
+			"else "
+			"is missing",
+			t.format);
+		break;
+	case TRAILER_MISSING:
+		explain_step(x, "end", 0, "%s: it waits until that is there", t.lacks);
+		return false;
+	}
+	return true;
+}
+
 static bool explain_open(struct explain *x)
 {
 	struct sense *s = x->s;
@@ -295,6 +330,10 @@ void explain_path(struct sense *s, int fd, const char *path, void (*done)(void *
 			: "characters",
 		x->verdict == RULES_ACCEPT, "%s",
 		x->verdict == RULES_ACCEPT ? "size and characters of the name are accepted" : x->why);
+	if (x->verdict == RULES_ACCEPT && !explain_trailer(x)) {
+		explain_end(x, "", x->st.look.size);
+		return;
+	}
 	if (x->verdict != RULES_ACCEPT || !s->ask) {
 		if (!s->ask)
 			explain_step(x, "type", 1, "not asked for (no types, no exclude_types, no ${type})");

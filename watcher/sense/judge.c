@@ -26,6 +26,7 @@
 #include "sense/markers.h"
 #include "sense/probe.h"
 #include "sense/roster.h"
+#include "sense/verifier.h"
 #include "sense/waiting.h"
 #include "sense/walk.h"
 
@@ -203,6 +204,8 @@ static void judge_send(struct judge *j, const struct judge_report *r)
 	(void)settle_add_evidence(&f->settle, now_us, &j->evidence);
 	if (marker_is_known(&j->marker))
 		(void)buf_adds(&j->evidence, ", marker seen");
+	if (f->end.format)
+		(void)buf_addf(&j->evidence, ", end of %s seen", f->end.format);
 	m.evidence = buf_str(&j->evidence);
 	if (r->verdict != RULES_ACCEPT) {
 		m.rule = rules_verdict_word(r->verdict);
@@ -399,6 +402,37 @@ static bool judge_lacks_marker(struct judge *j)
 	return true;
 }
 
+/* True: it waits for its end to be there, or for an answer whether it is. */
+static bool judge_lacks_end(struct judge *j)
+{
+	struct unsettled_file *f = j->current;
+	int64_t again_us = 0;
+
+	if (!j->s->verifier)
+		return false;
+	switch (verifier_look(j->s->verifier, f, j->fd, buf_str(&j->path), &j->st, &again_us)) {
+	case VERIFIER_PASS:
+		return false;
+	case VERIFIER_ASKED:
+		if (!f->end.missing || !f->lacks) /* else that is still what is known */
+			unsettled_set_lacks(f, "its being unpacked, which tells whether its end is there",
+				clock_mono_us());
+		judge_end(j);
+		break;
+	case VERIFIER_MISSING:
+		if (unsettled_is_full(j->s->unsettled))
+			judge_leave(j);
+		else
+			judge_lacks(j, again_us, "%s", f->end.missing);
+		break;
+	case VERIFIER_UNREAD:
+		settle_unlooked(&f->settle, judge_policy(j), clock_mono_us());
+		judge_wait_again(j);
+		break;
+	}
+	return true;
+}
+
 /* The file is complete: what do the rules say? */
 static void judge_complete(struct judge *j)
 {
@@ -408,8 +442,10 @@ static void judge_complete(struct judge *j)
 
 	if (judge_has_companion(j) || judge_lacks_marker(j))
 		return;
-	unsettled_set_lacks(j->current, NULL, 0);
 	r.verdict = rules_judge_file(watch, buf_str(&j->path), j->st.look.size, r.why);
+	if (r.verdict == RULES_ACCEPT && judge_lacks_end(j))
+		return;
+	unsettled_set_lacks(j->current, NULL, 0);
 	if (r.verdict != RULES_ACCEPT || !j->s->ask) {
 		judge_finish(j, &r);
 		return;

@@ -149,6 +149,16 @@ int probe_ends(int fd, int64_t size, const char *path, struct wire_page *page, c
 	return rc;
 }
 
+int probe_read(int fd, void *p, size_t n, int64_t at, const char *path, struct wire_page *page)
+{
+	int rc;
+
+	wire_page_enter(page, "read", path);
+	rc = probe_pread(fd, p, n, at);
+	wire_page_leave(page);
+	return rc;
+}
+
 int probe_bytes(int fd, int64_t size, const char *path, struct wire_page *page, struct probe_bytes *ret)
 {
 	size_t head = size < FILETYPE_HEAD_BYTES ? (size_t)size : FILETYPE_HEAD_BYTES;

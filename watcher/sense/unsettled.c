@@ -149,6 +149,17 @@ void unsettled_set_lacks(struct unsettled_file *f, const char *lacks, int64_t no
 	f->lacks_since_us = now_us;
 }
 
+bool unsettled_end_holds(const struct unsettled_file *f)
+{
+	return f->end.looked_us > 0 && f->end.looked_us >= f->settle.changed_us &&
+	       f->end.looked_us >= f->settle.equal_us;
+}
+
+bool unsettled_is_unended(const struct unsettled_file *f)
+{
+	return f->end.missing && unsettled_end_holds(f);
+}
+
 struct unsettled_file *unsettled_first(const struct unsettled *u)
 {
 	return u->heap_n > 0 ? u->heap[0] : NULL;

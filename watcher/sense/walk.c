@@ -615,7 +615,7 @@ static void walk_file(struct walk *w, const char *name, uint64_t id)
 	f = unsettled_find(w->s->unsettled, w->current, name);
 	if (f) {
 		walk_remember(w, id);
-		if (f->unreadable && !w->polling) /* once a listing is enough */
+		if ((f->unreadable || unsettled_is_unended(f)) && !w->polling) /* once a listing is enough */
 			judge_schedule(w->s->judge, f);
 		return;
 	}

@@ -36,6 +36,7 @@
 #include "sense/recheck.h"
 #include "sense/roots.h"
 #include "sense/roster.h"
+#include "sense/verifier.h"
 #include "sense/waiting.h"
 #include "sense/walk.h"
 
@@ -532,6 +533,8 @@ static void watcher_on_drop(struct unsettled_file *f, void *arg)
 	judge_forget(w->s.judge, f);
 	if (w->s.markers)
 		markers_forget(w->s.markers, f);
+	if (w->s.verifier)
+		verifier_forget(w->s.verifier, f);
 }
 
 static void watcher_on_room(void *arg)
@@ -603,7 +606,7 @@ static void watcher_on_message(void *arg, struct wire_message *m)
 
 struct watcher_left {
 	const struct sense *s;
-	int64_t open, unreadable, unmarked, waiting;
+	int64_t open, unreadable, unmarked, unended, waiting;
 };
 
 static void watcher_count_one(struct unsettled_file *f, void *arg)
@@ -614,6 +617,8 @@ static void watcher_count_one(struct unsettled_file *f, void *arg)
 		left->unreadable++;
 	else if (f->marker_idle)
 		left->unmarked++;
+	else if (unsettled_is_unended(f))
+		left->unended++;
 	else if (settle_is_stuck(&f->settle, sense_policy(left->s, f->dir)))
 		left->open++;
 	else
@@ -630,7 +635,7 @@ static void watcher_say_done(struct watcher *w)
 
 	if (w->done_said || !w->started || judge_is_busy(w->s.judge) || outlet_is_blocked(w->s.outlet))
 		return;
-	if (!walk_is_idle(w->s.walk))
+	if (!walk_is_idle(w->s.walk) || (w->s.verifier && verifier_is_busy(w->s.verifier)))
 		return;
 	first = unsettled_first(w->s.unsettled);
 	if (first && first->settle.due_us <= loop_now_us(w->s.loop))
@@ -645,7 +650,7 @@ static void watcher_say_done(struct watcher *w)
 	w->waiting_said = true;
 	if (left.waiting > 0)
 		return;
-	m.unsettled = left.open + left.unreadable + left.unmarked;
+	m.unsettled = left.open + left.unreadable + left.unmarked + left.unended;
 	if (left.open > 0)
 		log_warning("%" PRId64 " file%s open for writing, or nobody saw %s closed, and %s left alone",
 			left.open, left.open == 1 ? " is" : "s are", left.open == 1 ? "it" : "them",
@@ -655,6 +660,9 @@ static void watcher_say_done(struct watcher *w)
 			left.unmarked == 1 ? " waits" : "s wait",
 			left.unmarked == 1 ? "its marker" : "their markers",
 			left.unmarked == 1 ? "is" : "are");
+	if (left.unended > 0)
+		log_warning("%" PRId64 " file%s without an end and %s left alone", left.unended,
+			left.unended == 1 ? " is" : "s are", left.unended == 1 ? "is" : "are");
 	if (left.unreadable > 0)
 		log_warning("%" PRId64 " file%s cannot be read and %s left alone", left.unreadable,
 			left.unreadable == 1 ? "" : "s", left.unreadable == 1 ? "is" : "are");
@@ -801,6 +809,7 @@ static int watcher_make_parts(struct watcher *w, int dispatch_fd, struct err *er
 	s->poll = poll_new(s);
 	s->finder = roots_new(s);
 	s->markers = s->watch->complete == CONF_COMPLETE_MARKER ? markers_new(s) : NULL;
+	s->verifier = s->watch->verify ? verifier_new(s) : NULL;
 	s->waiting = waiting_new(s);
 	w->rescan_timer = loop_timer_add(s->loop, watcher_on_rescan, w);
 	w->keeper_io = loop_io_add(s->loop, w->keeper_fd, LOOP_IN, watcher_on_keeper, w, err);
@@ -828,6 +837,7 @@ static void watcher_free_parts(struct watcher *w)
 	if (w->s.loop)
 		loop_defer_cancel(w->s.loop, watcher_look_at_roots, w);
 	ask_free(w->s.ask);
+	verifier_free(w->s.verifier);
 	outlet_free(w->s.outlet);
 	inotify_free(w->s.inotify);
 	judge_free(w->s.judge);

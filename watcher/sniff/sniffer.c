@@ -17,6 +17,7 @@
 #include <sys/prctl.h>
 #include "base/crash.h"
 #include "base/err.h"
+#include "base/gzip.h"
 #include "base/mem.h"
 #include "confine/limits.h"
 #include "core/filetype.h"
@@ -61,6 +62,20 @@ static int sniffer_present(int fd, const char *error)
 	return wire_send(fd, WIRE_TYPES, &types, NULL, 0);
 }
 
+static void sniffer_look(struct magic_reader *reader, const struct wire_ask *ask, int fd,
+	char mime[FILETYPE_MIME_BYTES], struct wire_answer *answer, struct err *err)
+{
+	enum gzip_end end = GZIP_END_UNKNOWN;
+
+	if (ask->question == WIRE_ASK_TYPE)
+		(void)!magic_reader_classify(reader, fd, ask->max_bytes, mime, err);
+	else if (ask->question == WIRE_ASK_END)
+		(void)!gzip_find_end(fd, ask->max_bytes, &end, err);
+	else
+		(void)err_set(err, ERR_INPUT, EINVAL, "a question %lld", (long long)ask->question);
+	answer->end = end;
+}
+
 /* The descriptor is closed before the answer: whoever has the answer need not reckon with us any more. */
 static int sniffer_answer(int fd, struct magic_reader *reader, struct wire_message *m)
 {
@@ -71,7 +86,7 @@ static int sniffer_answer(int fd, struct magic_reader *reader, struct wire_messa
 	if (m->n_fds != 1)
 		(void)err_set(&err, ERR_INPUT, EINVAL, "a question came with %zu descriptors", m->n_fds);
 	else
-		(void)!magic_reader_classify(reader, m->fds[0], m->as.ask.max_bytes, mime, &err);
+		sniffer_look(reader, &m->as.ask, m->fds[0], mime, &answer, &err);
 	wire_message_close(m);
 	CRASH_POINT("sniffer-before-answer");
 	return wire_send(fd, WIRE_ANSWER, &answer, NULL, 0);
