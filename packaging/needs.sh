@@ -17,7 +17,7 @@ needs_packages() { # SET: its packages, one a line
 		# clang-14 and its tools by number: what a formatter or linter finds depends on its version.
 		printf '%s\n' libcmocka-dev ccache clang-14 libclang-rt-14-dev clang-format-14 clang-tidy-14 cppcheck \
 			shellcheck valgrind binutils git mandoc python3 python3-flake8 \
-			python3-pytest python3-pytest-timeout python3-pytest-xdist
+			python3-jsonschema python3-pytest python3-pytest-timeout python3-pytest-xdist
 		# TLS and a proxy in front of the stand-in.
 		printf '%s\n' nginx squid-openssl
 		# systemd-analyze reads what check --print-dropin prints.

@@ -37,6 +37,8 @@ sys.path.insert(0, str(TOP / "tests" / "jobsapi"))
 
 from jobsapi import JobsApi  # noqa: E402
 
+import schemas  # noqa: E402
+
 JOB = 418823550071934
 REMOTE = "/Volumes/main/landing"
 TIMEOUT = float(os.environ.get("BW_SCENARIO_TIMEOUT", "30"))
@@ -671,6 +673,7 @@ class Service:
         assert findings == []
         assert not SANITIZER.search(self.err()), self.err()
         assert self.api.token not in self.err()
+        schemas.check(self.follower.events)
 
 
 def describe(content):
