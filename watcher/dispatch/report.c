@@ -431,17 +431,6 @@ static void add_service(struct json_writer *w, struct desk *d)
 	json_end_object(w);
 }
 
-static const char *state_of(const struct desk_watch *w, bool waits_for_job, int64_t stalled_us)
-{
-	if (stalled_us >= DESK_STALLED_US)
-		return "stalled";
-	if (!w->link)
-		return waits_for_job ? "no_job" : "down";
-	if (w->lost)
-		return "lost";
-	return w->scanned ? "ready" : "listing";
-}
-
 /* Rows of each state that there are; null when they were not counted. */
 static void add_known(struct json_writer *w, const struct status *s, size_t i)
 {
@@ -489,15 +478,13 @@ static int add_watch(struct json_writer *w, struct desk *d, size_t i, const stru
 	int64_t stalled_us = desk_describe_stall(watch, &stall);
 	CLEANUP_FREE char *paused_why = NULL;
 	int paused = waits_paused(d->ledger, conf->name, &paused_why, err);
-	struct jobwatch_view job;
 
 	if (paused < 0)
 		return paused;
-	jobwatch_view(d->jobwatch, i, &job);
 	json_begin_object(w, NULL);
 	json_add_string(w, "kind", "watch");
 	json_add_string(w, "watch", conf->name);
-	json_add_string(w, "state", state_of(watch, job.waits, stalled_us));
+	json_add_string(w, "state", desk_state(d, i, stalled_us));
 	json_add_string(w, "lost_why", watch->lost ? watch->lost_why : NULL);
 	json_add_bool(w, "paused", paused > 0 || conf->paused);
 	json_add_string(w, "paused_by_failure", paused_why);
