@@ -110,7 +110,8 @@ def test_what_a_stopped_service_leaves(service):
     assert 0 < found["brickwatch_start_latency_seconds_sum"][orders] < TIMEOUT
     assert found["brickwatch_watch_paused"] == {orders: 0, returns: 1}
     assert found["brickwatch_job_up"] == {orders: 1, returns: 1}
-    assert list(found["brickwatch_workspace_up"].values()) == [1]
+    host = s.api.url.removeprefix("http://")  # of the workspace that has no name
+    assert found["brickwatch_workspace_up"] == {(("workspace", host),): 1}
     for name, where in (("oldest_pending", returns), ("last_file", orders), ("last_listing", orders)):
         assert began - 5 < found[f"brickwatch_{name}_timestamp_seconds"][where] < time.time(), name
     assert orders not in found["brickwatch_oldest_pending_timestamp_seconds"]

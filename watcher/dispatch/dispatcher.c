@@ -511,8 +511,9 @@ static int scan_status(const struct dispatcher *d)
 	if (d->watches.failed + c.failed > 0)
 		status = EXIT_FAILED;
 	if (c.pending + c.stranded > 0) {
-		log_error("%" PRId64 " files could not be sent; they stay in the ledger for the next scan",
-			c.pending + c.stranded);
+		log_error("%" PRId64 " file%s could not be sent; %s in the ledger for the next scan",
+			c.pending + c.stranded, c.pending + c.stranded == 1 ? "" : "s",
+			c.pending + c.stranded == 1 ? "it stays" : "they stay");
 		unreachable = true;
 	}
 	return unreachable ? EXIT_UNREACHABLE : status;

@@ -173,8 +173,9 @@ static void each_place(struct metrics *m, enum metrics_name name, bool of_watch,
 
 	metrics_begin(&m->text, name);
 	for (size_t i = 0; sender_place(m->desk->sender, i, &p); i++) {
+		const char *workspace = p.workspace && p.workspace[0] ? p.workspace : p.host;
 		const struct metrics_label label = {
-			of_watch ? "watch" : "workspace", of_watch ? p.watch : p.workspace};
+			of_watch ? "watch" : "workspace", of_watch ? p.watch : workspace};
 		int64_t value;
 
 		if ((p.watch != NULL) != of_watch || p.stranded || (of_watch && p.job_id == 0) ||
