@@ -83,6 +83,8 @@ static int run_process(const char *name, int argc, char **argv)
 	(void)snprintf(
 		process, sizeof(process), "%.12s%s%.48s", name, argc > 2 ? " " : "", argc > 2 ? argv[2] : "");
 	log_init(process, LOG_LEVEL_INFO, journal);
+	if (argc > 1 && strcmp(argv[1], "--terminal") == 0)
+		log_set_terminal();
 	if (strcmp(name, "bw-dispatch") == 0)
 		return dispatcher_main(fds[0], fds[1]);
 	if (strcmp(name, "bw-watch") == 0)

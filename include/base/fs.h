@@ -45,6 +45,9 @@ int fs_sync_parent(const char *path, struct err *err) MUST_CHECK;
 /* tmp beside path (".NAME.XXXXXX"), fsync, rename, fsync of the directory; the file has exactly mode. On
  * failure the old file is untouched, unless only the last fsync failed. */
 int fs_replace_file(const char *path, const void *p, size_t n, mode_t mode, struct err *err) MUST_CHECK;
+/* The same without any fsync, for what is written again anyway: nobody ever sees half of it, but a power cut
+ * may leave it empty. */
+int fs_swap_file(const char *path, const void *p, size_t n, mode_t mode, struct err *err) MUST_CHECK;
 /* Joins with exactly one '/'; malloc'd, the caller frees. One of them may be "": then it is the other. */
 char *fs_join(const char *a, const char *b);
 /* Removes doubled and trailing slashes and "." elements of an absolute path; refuses ".." and relative ones

@@ -19,6 +19,9 @@ enum log_level { LOG_LEVEL_ERROR = 0, LOG_LEVEL_WARNING, LOG_LEVEL_INFO, LOG_LEV
  * <7> in front. */
 void log_init(const char *process, enum log_level level, bool journal);
 void log_set_level(enum log_level level);
+/* Standard error is a terminal on which a line of progress may stand: erase it before each message. */
+#define LOG_ERASE "\033[K" /* to the end of the line: ECMA-48, EL */
+void log_set_terminal(void);
 bool log_is_on(enum log_level level);
 /* "error", "warning", "info", "debug" -> level; -EINVAL otherwise. */
 int log_level_parse(const char *name, enum log_level *ret);

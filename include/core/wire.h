@@ -392,13 +392,14 @@ int wire_knowns_next(const struct wire_confirm *m, size_t *pos, struct wire_know
 #define WIRE_PAGE_BYTES 8192
 #define WIRE_CALL_US 1000000 /* a slow call; a longer one waits for somebody who does not answer */
 struct wire_page {
-	int64_t since_us; /* monotonic; 0: waiting for something to do */
-	int64_t progress; /* counts finished pieces of work */
-	int64_t runs;	  /* a dispatcher's: runs started since the service was */
-	int64_t round_us; /* a watcher's that polls: what the last round cost … */
-	int64_t pause_us; /* … and how long after it the next begins; 0: no round yet */
-	int64_t hung_us;  /* a watcher's: of calls that lasted longer than WIRE_CALL_US, what was more */
-	char call[64];	  /* "statx", "open", "getdents", "" */
+	int64_t since_us;  /* monotonic; 0: waiting for something to do */
+	int64_t progress;  /* counts finished pieces of work */
+	int64_t runs;	   /* a dispatcher's: runs started since the service was */
+	int64_t round_us;  /* a watcher's that polls: what the last round cost … */
+	int64_t pause_us;  /* … and how long after it the next begins; 0: no round yet */
+	int64_t unsettled; /* a watcher's: files that are not complete yet */
+	int64_t hung_us;   /* a watcher's: of calls that lasted longer than WIRE_CALL_US, what was more */
+	char call[64];	   /* "statx", "open", "getdents", "" */
 	char path[4096];
 	char base[3072]; /* of a path that is not absolute; "" */
 };

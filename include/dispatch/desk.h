@@ -90,6 +90,9 @@ bool desk_take(struct desk *d, struct desk_watch *w, const struct wire_message *
 void desk_detached(struct desk *d, struct desk_watch *w);
 /* Why a watch has no watcher, in words: its job is not known yet (true), or it is just being started. */
 bool desk_describe_absence(const struct desk *d, size_t watch, struct buf *text);
+/* How a watch is, in the word of `status`: "ready", "listing", "lost", "stalled", "down", "no_job".
+ * stalled_us: as desk_describe_stall() says. */
+const char *desk_state(struct desk *d, size_t watch, int64_t stalled_us);
 /* In which call the watcher is for more than a second, in words ("statx of /mnt/x for 40 s"), and how long,
  * or 0 with "". */
 int64_t desk_describe_stall(const struct desk_watch *w, struct buf *text);

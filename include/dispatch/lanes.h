@@ -98,7 +98,8 @@ struct slot { /* a row on its way */
 	char *error_code, *message, *principal;
 	int64_t retry_after_us, answered_us; /* monotonic */
 	/* what the answer made of the row, for after the commit */
-	bool gone; /* no longer pending */
+	bool gone;	    /* no longer pending */
+	int64_t latency_us; /* a run that was started: since the file was complete */
 	enum log_level level;
 	char *say;
 };
@@ -107,6 +108,8 @@ struct sender {
 	struct loop *loop;
 	const struct conf *conf;
 	struct sender_asker asker;
+	void (*on_started)(const char *watch, int64_t latency_us, void *arg);
+	void *on_started_arg;
 	struct age age;
 	struct map *left_out; /* rows that cannot be read */
 	struct ledger *ledger;

@@ -402,6 +402,26 @@ struct ledger_tally {
 int ledger_add_tally(
 	struct ledger *l, int64_t after, int64_t through, struct ledger_tally *t, struct err *err) MUST_CHECK;
 
+/* Counts by watch and state that are kept up with every change, for who asks often: rows are counted once, a
+ * stretch at a time, and from then on each change counts itself. They belong to this connection, and a
+ * transaction that is rolled back takes its part back. */
+
+/* Begins to count. Once for a ledger; costs each later change a few microseconds. */
+int ledger_counts_start(struct ledger *l, struct err *err) MUST_CHECK;
+/* Counts the next n row numbers. 1: all are counted, 0: go on, -errno */
+int ledger_counts_step(struct ledger *l, int64_t n, struct err *err) MUST_CHECK;
+/* last_us: when the newest of them was complete; 0: not known */
+typedef void (*ledger_counts_fn)(
+	const char *watch, enum ledger_state state, int64_t rows, int64_t last_us, void *arg);
+/* 0 or -errno */
+int ledger_counts_each(struct ledger *l, ledger_counts_fn fn, void *arg, struct err *err) MUST_CHECK;
+/* When the file was complete that waits for longest of those of a watch for a host (of those that were tried
+ * the 10,000 whose next attempt is last are looked at). 1, 0: none is pending, -errno */
+int ledger_oldest_pending(
+	struct ledger *l, const char *watch, const char *host, int64_t *ret_us, struct err *err) MUST_CHECK;
+/* Lines in the outbox. 0 or -errno */
+int ledger_outbox_rows(struct ledger *l, int64_t *ret, struct err *err) MUST_CHECK;
+
 /* What people want to know of a row beside ledger_row. */
 struct ledger_note {
 	char reason[LEDGER_WORD_BYTES];

@@ -4,7 +4,8 @@
  *
  * The parts: db (SQLite), schema, queries, ledger (opening and transactions), ledger_rows (versions of
  * files), ledger_send (what is pending, sent and verified), ledger_look (for people, and counting),
- * ledger_notes (what is not about files: outbox, baselines, small facts).
+ * ledger_counts (counts that are kept), ledger_notes (what is not about files: outbox, baselines, small
+ * facts).
  */
 #ifndef DISPATCH_QUERIES_H
 #define DISPATCH_QUERIES_H
@@ -86,8 +87,21 @@ enum query {
 	Q_VERIFY_CLAMP,
 	Q_VERIFY_HOSTS,
 	Q_SKIPPED,
+	Q_COUNTS_ADD,
+	Q_COUNTS_AT,
+	Q_COUNTS_SET_AT,
+	Q_COUNTS,
+	Q_OLDEST_PENDING,
+	Q_OUTBOX_ROWS,
 	QUERIES,
 };
+
+/* What ledger_counts keeps, of this connection only. Made before statements are prepared. */
+#define LEDGER_COUNTS_SQL                                                                                    \
+	"CREATE TEMP TABLE counts (watch TEXT, state TEXT, rows INTEGER NOT NULL, last INTEGER NOT NULL,"    \
+	" PRIMARY KEY (watch, state)) WITHOUT ROWID;"                                                        \
+	"CREATE TEMP TABLE counts_at (through INTEGER NOT NULL);"                                            \
+	"INSERT INTO counts_at VALUES (0);"
 
 struct ledger {
 	struct db db;

@@ -17,8 +17,10 @@ extern const struct control_verb report_status, report_files;
 
 /* Rows of a selection as records, then one with the totals. Also for who reads the ledger by itself. */
 #define REPORT_PAGE 64
+struct desk;
 struct report_rows {
 	struct selection at;
+	const struct desk *desk; /* NULL: without a service */
 	int64_t ids[REPORT_PAGE];
 	int n, pos;
 	int64_t waiting; /* files that are not in the ledger yet, shown before: for the totals */

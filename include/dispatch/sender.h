@@ -43,6 +43,9 @@ struct sender_options {
 	const char *only_watch; /* "" all */
 	struct sender_asker asker;
 	int64_t started, failed; /* counted on from there */
+	/* NULL, or told after the commit: a run was started so long after its file was complete */
+	void (*on_started)(const char *watch, int64_t latency_us, void *arg);
+	void *on_started_arg;
 };
 
 struct sender_counts {

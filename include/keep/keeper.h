@@ -18,6 +18,7 @@ struct keeper_options {
 	const char *only_watch; /* NULL: all */
 	int64_t wait_us;	/* scan */
 	bool journal;		/* log lines carry priorities */
+	bool progress;		/* a line on the terminal says how far it is */
 	const char *config;	/* the file, for a reload; NULL: cannot be reloaded */
 };
 

@@ -1,6 +1,7 @@
 """Every configuration key, verb and event stands where users look: key in sample and brickwatch.ini(5), verb and
 option in brickwatch(8) and in the verb's help (from which the shells complete), event under a heading of
-brickwatch-events(5), and each topic of traces in brickwatch-debug(7).
+brickwatch-events(5), each topic of traces in brickwatch-debug(7),
+each metric in brickwatch.ini(5), and alert rules use no others.
 
 The schema table is read from its source, watcher/core/conf_schema.c: rows `{WATCH, "settle", TYPE, …},`. A row with
 `.now = ""` is a name kept for a later version; it must stand nowhere but may. Each verb is a file of
@@ -20,6 +21,7 @@ VERB_MANUAL = "man/brickwatch.8"
 EVENTS = "watcher/core/event.c"
 EVENT_MANUAL = "man/brickwatch-events.5"
 TOPICS = "include/base/trace.h"
+METRICS = "include/core/metrics.h"
 TOPIC_MANUAL = "man/brickwatch-debug.7"
 
 _ROW = re.compile(r'\{(SERVICE|EVENTS|WORKSPACE|WATCH|NOTIFY), "([a-z0-9_.*]+)",(.*?)\},\s*(?=\{[A-Z]+, "|\};)', re.S)
@@ -27,6 +29,7 @@ _SECTION = re.compile(r"^[;#]?\s*\[([a-z]+)(?::[^\]]*)?\]\s*$")
 _ENTRY = re.compile(r"^[;#]?\s*([a-z][a-z0-9_]*(?:\.[A-Za-z0-9_.-]+)?)\s*=")
 _EVENT = re.compile(r'\[EVENT_\w+\] = "([a-z.]+)"')
 _VERB = re.compile(r'^const struct cli_verb (cli_\w+) = \{\s*\.name = "([a-z]+)"', re.M)
+_METRIC = re.compile(r'\bX\(\w+, "(brickwatch_\w+)",')
 _TOPIC = re.compile(r'\bX\((\w+), "(\w+)",')
 _OPTION = re.compile(r'\{"([a-z-]+)", (no_argument|required_argument), NULL,')
 _TOLD = re.compile(r'"  (?:-\w, )?--([a-z-]+)( [A-Z]+)?  +')
@@ -146,8 +149,20 @@ def check_topics(top, report):
             report.add(TOPICS, 0, f"nothing is traced for {topic}")
 
 
+def check_metrics(top, report):
+    names = _METRIC.findall(common.read_text(top, METRICS))
+    if len(names) < 3:
+        report.add(METRICS, 0, f"only {len(names)} metrics can be read: has the table another shape?")
+    described = re.findall(r"^\.It Li (brickwatch_\w+)$", common.read_text(top, KEY_MANUAL), re.M)
+    for name in sorted(set(names) ^ set(described)):
+        report.add(KEY_MANUAL, 0, f"{'lacks' if name in names else 'describes'} the metric {name}")
+    for path in (p for p in common.tree_files(top) if p.startswith("packaging/prometheus/")):
+        for name in sorted(set(re.findall(r"\bbrickwatch_\w+", common.read_text(top, path))) - set(names)):
+            report.add(path, 0, f"uses {name}, which is no metric")
+
+
 def check(top, report):
-    for path in (SCHEMA, SAMPLE, KEY_MANUAL, MAIN, VERB_MANUAL, EVENTS, EVENT_MANUAL, TOPICS, TOPIC_MANUAL):
+    for path in (SCHEMA, SAMPLE, KEY_MANUAL, MAIN, VERB_MANUAL, EVENTS, EVENT_MANUAL, TOPICS, TOPIC_MANUAL, METRICS):
         if not os.path.exists(f"{top}/{path}"):
             report.add(path, 0, "is not there")
     if not report.found:
@@ -156,6 +171,7 @@ def check(top, report):
         check_options(top, report)
         check_events(top, report)
         check_topics(top, report)
+        check_metrics(top, report)
 
 
 common.main("keys, verbs and events", check)

@@ -439,7 +439,9 @@ SCHEMA_C = ('static const struct conf_key KEYS[] = {\n' + ROWS + """
 };
 """)
 SAMPLE = "[watch:orders]\n" + "\n".join(f"; key_{n} = 1" for n in range(20)) + "\n;param.path = ${uri}\n"
-KEY_MANUAL = "\n".join(f".TP\n\\fBkey_{n}\\fR\nText." for n in range(20)) + "\n.B param.KEY\n"
+METRICS = ("a", "b", "c")
+KEY_MANUAL = ("\n".join(f".TP\n\\fBkey_{n}\\fR\nText." for n in range(20)) + "\n.B param.KEY\n"
+              + "".join(f".It Li brickwatch_{n}\n" for n in METRICS))
 MAIN_C = "static const struct cli_verb *const verbs[] = {\n\t&cli_run, &cli_scan, &cli_check};\n"
 EVENT_C = "\n".join(f'\t[EVENT_{n}] = "{n.lower().replace("_", ".")}",' for n in ("RUN_A", "RUN_B", "WATCH_C")) + "\n"
 EVENT_MANUAL = ".Ss run.a , run.b\nText.\n.Ss watch.c\nText with run.d.\n"
@@ -461,6 +463,9 @@ def _keys(tree):
     plant(tree, "watcher/core/event.c", EVENT_C)
     plant(tree, "man/brickwatch-events.5", EVENT_MANUAL)
     plant(tree, "include/base/trace.h", "".join(f'\tX({n.upper()}, "{n}", "text") \\\n' for n in TOPICS))
+    plant(tree, "include/core/metrics.h",
+          "".join(f'\tX({n.upper()}, "brickwatch_{n}", "gauge", "") \\\n' for n in METRICS))
+    plant(tree, "packaging/prometheus/rules.yml", "expr: brickwatch_b == 0\n")
     plant(tree, "man/brickwatch-debug.7", "".join(f".It Cm {n}\nText.\n" for n in TOPICS))
     plant(tree, "watcher/base/use.c", "".join(f'\ttrace(TRACE_{n.upper()}, "x");\n' for n in TOPICS))
     return tree
@@ -482,6 +487,9 @@ def test_keys_clean(keys):
     ("watcher/cli/scan.c", "--wait TIME ", "--wait      ", "takes --wait (required_argument), which its help does"),
     ("watcher/cli/scan.c", '{"wait", ', '{"wbit", ', "its help tells of --wait, which it does not take"),
     ("man/brickwatch.8", "-wait", "", "lacks --wait of watcher/cli/scan.c"),
+    ("man/brickwatch.ini.5", "_a\n", "_d\n", "lacks the metric brickwatch_a"),
+    ("man/brickwatch.ini.5", "_a\n", "_d\n", "describes the metric brickwatch_d"),
+    ("packaging/prometheus/rules.yml", "_b", "_x", "uses brickwatch_x, which is no metric"),
     ("man/brickwatch-debug.7", "Cm settle", "Cm stle", "lacks the topic settle"),
     ("man/brickwatch-debug.7", ".It Cm settle", ".It Cm x\n.It Cm settle", "describes x, which is no topic"),
     ("watcher/base/use.c", "TRACE_HTTP", "TRACE_SETTLE", "nothing is traced for http"),

@@ -618,6 +618,19 @@ static void test_replace_file(void **state)
 	assert_int_equal(count_entries("."), 2);
 }
 
+static void test_swap_file(void **state)
+{
+	struct err e = ERR_INIT;
+
+	(void)state;
+	assert_int_equal(fs_swap_file(in_top("f"), "one", 3, 0644, &e), 0);
+	assert_int_equal(fs_swap_file(in_top("f"), "2", 1, 0640, &e), 0);
+	expect_file("f", "2");
+	assert_int_equal(mode_of("f"), 0640);
+	assert_int_equal(fs_swap_file(in_top("missing/f"), "x", 1, 0600, &e), -ENOENT);
+	assert_int_equal(count_entries("."), 1);
+}
+
 /* The disk ends in the middle: the old file is whole and nothing lies beside it. */
 static void test_replace_file_that_does_not_fit(void **state)
 {
@@ -764,6 +777,7 @@ int main(void)
 		cmocka_unit_test(test_parent),
 		IN_SCRATCH(test_rename_new),
 		IN_SCRATCH(test_replace_file),
+		IN_SCRATCH(test_swap_file),
 		IN_SCRATCH(test_replace_file_that_does_not_fit),
 		cmocka_unit_test(test_join),
 		cmocka_unit_test(test_normalise),

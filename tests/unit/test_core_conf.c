@@ -1015,7 +1015,7 @@ static const struct {
 	{WS W "sentinel = a/\n", "f:8: sentinel must be a name in the folder"},
 	{WS W "max_requests = 9\n", "f:8: max_requests is more than the workspace's 8"},
 	{WS W "[service]\nforget_gone_after = 2160h\n", ""},
-	{WS W "[service]\nforget_gone_after = 1d\nmetrics_file = /m\n", "f:10: metrics_file is not"},
+	{WS W "[service]\nforget_gone_after = 1d\n[notify:x]\non = run.*\n", "f:10: [notify:x] is not"},
 	{WS W "[notify:n]\non = x\nwebhook = https://x\n",
 		"f:8: [notify:n] is not available in this version"},
 	/* path_map */

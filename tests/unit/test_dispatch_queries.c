@@ -18,7 +18,8 @@ static void set_up_ledger(struct db *db)
 {
 	struct err err = ERR_INIT;
 
-	if (db_open(db, ":memory:", ":memory:", DB_MEMORY, &err) < 0 || schema_set_up(db, "", true, &err) < 0)
+	if (db_open(db, ":memory:", ":memory:", DB_MEMORY, &err) < 0 ||
+		schema_set_up(db, LEDGER_COUNTS_SQL, true, &err) < 0)
 		fail_msg("%s", err.text);
 }
 

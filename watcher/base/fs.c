@@ -274,16 +274,16 @@ int fs_sync_parent(const char *path, struct err *err)
 	return 0;
 }
 
-static int fill_file(int fd, const void *p, size_t n, mode_t mode)
+static int fill_file(int fd, const void *p, size_t n, mode_t mode, bool sync)
 {
 	int r = fs_write_all(fd, p, n);
 
 	if (r < 0)
 		return r;
-	return fchmod(fd, mode) < 0 || fsync(fd) < 0 ? -errno : 0;
+	return fchmod(fd, mode) < 0 || (sync && fsync(fd) < 0) ? -errno : 0;
 }
 
-int fs_replace_file(const char *path, const void *p, size_t n, mode_t mode, struct err *err)
+static int replace_file(const char *path, const void *p, size_t n, mode_t mode, bool sync, struct err *err)
 {
 	CLEANUP_FREE char *parent = fs_parent(path);
 	CLEANUP_FREE char *hidden = mem_printf(".%s.XXXXXX", fs_basename(path));
@@ -293,7 +293,7 @@ int fs_replace_file(const char *path, const void *p, size_t n, mode_t mode, stru
 	if (fd < 0)
 		return err_errno(err, errno, "cannot make a file beside %s", path);
 
-	int r = fill_file(fd, p, n, mode);
+	int r = fill_file(fd, p, n, mode, sync);
 
 	if (r == 0 && rename(tmp, path) < 0)
 		r = -errno;
@@ -301,7 +301,17 @@ int fs_replace_file(const char *path, const void *p, size_t n, mode_t mode, stru
 		unlink(tmp);
 		return err_errno(err, -r, "cannot write %s", path);
 	}
-	return fs_sync_parent(path, err);
+	return sync ? fs_sync_parent(path, err) : 0;
+}
+
+int fs_replace_file(const char *path, const void *p, size_t n, mode_t mode, struct err *err)
+{
+	return replace_file(path, p, n, mode, true, err);
+}
+
+int fs_swap_file(const char *path, const void *p, size_t n, mode_t mode, struct err *err)
+{
+	return replace_file(path, p, n, mode, false, err);
 }
 
 char *fs_parent(const char *path)

@@ -30,7 +30,7 @@ static const struct {
 static struct {
 	char process[PROCESS_BYTES];
 	enum log_level level;
-	bool journal;
+	bool journal, terminal;
 } current = {.process = "brickwatch", .level = LOG_LEVEL_INFO};
 
 /* What cannot be written is lost: there is no better place to complain. */
@@ -57,6 +57,8 @@ static PRINTF_LIKE(2, 0) void log_line(enum log_level level, const char *fmt, va
 
 	if (current.journal)
 		used += (size_t)snprintf(line, sizeof(line), "<%c>", levels[level].priority);
+	if (current.terminal)
+		used += (size_t)snprintf(line + used, sizeof(line) - used, "%s", LOG_ERASE);
 	used += (size_t)snprintf(line + used, sizeof(line) - used, "%s: ", current.process);
 	errno = saved; /* for %m */
 	if (vsnprintf(raw, sizeof(raw), fmt, ap) < 0)
@@ -83,6 +85,11 @@ void log_init(const char *process, enum log_level level, bool journal)
 	text_printable(process, strlen(process), current.process, sizeof(current.process));
 	current.level = level;
 	current.journal = journal;
+}
+
+void log_set_terminal(void)
+{
+	current.terminal = true;
 }
 
 void log_set_level(enum log_level level)

@@ -16,10 +16,12 @@
 #include "base/logfiles.h"
 #include "base/mem.h"
 #include "base/num.h"
+#include "base/terminal.h"
 #include "base/text.h"
 #include "cli/follow.h"
 
 #define EVENTS_LINE_BYTES (1024 * 1024)
+#define EVENTS_PATH_COLUMNS 24 /* a path is not cut shorter */
 
 enum { EVENTS_SINCE = CLI_OPTION_FIRST, EVENTS_UNTIL, EVENTS_TYPE, EVENTS_WATCH, EVENTS_RUN };
 
@@ -29,7 +31,8 @@ struct events {
 	char **paths;
 	size_t paths_n;
 	bool follow, json;
-	bool damaged; /* something could not be read */
+	size_t columns; /* of the terminal that is written to; 0: none, nothing is cut */
+	bool damaged;	/* something could not be read */
 };
 
 static int events_take(int opt, const char *value, void *arg, struct err *err)
@@ -98,8 +101,18 @@ static void events_add(struct buf *b, const char *text)
 	(void)text_add_printable(b, text, strlen(text));
 }
 
+/* The file's name is at the end of a path, and what comes behind it is to be seen, too. */
+static void events_add_path(struct buf *b, const char *path, size_t columns)
+{
+	CLEANUP_BUF struct buf whole = BUF_INIT(EVENTS_LINE_BYTES);
+
+	events_add(&whole, path);
+	(void)terminal_add_cut_front(
+		b, buf_str(&whole), columns / 3 > EVENTS_PATH_COLUMNS ? columns / 3 : EVENTS_PATH_COLUMNS);
+}
+
 /* One line for people: time, watch, type, and what is most worth knowing. */
-static void events_print(const struct json *j)
+static void events_print(size_t columns, const struct json *j)
 {
 	static const struct {
 		const char *key, *before;
@@ -107,7 +120,7 @@ static void events_print(const struct json *j)
 		{"job_id", "job "}, {"reason", ""}, {"rule", "rule "}, {"error_code", ""}, {"message", ""},
 		{"detail", ""}, {"count", "files "}, {"waiting_for", "waiting for "}, {"method", ""},
 		{"file_system", "on "}};
-	CLEANUP_BUF struct buf b = BUF_INIT(EVENTS_LINE_BYTES);
+	CLEANUP_BUF struct buf b = BUF_INIT(EVENTS_LINE_BYTES), line = BUF_INIT(EVENTS_LINE_BYTES);
 	const char *time = json_get_text(j, "time"), *type = json_get_text(j, "type"),
 		   *watch = json_get_text(j, "watch");
 
@@ -119,9 +132,14 @@ static void events_print(const struct json *j)
 		if (!text || !text[0])
 			continue;
 		(void)buf_addf(&b, "  %s", shown[i].before);
-		events_add(&b, text);
+		if (columns > 0 && strcmp(shown[i].key, "path") == 0)
+			events_add_path(&b, text, columns);
+		else
+			events_add(&b, text);
 	}
-	(void)puts(buf_str(&b));
+	if (columns > 0)
+		(void)terminal_add_cut(&line, buf_str(&b), columns);
+	(void)puts(buf_str(columns > 0 ? &line : &b));
 }
 
 static void events_line(struct events *e, const struct buf *line, const char *origin)
@@ -139,7 +157,7 @@ static void events_line(struct events *e, const struct buf *line, const char *or
 	if (e->json)
 		(void)puts(buf_str(line));
 	else
-		events_print(j);
+		events_print(e->columns, j);
 }
 
 static void events_on_line(const struct buf *line, const char *origin, void *arg)
@@ -202,6 +220,7 @@ static int events_run(const struct cli_verb *verb, int argc, char **argv)
 	for (size_t i = 0; i < e.paths_n; i++)
 		e.paths[i] = events_operand(e.paths[i]);
 	e.json = common.json;
+	e.columns = terminal_columns(STDOUT_FILENO);
 	rc = cli_load(common.config, false, &conf);
 	if (rc != 0)
 		return rc;

@@ -27,6 +27,7 @@
 #include "core/start.h"
 #include "cli/client.h"
 #include "cli/history.h"
+#include "cli/pending.h"
 #include "dispatch/jobwatch.h"
 #include "dispatch/ledger.h"
 #include "keep/keeper.h"
@@ -286,6 +287,11 @@ static void explain_history(struct explain_watch *e, const struct wire_file *f)
 
 	memcpy(now.ends, f->ends, strnlen(f->ends, sizeof(now.ends) - 1));
 	history_find(&q, &e->history, &text);
+	if (e->history.kind == HISTORY_SAME && e->history.state == LEDGER_PENDING) {
+		CLEANUP_FREE char *path = fs_join(f->root, f->relpath);
+
+		pending_ask(e->conf, path, &e->history.waits);
+	}
 	explain_step(e, "ledger", e->history.kind == HISTORY_UNREADABLE ? 0 : 2, buf_str(&text));
 	if (!e->history.mount_had[0])
 		return;

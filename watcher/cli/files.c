@@ -8,14 +8,18 @@
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/terminal.h"
 #include "base/text.h"
 #include "base/trace.h"
 #include "cli/client.h"
 #include "dispatch/ledger.h"
 #include "dispatch/report.h"
+
+#define FILES_PATH_COLUMNS 24 /* a path is not cut shorter */
 
 enum { FILES_STATE = CLI_OPTION_FIRST, FILES_WATCH, FILES_SINCE, FILES_UNTIL, FILES_DAY };
 
@@ -23,7 +27,8 @@ struct files {
 	struct control_request request; /* texts borrowed */
 	const char *day;
 	bool json;
-	int64_t open; /* files in a state that is not an end */
+	size_t columns; /* of the terminal that is written to; 0: none, nothing is cut */
+	int64_t open;	/* files in a state that is not an end */
 	bool problem;
 };
 
@@ -89,23 +94,43 @@ static const char *files_text(const struct json *j, const char *key)
 	return text ? text : "";
 }
 
-static void files_print(const struct json *j)
+/* Fits the terminal: the path gives way first, from its front, since the file's name is at its end. */
+static void files_print_line(size_t columns, const char *left, const char *path, const char *right)
 {
-	CLEANUP_BUF struct buf b = BUF_INIT(CONTROL_RECORD_BYTES);
+	CLEANUP_BUF struct buf b = BUF_INIT(2 * CONTROL_RECORD_BYTES),
+			       line = BUF_INIT(2 * CONTROL_RECORD_BYTES);
+	size_t taken = terminal_width(left) + terminal_width(right);
+	size_t room = columns > taken + FILES_PATH_COLUMNS ? columns - taken : FILES_PATH_COLUMNS;
+
+	(void)buf_adds(&b, left);
+	if (columns > 0)
+		(void)terminal_add_cut_front(&b, path, room);
+	else
+		(void)buf_adds(&b, path);
+	(void)buf_adds(&b, right);
+	if (columns > 0)
+		(void)terminal_add_cut(&line, buf_str(&b), columns);
+	(void)puts(buf_str(columns > 0 ? &line : &b));
+}
+
+static void files_print(size_t columns, const struct json *j)
+{
+	CLEANUP_BUF struct buf left = BUF_INIT(CONTROL_RECORD_BYTES), path = BUF_INIT(CONTROL_RECORD_BYTES),
+			       right = BUF_INIT(CONTROL_RECORD_BYTES);
 	const char *when = files_text(j, json_get(j, "since") ? "since" : "changed");
 	const char *state = files_text(j, "state"), *run = files_text(j, "run_id");
-	const char *why = files_text(j, json_get(j, "waiting_for") ? "waiting_for" : "reason");
+	const char *why = files_text(j, files_text(j, "waiting_for")[0] ? "waiting_for" : "reason");
 
-	(void)buf_addf(&b, "%-10s  %.19s  %-12s  ", state, when[0] ? when : "-", files_text(j, "watch"));
-	(void)text_add_printable(&b, files_text(j, "path"), strlen(files_text(j, "path")));
+	(void)buf_addf(&left, "%-10s  %.19s  %-12s  ", state, when[0] ? when : "-", files_text(j, "watch"));
+	(void)text_add_printable(&path, files_text(j, "path"), strlen(files_text(j, "path")));
 	if (run[0])
-		(void)buf_addf(&b, "  run %s", run);
+		(void)buf_addf(&right, "  run %s", run);
 	if (why[0]) {
-		(void)buf_adds(&b, "  (");
-		(void)text_add_printable(&b, why, strlen(why));
-		(void)buf_addc(&b, ')');
+		(void)buf_adds(&right, "  (");
+		(void)text_add_printable(&right, why, strlen(why));
+		(void)buf_addc(&right, ')');
 	}
-	(void)puts(buf_str(&b));
+	files_print_line(columns, buf_str(&left), buf_str(&path), buf_str(&right));
 }
 
 static void files_totals(struct files *f, const struct json *totals)
@@ -139,7 +164,7 @@ static void files_record(const struct wire_record *raw, const struct json *j, vo
 		f->problem = true;
 		log_warning("watch %s: %s", files_text(j, "watch"), files_text(j, "problem"));
 	} else if (!f->json) {
-		files_print(j);
+		files_print(f->columns, j);
 	}
 }
 
@@ -241,6 +266,7 @@ static int files_run(const struct cli_verb *verb, int argc, char **argv)
 	if (rest < argc)
 		f.request.glob = argv[rest];
 	f.json = common.json;
+	f.columns = terminal_columns(STDOUT_FILENO);
 	rc = cli_load_for_service(common.config, &conf);
 	if (rc != 0)
 		return rc;

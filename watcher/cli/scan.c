@@ -7,6 +7,7 @@
 #include "base/num.h"
 #include "base/trace.h"
 #include "keep/keeper.h"
+#include "keep/progress.h"
 
 enum { SCAN_DRY_RUN = CLI_OPTION_FIRST, SCAN_WATCH, SCAN_WAIT };
 
@@ -56,6 +57,8 @@ static int scan_run(const struct cli_verb *verb, int argc, char **argv)
 		conf_free(conf);
 		return cli_usage(verb, "there is no [watch:%s] in the configuration", o.only_watch);
 	}
+	/* what a dry run would start is told on standard output */
+	o.progress = !o.dry_run && !o.journal && progress_is_possible();
 	rc = keeper_run(conf, &o);
 	conf_free(conf);
 	return rc;

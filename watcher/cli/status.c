@@ -7,14 +7,17 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/terminal.h"
 #include "base/text.h"
 #include "cli/client.h"
 #include "core/jobcheck.h"
 
 #define STATUS_TEXT_BYTES (1024u * 1024)
 #define STATUS_WHY_BYTES (64u * 1024)
+#define STATUS_WIDE 96		   /* columns: what the table takes when nothing is cut */
 #define STATUS_LONG_MS (60 * 1000) /* a pause that somebody should know of */
 #define STATUS_LONG_ROUND_MS 1000
 
@@ -22,6 +25,7 @@ enum { STATUS_CHECK = CLI_OPTION_FIRST };
 
 struct status {
 	bool check, json;
+	size_t columns; /* of the terminal that is written to; 0: none, nothing is cut */
 	struct buf out;
 	struct buf why; /* what is not as it should be, with semicolons */
 	int64_t watches, ready;
@@ -79,6 +83,35 @@ static void status_line(struct status *s, const char *indent, const char *words,
 	(void)buf_addc(&s->out, '\n');
 }
 
+/* A row of the table of watches; on a terminal it has one line. */
+static void status_row(struct status *s, const char *const cells[8])
+{
+	CLEANUP_BUF struct buf row = BUF_INIT(STATUS_WHY_BYTES);
+	bool narrow = s->columns > 0 && s->columns < STATUS_WIDE;
+
+	for (int i = 0; i < 8; i++) {
+		static const int wide[] = {-16, -9, -10, -10, 9, 9, 9, 0},
+				 small[] = {-12, -8, -7, -8, 7, 7, 7, 0};
+
+		(void)buf_addf(&row, "%s%*s",
+			i == 0	 ? ""
+			: i == 7 ? "  "
+				 : " ",
+			narrow ? small[i] : wide[i], cells[i]);
+	}
+	if (s->columns > 0)
+		(void)terminal_add_cut(&s->out, buf_str(&row), s->columns);
+	else
+		(void)buf_adds(&s->out, buf_str(&row));
+	(void)buf_addc(&s->out, '\n');
+}
+
+/* "1 run", "2 runs" */
+static void status_many(struct status *s, const char *n, const char *what, const char *rest)
+{
+	(void)buf_addf(&s->out, "%s %s%s%s", n, what, strcmp(n, "1") == 0 ? "" : "s", rest);
+}
+
 static int64_t status_number(const struct json *j, const char *key)
 {
 	int64_t v;
@@ -97,15 +130,18 @@ static void status_service(struct status *s, const struct json *j)
 		status_blame(s, "the ledger cannot be written, nothing is accepted or sent:", trouble, "");
 	if (log)
 		status_blame(s, "", "", "the event log cannot be written: events wait in the ledger");
-	(void)buf_addf(&s->out,
-		"brickwatch %s, process %s, up %s: %s runs started, %s files pending, %s on their way\n",
-		status_text(j, "version"), status_text(j, "pid"), status_age(status_text(j, "started"), age),
-		status_text(j, "runs_started"), status_text(j, "pending"), status_text(j, "in_flight"));
+	(void)buf_addf(&s->out, "brickwatch %s, process %s, up %s: ", status_text(j, "version"),
+		status_text(j, "pid"), status_age(status_text(j, "started"), age));
+	status_many(s, status_text(j, "runs_started"), "run", " started, ");
+	status_many(s, status_text(j, "pending"), "file", " pending, ");
+	(void)buf_addf(&s->out, "%s on %s way\n", status_text(j, "in_flight"),
+		strcmp(status_text(j, "in_flight"), "1") == 0 ? "its" : "their");
 	(void)buf_addf(&s->out, "ledger %s, event log %s\n", ledger ? "CANNOT BE WRITTEN" : "ok",
 		log ? "CANNOT BE WRITTEN" : "ok");
 	status_line(s, "  ", "", trouble);
-	(void)buf_addf(&s->out, "\n%-16s %-9s %-10s %-10s %9s %9s %9s  %s\n", "WATCH", "STATE", "METHOD",
-		"ON", "STARTED", "WAITING", "LISTED", "LAST LISTING");
+	(void)buf_addc(&s->out, '\n');
+	status_row(s, (const char *const[]){"WATCH", "STATE", "METHOD", "ON", "STARTED", "WAITING", "LISTED",
+			      "LAST LISTING"});
 }
 
 static const char *status_state_words(const struct json *j, const char *state)
@@ -156,16 +192,17 @@ static void status_watch(struct status *s, const struct json *j)
 	bool paused = json_is_true(json_get(j, "paused")), ready = strcmp(state, "ready") == 0;
 	const char *words = status_state_words(j, state);
 	CLEANUP_FREE char *how = mem_printf("is %s (%s)", state, words);
-	char age[CLOCK_TEXT_BYTES];
+	char age[CLOCK_TEXT_BYTES], last[CLOCK_TEXT_BYTES + 8];
 
 	s->watches++;
 	s->ready += ready;
 	if (!ready)
 		status_blame(s, "watch", name, how);
-	(void)buf_addf(&s->out, "%-16s %-9s %-10s %-10s %9s %9s %9s  %s%s\n", name, paused ? "paused" : state,
-		status_text(j, "method"), status_text(j, "file_system"), started[0] ? started : "0",
-		waiting[0] ? waiting : "?", status_text(j, "listed_files"),
-		listed[0] ? status_age(listed, age) : "not yet", listed[0] ? " ago" : "");
+	(void)snprintf(last, sizeof(last), "%s%s", listed[0] ? status_age(listed, age) : "not yet",
+		listed[0] ? " ago" : "");
+	status_row(s, (const char *const[]){name, paused ? "paused" : state, status_text(j, "method"),
+			      status_text(j, "file_system"), started[0] ? started : "0",
+			      waiting[0] ? waiting : "?", status_text(j, "listed_files"), last});
 	if (paused && !ready)
 		(void)buf_addf(&s->out, "    and it is %s\n", state);
 	if (strcmp(state, "lost") == 0)
@@ -331,13 +368,15 @@ static void status_place(struct status *s, const struct json *j, bool is_job)
 static void status_stranded(struct status *s, const struct json *j)
 {
 	CLEANUP_BUF struct buf how = BUF_INIT(STATUS_WHY_BYTES);
+	bool one = strcmp(status_text(j, "pending"), "1") == 0;
 
-	(void)buf_addf(&how, "has %s files that may have been sent to ", status_text(j, "pending"));
+	(void)buf_addf(
+		&how, "has %s file%s that may have been sent to ", status_text(j, "pending"), one ? "" : "s");
 	(void)text_add_printable(&how, status_text(j, "host"), strlen(status_text(j, "host")));
 	(void)buf_adds(&how, ", which is not configured any more");
 	status_blame(s, "watch", status_text(j, "watch"), buf_str(&how));
-	(void)buf_addf(&s->out, "\n%s files of watch %s wait for ", status_text(j, "pending"),
-		status_text(j, "watch"));
+	(void)buf_addf(&s->out, "\n%s file%s of watch %s wait%s for ", status_text(j, "pending"),
+		one ? "" : "s", status_text(j, "watch"), one ? "s" : "");
 	status_add(s, status_text(j, "host"));
 	(void)buf_adds(&s->out,
 		", a workspace that is not configured any more. They may have been sent, and\n"
@@ -406,6 +445,7 @@ static int status_run(const struct cli_verb *verb, int argc, char **argv)
 	if (rc != 0)
 		return rc;
 	s.json = common.json;
+	s.columns = terminal_columns(STDOUT_FILENO);
 	q.command.yes = s.check;
 	rc = client_run(conf, &q, s.json);
 	if (rc == CLI_DONE && s.check) {

@@ -80,7 +80,7 @@ static const struct conf_key KEYS[] = {
 		.help = "what must not lose anything: a power cut, or only the end of a process"},
 	{SERVICE, "forget_gone_after", DURATION, AT(service, forget_gone_after_us), "90d", "1d", "36500d",
 		.help = "how long versions are known whose file is gone"},
-	{SERVICE, "metrics_file", PATH, AT(service, metrics_file), NULL, .now = "",
+	{SERVICE, "metrics_file", PATH, AT(service, metrics_file), NULL,
 		.help = "Prometheus text, rewritten atomically"},
 
 	{EVENTS, "file", PATH, AT(events, file), "/var/log/brickwatch/events.jsonl",

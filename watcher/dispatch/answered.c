@@ -74,6 +74,7 @@ static int apply_started(struct slot *slot, struct ledger_row *row, int64_t now_
 	if (rc < 0)
 		return rc;
 	slot->gone = true;
+	slot->latency_us = now_us - row->completed_us;
 	slot_say(slot, LOG_LEVEL_INFO,
 		mem_printf("started: run %" PRId64 " of job %" PRId64 " for %s", slot->run_id, row->job_id,
 			show_row(row, path)));

@@ -133,3 +133,18 @@ int64_t desk_describe_stall(const struct desk_watch *w, struct buf *text)
 	(void)buf_addf(text, " for %s", clock_format_span(for_us, span));
 	return for_us;
 }
+
+const char *desk_state(struct desk *d, size_t watch, int64_t stalled_us)
+{
+	const struct desk_watch *w = d->watch(d, watch);
+	struct jobwatch_view job;
+
+	if (stalled_us >= DESK_STALLED_US)
+		return "stalled";
+	if (w->link && w->lost)
+		return "lost";
+	if (w->link)
+		return w->scanned ? "ready" : "listing";
+	jobwatch_view(d->jobwatch, watch, &job);
+	return job.waits ? "no_job" : "down";
+}

@@ -36,6 +36,7 @@
 #include "dispatch/jobwatch.h"
 #include "dispatch/ledger.h"
 #include "dispatch/loglock.h"
+#include "dispatch/metrics.h"
 #include "dispatch/moved.h"
 #include "dispatch/outbox.h"
 #include "dispatch/readiness.h"
@@ -72,6 +73,7 @@ struct dispatcher {
 	struct jobwatch *jobwatch;    /* likewise */
 	struct outbox *outbox;	      /* likewise */
 	struct control *control;      /* NULL: a dry run, a scan, or it cannot be made */
+	struct metrics *metrics;      /* likewise */
 	struct desk desk;
 	struct reload reload;
 
@@ -397,6 +399,7 @@ static void fail_round(struct dispatcher *d, const struct err *err)
 	if (!d->broken)
 		log_error("%s; nothing more is accepted or sent until the ledger can be written again",
 			err->text);
+	metrics_touch(d->metrics);
 	d->broken = true;
 	(void)snprintf(d->broken_why, sizeof(d->broken_why), "%s", err->text);
 	watches_set_reading(&d->watches, false);
@@ -444,6 +447,7 @@ static void act(struct dispatcher *d)
 	}
 	if (d->outbox)
 		outbox_flush(d->outbox);
+	metrics_touch(d->metrics);
 }
 
 /* ---- when it is over ---- */
@@ -507,8 +511,9 @@ static int scan_status(const struct dispatcher *d)
 	if (d->watches.failed + c.failed > 0)
 		status = EXIT_FAILED;
 	if (c.pending + c.stranded > 0) {
-		log_error("%" PRId64 " files could not be sent; they stay in the ledger for the next scan",
-			c.pending + c.stranded);
+		log_error("%" PRId64 " file%s could not be sent; %s in the ledger for the next scan",
+			c.pending + c.stranded, c.pending + c.stranded == 1 ? "" : "s",
+			c.pending + c.stranded == 1 ? "it stays" : "they stay");
 		unreachable = true;
 	}
 	return unreachable ? EXIT_UNREACHABLE : status;
@@ -638,6 +643,11 @@ static int start_jobwatch(struct dispatcher *d, struct err *err)
 	return d->jobwatch ? 0 : -err->code;
 }
 
+static void on_started(const char *watch, int64_t latency_us, void *arg)
+{
+	metrics_started(((struct dispatcher *)arg)->metrics, watch, latency_us);
+}
+
 static int start_sender(struct dispatcher *d, struct err *err)
 {
 	struct sender_options o = {
@@ -649,6 +659,8 @@ static int start_sender(struct dispatcher *d, struct err *err)
 		.asker = {.may_ask = watches_may_ask, .ask = watches_ask, .arg = &d->watches},
 		.started = d->carried.started,
 		.failed = d->carried.failed,
+		.on_started = on_started,
+		.on_started_arg = d,
 	};
 
 	d->sender = sender_new(&o, err);
@@ -763,6 +775,7 @@ static int take_over(struct dispatcher *d, struct err *err)
 		if (d->watches.items[i].link)
 			sender_may_ask(d->sender, d->conf->watches[i]->name);
 	fill_desk(d);
+	metrics_reloaded(d->metrics);
 	return rc;
 }
 
@@ -809,6 +822,7 @@ static void on_round(void *arg)
 		reload_if_drained(d, now_us);
 	if (is_finished(d, now_us)) {
 		finish(d);
+		metrics_stop(d->metrics);
 		end(d, d->as.mode == WIRE_MODE_SCAN ? scan_status(d) : EXIT_DONE);
 		return;
 	}
@@ -868,6 +882,8 @@ static int set_up(struct dispatcher *d, struct err *err)
 	if (d->as.mode == WIRE_MODE_RUN && !d->as.dry)
 		start_control(d);
 	fill_desk(d);
+	if (d->as.mode == WIRE_MODE_RUN && !d->as.dry)
+		d->metrics = metrics_new(d->loop, &d->desk, d->page);
 	d->keeper_io = loop_io_add(d->loop, d->keeper_fd, LOOP_IN, on_keeper, d, err);
 	if (!d->keeper_io)
 		return -err->code;
@@ -879,6 +895,8 @@ static int set_up(struct dispatcher *d, struct err *err)
 
 static void tear_down(struct dispatcher *d)
 {
+	metrics_free(d->metrics);
+	d->metrics = NULL;
 	control_free(d->control);
 	d->control = d->desk.control = NULL;
 	watches_done(&d->watches);

@@ -105,7 +105,7 @@ int ledger_open(const char *directory, bool power, struct ledger **ret, struct e
 		mem_printf("PRAGMA journal_mode = WAL; PRAGMA synchronous = %s;"
 			   "PRAGMA journal_size_limit = 16777216; PRAGMA wal_autocheckpoint = "
 			   "4000; PRAGMA temp_store = "
-			   "MEMORY; PRAGMA cache_size = -4096;",
+			   "MEMORY; PRAGMA cache_size = -4096;" LEDGER_COUNTS_SQL,
 			power ? "FULL" : "NORMAL");
 	int rc = create_file(path, err);
 
@@ -136,12 +136,14 @@ int ledger_open_read_only(const char *directory, struct ledger **ret, struct err
 
 	if (rc < 0)
 		return rc;
-	return open_database(path, uri, DB_READ, "PRAGMA query_only = 1", false, ret, err);
+	return open_database(path, uri, DB_READ,
+		"PRAGMA temp_store = MEMORY;" LEDGER_COUNTS_SQL "PRAGMA query_only = 1", false, ret, err);
 }
 
 int ledger_open_memory(struct ledger **ret, struct err *err)
 {
-	return open_database(":memory:", ":memory:", DB_MEMORY, "PRAGMA temp_store = MEMORY", true, ret, err);
+	return open_database(":memory:", ":memory:", DB_MEMORY,
+		"PRAGMA temp_store = MEMORY;" LEDGER_COUNTS_SQL, true, ret, err);
 }
 
 void ledger_close(struct ledger *l)

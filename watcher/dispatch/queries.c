@@ -180,6 +180,23 @@ const char *const queries_sql[QUERIES] = {
 		"UPDATE version SET verify_at = ?2 WHERE verify_at > ?2 AND verify_at > 0 AND host = ?1",
 	[Q_VERIFY_HOSTS] = "SELECT host, count(*) FROM version WHERE verify_at > 0 GROUP BY host",
 	[Q_SKIPPED] = "UPDATE version SET skips = ?2, next_attempt = ?3 WHERE id = ?1",
+	[Q_COUNTS_ADD] =
+		"INSERT INTO counts SELECT watch, state, count(*), max(completed) FROM version NOT INDEXED"
+		" WHERE id > ?1 AND id <= ?2 GROUP BY watch, state"
+		" ON CONFLICT (watch, state) DO UPDATE SET rows = rows + excluded.rows, last = max(last, "
+		"excluded.last)",
+	[Q_COUNTS_AT] = "SELECT through FROM counts_at",
+	[Q_COUNTS_SET_AT] = "UPDATE counts_at SET through = ?1",
+	[Q_COUNTS] = "SELECT watch, state, rows, last FROM counts ORDER BY watch, state",
+	/* never tried: the first by its number; tried: as many as it is worth looking at */
+	[Q_OLDEST_PENDING] =
+		"SELECT min(completed) FROM (SELECT * FROM (SELECT completed FROM version WHERE state = "
+		"'pending' AND watch = ?1 AND host = ?2 AND next_attempt = 0 ORDER BY id LIMIT 1)"
+		" UNION ALL SELECT * FROM (SELECT completed FROM version WHERE state = 'pending' AND watch = "
+		"?1"
+		" AND host = ?2 AND next_attempt > 0 ORDER BY next_attempt DESC LIMIT 10000))",
+	[Q_OUTBOX_ROWS] = "SELECT ifnull((SELECT seq FROM outbox ORDER BY seq DESC LIMIT 1)"
+			  " - (SELECT seq FROM outbox ORDER BY seq LIMIT 1) + 1, 0)",
 };
 
 void queries_bind_key(struct ledger *l, struct sqlite3_stmt *s, const struct ledger_key *key)

@@ -41,7 +41,56 @@ void report_add_path(struct json_writer *w, const char *root, const char *relpat
 
 /* ---- rows ---- */
 
-static void add_row(struct json_writer *w, const struct ledger_row *r, const struct ledger_note *n)
+/* A workspace that has asked for a pause is known to the running service only. */
+static void describe_pause(const struct desk *d, const struct ledger_row *r, struct buf *text)
+{
+	struct sender_place p;
+	char span[CLOCK_TEXT_BYTES];
+
+	for (size_t i = 0; sender_place(d->sender, i, &p); i++) {
+		int64_t left_us = p.until_us - clock_mono_us();
+
+		if (p.watch || !p.slow || left_us <= 0 || strcmp(p.host, r->host) != 0)
+			continue;
+		(void)buf_addf(text, "; workspace %s has asked to wait, for %s more%s",
+			p.workspace[0] ? p.workspace : p.host, clock_format_span(left_us, span),
+			p.why ? ": " : "");
+		if (p.why)
+			(void)text_add_printable(text, p.why, strnlen(p.why, DETAIL_BYTES));
+	}
+}
+
+static void describe_retry(const struct ledger_row *r, const struct ledger_note *n, struct buf *text)
+{
+	char at[CLOCK_TEXT_BYTES];
+
+	if (r->attempts == 0 || r->next_attempt_us <= clock_wall_us())
+		return;
+	(void)buf_addf(text, "; tried %" PRId64 " time%s, again at %s", r->attempts,
+		r->attempts == 1 ? "" : "s", clock_format_us(r->next_attempt_us, 0, at));
+	if (n->detail && n->detail[0]) {
+		(void)buf_adds(text, ": ");
+		(void)text_add_printable(text, n->detail, strnlen(n->detail, DETAIL_BYTES));
+	}
+}
+
+/* Why it is not sent, or nothing. desk: NULL without a service. 0 or -errno */
+static int describe_wait(struct ledger *l, const struct desk *d, const struct ledger_row *r,
+	const struct ledger_note *n, struct buf *text, struct err *err)
+{
+	int rc = r->state == LEDGER_PENDING ? waits_describe(l, r, text, err) : 0;
+
+	if (rc < 0 || r->state != LEDGER_PENDING)
+		return rc;
+	if (d)
+		describe_pause(d, r, text);
+	if (text->len == 0)
+		describe_retry(r, n, text);
+	return 0;
+}
+
+static void add_row(struct json_writer *w, const struct ledger_row *r, const struct ledger_note *n,
+	const struct buf *waits)
 {
 	char mtime[CLOCK_TEXT_BYTES];
 
@@ -65,6 +114,9 @@ static void add_row(struct json_writer *w, const struct ledger_row *r, const str
 	json_add_i64(w, "generation", r->generation);
 	json_add_i64(w, "attempts", r->attempts);
 	add_time(w, "next_attempt", r->state == LEDGER_PENDING ? r->next_attempt_us : 0);
+	if (r->state == LEDGER_PENDING)
+		json_add_string(
+			w, "waiting_for", waits->len > 2 ? buf_str(waits) + 2 : NULL); /* behind "; " */
 	json_end_object(w);
 }
 
@@ -81,6 +133,7 @@ static void add_totals(struct json_writer *w, const struct report_rows *r)
 
 int report_rows_next(struct report_rows *r, struct ledger *l, struct buf *json, struct err *err)
 {
+	CLEANUP_BUF struct buf waits = BUF_INIT(4 * LEDGER_META_BYTES);
 	struct json_writer w = JSON_WRITER(json);
 	bool operand_over;
 
@@ -93,11 +146,13 @@ int report_rows_next(struct report_rows *r, struct ledger *l, struct buf *json, 
 			return rc;
 		if (rc == 0)
 			continue;
-		add_row(&w, &row, &note);
+		rc = describe_wait(l, r->desk, &row, &note, &waits, err);
+		if (rc == 0)
+			add_row(&w, &row, &note, &waits);
 		r->totals[row.state]++;
 		ledger_note_done(&note);
 		ledger_row_done(&row);
-		return 1;
+		return rc < 0 ? rc : 1;
 	}
 	if (!selection_is_over(&r->at)) {
 		int rc = selection_page(&r->at, l, r->ids, REPORT_PAGE, &r->n, &operand_over, err);
@@ -147,6 +202,7 @@ static int files_open(struct control_job *j, struct err *err)
 	rc = selection_init(&f->rows.at, &r, err);
 	if (rc < 0)
 		return rc;
+	f->rows.desk = j->host;
 	f->wants_waiting = (is_waiting || !j->request->state[0]) && r.operands_n == 0;
 	f->wants_rows = !is_waiting;
 	buf_init(&f->page, WIRE_MESSAGE_BYTES);
@@ -431,17 +487,6 @@ static void add_service(struct json_writer *w, struct desk *d)
 	json_end_object(w);
 }
 
-static const char *state_of(const struct desk_watch *w, bool waits_for_job, int64_t stalled_us)
-{
-	if (stalled_us >= DESK_STALLED_US)
-		return "stalled";
-	if (!w->link)
-		return waits_for_job ? "no_job" : "down";
-	if (w->lost)
-		return "lost";
-	return w->scanned ? "ready" : "listing";
-}
-
 /* Rows of each state that there are; null when they were not counted. */
 static void add_known(struct json_writer *w, const struct status *s, size_t i)
 {
@@ -489,15 +534,13 @@ static int add_watch(struct json_writer *w, struct desk *d, size_t i, const stru
 	int64_t stalled_us = desk_describe_stall(watch, &stall);
 	CLEANUP_FREE char *paused_why = NULL;
 	int paused = waits_paused(d->ledger, conf->name, &paused_why, err);
-	struct jobwatch_view job;
 
 	if (paused < 0)
 		return paused;
-	jobwatch_view(d->jobwatch, i, &job);
 	json_begin_object(w, NULL);
 	json_add_string(w, "kind", "watch");
 	json_add_string(w, "watch", conf->name);
-	json_add_string(w, "state", state_of(watch, job.waits, stalled_us));
+	json_add_string(w, "state", desk_state(d, i, stalled_us));
 	json_add_string(w, "lost_why", watch->lost ? watch->lost_why : NULL);
 	json_add_bool(w, "paused", paused > 0 || conf->paused);
 	json_add_string(w, "paused_by_failure", paused_why);

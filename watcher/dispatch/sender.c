@@ -232,6 +232,8 @@ struct sender *sender_new(const struct sender_options *o, struct err *err)
 	s->by_id = map_new();
 	s->left_out = map_new();
 	s->asker = o->asker;
+	s->on_started = o->on_started;
+	s->on_started_arg = o->on_started_arg;
 	s->started = o->started;
 	s->failed = o->failed;
 	s->on_answer = on_answer;
@@ -466,6 +468,8 @@ static void close_slot(struct sender *s, struct slot *slot)
 			s->started++;
 		else
 			s->failed++;
+		if (slot->outcome.kind == OUTCOME_STARTED && s->on_started)
+			s->on_started(slot->line->watch, slot->latency_us, s->on_started_arg);
 	}
 	slot_free(slot);
 }

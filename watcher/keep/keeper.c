@@ -24,6 +24,7 @@
 #include "confine/limits.h"
 #include "keep/notify.h"
 #include "keep/process.h"
+#include "keep/progress.h"
 #include "keep/reload.h"
 #include "keep/watchdog.h"
 
@@ -148,10 +149,18 @@ static void keeper_child_started(struct keeper_child *c, pid_t pid, int fd)
 	c->started_us = clock_mono_us();
 }
 
+/* How a process is to write its messages. */
+static const char *keeper_messages(const struct keeper *k)
+{
+	return k->options->journal ? "--journal" : k->options->progress ? "--terminal" : "--plain";
+}
+
 static void keeper_on_state(struct keeper *k, const struct wire_state *m)
 {
 	char text[512];
 
+	if (k->options->progress)
+		progress_show(m->status);
 	(void)snprintf(
 		text, sizeof(text), "%sSTATUS=%.400s", m->ready && !k->ready ? "READY=1\n" : "", m->status);
 	for (char *p = strstr(text, "STATUS="); *p; p++)
@@ -211,7 +220,7 @@ static size_t keeper_count_watches(const struct keeper *k)
 
 static int keeper_start_dispatcher(struct keeper *k, struct err *err)
 {
-	const char *const argv[] = {"bw-dispatch", k->options->journal ? "--journal" : "--plain", NULL};
+	const char *const argv[] = {"bw-dispatch", keeper_messages(k), NULL};
 	struct wire_configured last;
 	int64_t runs;
 	CLEANUP_FD int page_fd = wire_page_new(err);
@@ -274,8 +283,7 @@ static void keeper_reattach(struct keeper_watch *w)
 static int keeper_start_watch_with(
 	struct keeper_watch *w, const int control[2], const int data[2], struct err *err)
 {
-	const char *const argv[] = {
-		"bw-watch", w->k->options->journal ? "--journal" : "--plain", w->name, NULL};
+	const char *const argv[] = {"bw-watch", keeper_messages(w->k), w->name, NULL};
 	const struct wire_configured last = {.mode = w->k->options->mode,
 		.dry_run = w->k->options->dry_run,
 		.only_watch = "",
@@ -824,6 +832,8 @@ int keeper_run(const struct conf *conf, const struct keeper_options *options)
 	k->options = options;
 	k->started_us = clock_wall_us();
 	(void)signal(SIGPIPE, SIG_IGN);
+	if (options->progress)
+		log_set_terminal();
 	rc = keeper_begin(k, &err);
 	if (rc == 0) {
 		keeper_start_all(k);
@@ -833,5 +843,6 @@ int keeper_run(const struct conf *conf, const struct keeper_options *options)
 		log_error("%s; ending", err.text);
 	status = rc < 0 ? 1 : k->status;
 	keeper_end(k);
+	progress_end();
 	return status;
 }

@@ -678,6 +678,9 @@ static void watcher_prepare(void *arg)
 	watcher_explain_in_turn(w);
 	walk_resume(w->s.walk);
 	waiting_look(w->s.waiting);
+	if (w->s.page)
+		__atomic_store_n(
+			&w->s.page->unsettled, (int64_t)unsettled_count(w->s.unsettled), __ATOMIC_RELAXED);
 	if (w->s.mode == WIRE_MODE_SCAN)
 		watcher_say_done(w);
 	sense_roots_close(&w->s);
