@@ -973,7 +973,7 @@ static const struct {
 	{WS W "ignore = [\n", "f:8: ignore: "},
 	{WS W "reject_names = globs, control\n", ""},
 	{WS W "recursive = no\nhidden = yes\nfollow_symlinks = no\n", ""},
-	{WS W "follow_symlinks = yes\n", "f:8: follow_symlinks = yes is not available in this version"},
+	{WS W "follow_symlinks = yes\n", ""},
 	/* types */
 	{WS W "types = @csv, text/*\nexclude_types = application/zip\n", ""},
 	{WS W "types = csv\n", "f:8: types: "},

@@ -28,6 +28,7 @@ struct bench {
 	struct buf known; /* items of the next `confirm` */
 	int64_t serial;
 	char trouble[16]; /* kind of the last one */
+	bool follow;	  /* follow_symlinks */
 };
 
 static void write_in(const struct bench *b, const char *name, const char *text)
@@ -45,6 +46,11 @@ static void configure(const struct bench *b)
 		{.section = "watch:w", .key = "directory", .value = b->directory, .file = "t", .line = 1},
 		{.section = "watch:w", .key = "job_id", .value = "1", .file = "t", .line = 2},
 		{.section = "watch:w", .key = "settle", .value = "10ms", .file = "t", .line = 3},
+		{.section = "watch:w",
+			.key = "follow_symlinks",
+			.value = b->follow ? "yes" : "no",
+			.file = "t",
+			.line = 4},
 	};
 	const struct wire_configured last = {.mode = WIRE_MODE_RUN, .only_watch = "", .hash = ""};
 
@@ -208,6 +214,58 @@ static void test_verdicts(void **state)
 	assert_int_equal(rmdir(b->directory), 0);
 }
 
+static void link_in(const struct bench *b, const char *target, const char *name)
+{
+	CLEANUP_FREE char *path = fs_join(b->directory, name);
+
+	assert_int_equal(symlink(target, path), 0);
+}
+
+/* What a link leads to is compared; one that leads nowhere, or out, is gone. */
+static void check_links(struct bench *b, bool follow, const char *verdicts)
+{
+	/* sha256 of "12345" */
+	static const char ends[] = "5994471abb01112afcc18159f6cc74b4f511b99806da59b3caf5a9c173cacfc5";
+	struct wire_known touched, other;
+
+	b->follow = follow;
+	write_in(b, ".one", "12345");
+	link_in(b, ".one", "link");
+	link_in(b, "nowhere", "dangling");
+	link_in(b, "/etc/passwd", "out");
+	link_in(b, "circle", "circle");
+	configure(b);
+	await(b, WIRE_SCANNED);
+	add(b, known_of(b, "link"));
+	touched = known_of(b, "link");
+	touched.mtime_ns -= 1;
+	touched.ends = ends;
+	add(b, touched);
+	other = known_of(b, "link");
+	other.ino += 1;
+	add(b, other);
+	add(b, known_of(b, "out"));
+	add(b, (struct wire_known){.relpath = "dangling", .ends = ""});
+	add(b, (struct wire_known){.relpath = "circle", .ends = ""});
+	expect(b, b->directory, verdicts);
+	remove_in(b, ".one");
+	remove_in(b, "link");
+	remove_in(b, "dangling");
+	remove_in(b, "out");
+	remove_in(b, "circle");
+	assert_int_equal(rmdir(b->directory), 0);
+}
+
+static void test_links(void **state)
+{
+	check_links(*state, true, "==~---");
+}
+
+static void test_links_that_are_not_followed(void **state)
+{
+	check_links(*state, false, "------");
+}
+
 /* A folder that is not there says nothing about its files. */
 static void test_missing_folder(void **state)
 {
@@ -315,6 +373,8 @@ int main(void)
 		    mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) == 0;
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_verdicts, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_links, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_links_that_are_not_followed, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_missing_folder, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_mounts_below, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_mounted_over, set_up, tear_down),

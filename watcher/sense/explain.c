@@ -17,6 +17,7 @@
 #include "core/rules.h"
 #include "sense/markers.h"
 #include "sense/probe.h"
+#include "sense/symlink.h"
 #include "sense/verifier.h"
 #include "sense/waiting.h"
 
@@ -250,10 +251,26 @@ static bool explain_trailer(struct explain *x)
 	return true;
 }
 
+/* Says where the link leads that this name is. True: it is one, and links are followed. */
+static bool explain_link(struct explain *x, int root_fd)
+{
+	CLEANUP_BUF struct buf target = BUF_INIT(WIRE_PATH_BYTES);
+
+	if (!x->s->watch->follow_symlinks || symlink_read(root_fd, x->relpath, x->s->page, &target) < 0)
+		return false;
+	explain_step(x, "link", 2,
+		"a symbolic link to %s: size, times and content are of the file there; its changes are "
+		"noticed "
+		"by the listing every `rescan`",
+		buf_str(&target));
+	return true;
+}
+
 static bool explain_open(struct explain *x)
 {
 	struct sense *s = x->s;
 	int root_fd = sense_root_fd(s, x->root);
+	bool followed;
 
 	if (root_fd < 0) {
 		explain_step(x, "file", 0, "the watched directory cannot be opened: %s",
@@ -261,21 +278,30 @@ static bool explain_open(struct explain *x)
 		return false;
 	}
 	x->root_mount = mounts_of_fd(s->mounts, root_fd, s->roots[x->root].path, s->page);
-	x->file_fd = probe_open(root_fd, x->relpath, s->page);
+	followed = explain_link(x, root_fd);
+	x->file_fd = symlink_open(s, x->root, root_fd, x->relpath);
 	if (x->file_fd < 0) {
 		int code = -x->file_fd;
 
 		x->file_fd = -1;
 		x->missing = code == ENOENT || code == ENOTDIR;
 		explain_step(x, "file", 0, "%s",
-			code == ENOENT	 ? "there is no such file (yet)"
-			: code == ELOOP	 ? "it is a symbolic link, or lies behind one: never followed"
+			code == ENOENT && followed ? "the link leads to nothing (yet)"
+			: code == ENOENT	   ? "there is no such file (yet)"
+			: code == EXDEV
+				? "the link leads out of the folder, or to another file system: not followed"
+			: code == ELOOP && followed ? "the link leads in a circle"
+			: code == ELOOP ? "it is a symbolic link (follow_symlinks = no), or lies behind one: "
+					  "not followed"
 			: code == EACCES ? "it cannot be read (Permission denied): it waits until it can be"
 					 : strerror(code));
 		return false;
 	}
 	if (probe_fd(x->file_fd, x->relpath, s->page, &x->st) < 0 || !x->st.is_regular) {
-		explain_step(x, "file", 0, "not a regular file: never looked at");
+		explain_step(x, "file", 0, "%s",
+			followed ? "the link does not lead to a regular file: never looked at (what is in a "
+				   "directory is watched there)"
+				 : "not a regular file: never looked at");
 		return false;
 	}
 	return true;

@@ -26,6 +26,7 @@
 #include "sense/markers.h"
 #include "sense/probe.h"
 #include "sense/roster.h"
+#include "sense/symlink.h"
 #include "sense/verifier.h"
 #include "sense/waiting.h"
 #include "sense/walk.h"
@@ -228,7 +229,7 @@ static bool judge_is_unchanged(struct judge *j)
 	if (probe_fd(j->fd, buf_str(&j->path), j->s->page, &now) < 0 || now.look.size != j->st.look.size ||
 		now.look.mtime_ns != j->st.look.mtime_ns)
 		return false;
-	return probe_name_now(root_fd, buf_str(&j->path), j->s->page, &named) == 0 &&
+	return symlink_look(j->s, j->current->dir->root, root_fd, buf_str(&j->path), true, &named) == 0 &&
 	       named.look.ino == j->st.look.ino;
 }
 
@@ -470,7 +471,7 @@ static void judge_unopened(struct judge *j, struct unsettled_file *f, int code)
 			waiting_gone(j->s, f);
 		judge_drop(j);
 		return;
-	case ELOOP: /* a symbolic link: not followed */
+	case ELOOP: /* a symbolic link that is not followed */
 	case EXDEV:
 	case ENXIO: /* a socket */
 	case ENODEV:
@@ -539,7 +540,7 @@ static void judge_look(struct judge *j, struct unsettled_file *f)
 		return;
 	}
 	tree_path_of(f->dir, f->name, &j->path);
-	j->fd = probe_open(root_fd, buf_str(&j->path), j->s->page);
+	j->fd = symlink_open(j->s, f->dir->root, root_fd, buf_str(&j->path));
 	if (j->fd < 0) {
 		int code = -j->fd;
 

@@ -12,6 +12,7 @@
 #include "core/version.h"
 #include "sense/away.h"
 #include "sense/probe.h"
+#include "sense/symlink.h"
 #include "sense/walk.h"
 
 static bool recheck_find_root(const struct sense *s, const char *path, size_t *ret)
@@ -29,7 +30,7 @@ static bool recheck_find_root(const struct sense *s, const char *path, size_t *r
 static enum wire_verdict recheck_unseen(
 	struct sense *s, size_t root, int root_fd, const struct wire_known *k, int code)
 {
-	bool gone = code == ENOENT || code == ENOTDIR || code == ELOOP;
+	bool gone = code == ENOENT || code == ENOTDIR || code == ELOOP || code == EXDEV;
 
 	return gone && !away_may_hide(s, root, root_fd, k->relpath) ? WIRE_GONE : WIRE_UNSURE;
 }
@@ -44,10 +45,10 @@ static enum version_relation recheck_compare(
 }
 
 /* The size is equal, and the time is not: fills the ends. 0 or -errno */
-static int recheck_ends(struct sense *s, int root_fd, const char *relpath, struct version *now)
+static int recheck_ends(struct sense *s, size_t root, int root_fd, const char *relpath, struct version *now)
 {
 	struct probe_stat st;
-	CLEANUP_FD int fd = probe_open(root_fd, relpath, s->page);
+	CLEANUP_FD int fd = symlink_open(s, root, root_fd, relpath);
 	int rc;
 
 	if (fd < 0)
@@ -67,7 +68,7 @@ static enum wire_verdict recheck_one(
 	enum version_relation relation;
 	struct probe_stat st;
 	bool stable;
-	int rc = probe_name_now(root_fd, k->relpath, s->page, &st);
+	int rc = symlink_look(s, root, root_fd, k->relpath, true, &st);
 
 	if (rc < 0)
 		return recheck_unseen(s, root, root_fd, k, -rc);
@@ -78,7 +79,7 @@ static enum wire_verdict recheck_one(
 		memcpy(known.ends, k->ends, strlen(k->ends) + 1);
 	relation = recheck_compare(s, &known, now);
 	if (relation == VERSION_ENDS) {
-		rc = recheck_ends(s, root_fd, k->relpath, now);
+		rc = recheck_ends(s, root, root_fd, k->relpath, now);
 		if (rc < 0)
 			return recheck_unseen(s, root, root_fd, k, -rc);
 		relation = recheck_compare(s, &known, now);

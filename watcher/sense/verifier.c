@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "sense/judge.h"
+#include "sense/symlink.h"
 
 #define VERIFIER_REST 9			    /* times what checking took: the pause after it … */
 #define VERIFIER_SHORT_US (100 * US_PER_MS) /* … unless that was short */
@@ -242,7 +243,7 @@ static bool verifier_open(struct verifier *v, struct unsettled_file *f, int64_t 
 	}
 	tree_path_of(f->dir, f->name, &v->path);
 	v->looked_us = clock_mono_us();
-	v->fd = probe_open(root_fd, buf_str(&v->path), v->s->page);
+	v->fd = symlink_open(v->s, root, root_fd, buf_str(&v->path));
 	if (v->fd < 0) {
 		verifier_hand_back(v, f); /* judge knows what to do about it */
 		return false;

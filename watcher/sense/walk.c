@@ -30,6 +30,7 @@
 #include "sense/poll.h"
 #include "sense/probe.h"
 #include "sense/roster.h"
+#include "sense/symlink.h"
 
 #define WALK_ENTRIES_A_STEP 512
 
@@ -552,8 +553,7 @@ static bool walk_probe(struct walk *w, bool by_force, struct probe_stat *ret)
 		sense_root_unopened(w->s, root, -root_fd); /* may close the current directory */
 		return false;
 	}
-	rc = by_force ? probe_name_now(root_fd, buf_str(&w->path), w->s->page, ret)
-		      : probe_name(root_fd, buf_str(&w->path), w->s->page, ret);
+	rc = symlink_look(w->s, root, root_fd, buf_str(&w->path), by_force, ret);
 	if (rc == -EACCES || rc == -EPERM) {
 		sense_absolute(w->s, root, buf_str(&w->path), &w->absolute);
 		if (!w->denied && !w->current->unreadable)
@@ -563,7 +563,7 @@ static bool walk_probe(struct walk *w, bool by_force, struct probe_stat *ret)
 				"there are tried again at each listing",
 				strerror(-rc));
 		w->denied = true;
-	} else if (rc < 0 && rc != -ENOENT && rc != -ENOTDIR) {
+	} else if (rc < 0 && rc != -ENOENT && rc != -ENOTDIR && rc != -ELOOP && rc != -EXDEV) {
 		w->s->roots[root].cut_short = true;
 	}
 	return rc == 0;
@@ -662,7 +662,7 @@ static void walk_entry(struct walk *w, const struct dirent *e)
 		walk_subdirectory(w, e->d_name);
 	else if (w->quick && walk_is_known(w, id))
 		walk_remember(w, id); /* a poll round meets what was there before */
-	else if (e->d_type == DT_REG)
+	else if (e->d_type == DT_REG || (e->d_type == DT_LNK && w->s->watch->follow_symlinks))
 		walk_file(w, e->d_name, id);
 	else if (e->d_type == DT_UNKNOWN)
 		walk_unknown(w, e->d_name, id);

@@ -36,6 +36,7 @@
 #include "sense/recheck.h"
 #include "sense/roots.h"
 #include "sense/roster.h"
+#include "sense/symlink.h"
 #include "sense/verifier.h"
 #include "sense/waiting.h"
 #include "sense/walk.h"
@@ -186,7 +187,7 @@ static void watcher_event_probe(struct watcher_event *e)
 {
 	int fd = sense_root_fd(&e->w->s, e->dir->root);
 
-	e->exists = fd >= 0 && probe_name(fd, e->relpath, e->w->s.page, &e->st) == 0;
+	e->exists = fd >= 0 && symlink_look(&e->w->s, e->dir->root, fd, e->relpath, false, &e->st) == 0;
 	if (!e->exists)
 		e->st = (struct probe_stat){0};
 }
@@ -268,6 +269,10 @@ static void watcher_created(struct watcher_event *e)
 	if (!e->looked_at) {
 		*watcher_temporary(e, true) =
 			(struct closes_name){.inode = e->st.inode, .closed = closed, .note = w->notes};
+		return;
+	}
+	if (e->exists && e->st.is_symlink) { /* nobody writes a link; what it leads to was there before */
+		(void)watcher_hint(e, closed ? SETTLE_CARRIED : SETTLE_MOVED_IN);
 		return;
 	}
 	f = watcher_hint(e, closed ? SETTLE_CARRIED : SETTLE_CREATED);
