@@ -70,10 +70,11 @@ static int symlink_device(int fd, dev_t *ret)
 /* Opens what the link leads to. */
 static int symlink_follow(const struct sense *s, size_t root, int root_fd, const char *relpath, int flags)
 {
-	CLEANUP_FD int link_fd = symlink_open_itself(root_fd, relpath, s->page), fd = -1;
+	CLEANUP_FD int link_fd = symlink_open_itself(root_fd, relpath, s->page);
+	int fd;
 	char text[WIRE_PATH_BYTES];
-	dev_t here, there;
-	int rc, ret;
+	dev_t here = 0, there = 0;
+	int rc;
 
 	rc = link_fd < 0 ? link_fd : symlink_read_fd(link_fd, text, sizeof(text));
 	if (rc < 0)
@@ -89,13 +90,12 @@ static int symlink_follow(const struct sense *s, size_t root, int root_fd, const
 	wire_page_leave(s->page);
 	if (rc >= 0)
 		rc = symlink_device(link_fd, &here);
-	if (rc < 0)
-		return rc == -EINVAL ? -EXDEV : rc; /* an absolute path that is not plain */
-	if (here != there)
-		return -EXDEV;
-	ret = fd;
-	fd = -1;
-	return ret;
+	if (rc >= 0 && here != there)
+		rc = -EXDEV;
+	if (rc >= 0)
+		return fd;
+	fs_close(&fd);
+	return rc == -EINVAL ? -EXDEV : rc; /* an absolute path that is not plain */
 }
 
 int symlink_look(const struct sense *s, size_t root, int root_fd, const char *relpath, bool now,
