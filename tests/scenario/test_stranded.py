@@ -45,7 +45,7 @@ def test_it_is_said(moved):
     assert record(s, "service")["pending"] == 1
     assert record(s, "stranded") == {"kind": "stranded", "watch": "drop", "host": old, "pending": 1}
     done = s.verb("status")
-    assert "1 files pending" in done.out and f"wait for {old}" in done.out, done
+    assert "1 file pending" in done.out and f"waits for {old}" in done.out, done
     done = s.verb("status", "--check")
     assert done.status == 1 and f"may have been sent to {old}" in done.out, done
     done = s.verb("explain", path)

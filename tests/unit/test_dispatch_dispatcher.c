@@ -628,7 +628,7 @@ static void test_scan(void **state)
 	send_ready(p, 0, "unauthorized");
 	send_done(p);
 	assert_int_equal(wait_for_end(p), 69);
-	expect_words(p->out, "1 files could not be sent", 1);
+	expect_words(p->out, "1 file could not be sent", 1);
 	expect_sound_log(p);
 }
 
