@@ -4,9 +4,9 @@
  * (the ledger forgets nothing) and it is looked for by a timer, and when mounts come or go.
  *
  * Found again, or another directory at once in its place, it is watched by another process: what confines
- * this one stays with the old directory, and so does what it remembers of its file system (device numbers are
- * used again). The dispatcher then decides whether the directory is the one that it knows
- * (dispatch/baseline).
+ * this one stays with the old directory (confine/walls: opening the new one is denied, looking at it is not),
+ * and so does what it remembers of its file system (device numbers are used again). The dispatcher then
+ * decides whether the directory is the one that it knows (dispatch/baseline).
  */
 #include "sense/roots.h"
 
@@ -20,6 +20,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/trace.h"
+#include "confine/walls.h"
 #include "sense/mounttable.h"
 #include "sense/poll.h"
 #include "sense/probe.h"
@@ -63,6 +64,17 @@ static int roots_check_one(struct sense *s, const struct sense_root *r, int fd)
 	return rc == -ENOENT || rc == -ENOTDIR ? -SENSE_ROOT_NO_SENTINEL : rc;
 }
 
+/* Is it closed to us, or does it only lie outside of this process's walls, being another one? */
+static int roots_denied(struct sense *s, const struct sense_root *r)
+{
+	bool moved;
+
+	wire_page_enter(s->page, "stat", r->path);
+	moved = walls_moved(s->walls, r->path);
+	wire_page_leave(s->page);
+	return moved ? -SENSE_ROOT_OTHER : -EACCES;
+}
+
 int sense_root_fd(struct sense *s, size_t root)
 {
 	struct sense_root *r = &s->roots[root];
@@ -75,7 +87,7 @@ int sense_root_fd(struct sense *s, size_t root)
 	fd = open(r->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOCTTY);
 	wire_page_leave(s->page);
 	if (fd < 0)
-		return -errno;
+		return errno == EACCES ? roots_denied(s, r) : -errno;
 	rc = roots_check_one(s, r, fd);
 	if (rc < 0) {
 		close(fd);
@@ -102,6 +114,12 @@ static void roots_retry(struct roots *f)
 {
 	if (!loop_timer_is_set(f->timer))
 		loop_timer_set(f->timer, clock_mono_us() + f->retry_us);
+}
+
+/* Is there something to be watched, by us or another process? */
+static bool roots_is_there(int rc)
+{
+	return rc >= 0 || rc == -SENSE_ROOT_OTHER;
 }
 
 /* Can it be opened and listed? The descriptor of this round, or -errno. */
@@ -159,7 +177,7 @@ void sense_root_lost(struct sense *s, size_t root, const char *why)
 void sense_root_gone(struct sense *s, size_t root, const char *why)
 {
 	roots_forget(s, &s->roots[root]);
-	if (roots_try(s, root) >= 0)
+	if (roots_is_there(roots_try(s, root)))
 		roots_anew(s, &s->roots[root], why);
 	else
 		sense_root_lost(s, root, why);
@@ -304,7 +322,7 @@ static void roots_on_timer(struct loop_timer *t, void *arg)
 	/* The first listing of the others is not broken off: then it could not be told any more what was
 	 * there before. */
 	for (size_t i = 0; i < s->roots_n && walk_has_listed(s->walk); i++) {
-		if (!s->roots[i].dir && roots_try(s, i) >= 0) {
+		if (!s->roots[i].dir && roots_is_there(roots_try(s, i))) {
 			roots_on_back(s, &s->roots[i]);
 			return;
 		}
