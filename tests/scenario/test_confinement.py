@@ -34,18 +34,18 @@ SHIM = r"""
 #include <unistd.h>
 static long call(const char *name, long a, long b, long c, long d)
 {
-	static void *real;
-	if (!real)
-		real = dlopen(REAL, RTLD_NOW);
-	return ((long (*)(long, long, long, long))dlsym(real, name))(a, b, c, d);
+    static void *real;
+    if (!real)
+        real = dlopen(REAL, RTLD_NOW);
+    return ((long (*)(long, long, long, long))dlsym(real, name))(a, b, c, d);
 }
 #define PASS(name) long name(long a, long b, long c, long d) { return call(#name, a, b, c, d); }
 PASS(magic_close) PASS(magic_errno) PASS(magic_error) PASS(magic_load_buffers) PASS(magic_open) PASS(magic_setparam)
 PASS(magic_version)
 long magic_descriptor(long a, long b, long c, long d)
 {
-	syscall(SYS_getuid);
-	return call("magic_descriptor", a, b, c, d);
+    syscall(SYS_getuid);
+    return call("magic_descriptor", a, b, c, d);
 }
 """
 

@@ -221,9 +221,11 @@ static void walls_note_closed(struct walls_own *own)
 {
 	struct stat st;
 
-	own->closed = walls_are_in_the_way(own) && stat(own->path, &st) == 0;
-	own->dev = own->closed ? st.st_dev : 0;
-	own->ino = own->closed ? st.st_ino : 0;
+	own->closed = walls_are_in_the_way(own);
+	if (!own->closed || stat(own->path, &st) < 0)
+		return;
+	own->dev = st.st_dev;
+	own->ino = st.st_ino;
 }
 
 static int walls_raise_landlock(struct walls *w, struct err *err)

@@ -835,7 +835,7 @@ static void keeper_tell_walls(const struct keeper *k)
 	bool whole = walls_tell(text);
 
 	if (k->options->mode != WIRE_MODE_RUN || k->options->dry_run)
-		log_debug("confined: %s", text);
+		trace(TRACE_PROCESS, "confined: %s", text);
 	else if (whole)
 		log_info("confined: %s", text);
 	else

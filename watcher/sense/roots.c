@@ -64,15 +64,28 @@ static int roots_check_one(struct sense *s, const struct sense_root *r, int fd)
 	return rc == -ENOENT || rc == -ENOTDIR ? -SENSE_ROOT_NO_SENTINEL : rc;
 }
 
-/* Is it closed to us, or does it only lie outside of this process's walls, being another one? */
-static int roots_denied(struct sense *s, const struct sense_root *r)
+/* Does it lie outside of this process's walls? */
+static bool roots_is_outside(struct sense *s, const struct sense_root *r)
 {
 	bool moved;
 
-	wire_page_enter(s->page, "stat", r->path);
+	wire_page_enter(s->page, "open", r->path);
 	moved = walls_moved(s->walls, r->path);
 	wire_page_leave(s->page);
-	return moved ? -SENSE_ROOT_OTHER : -EACCES;
+	return moved;
+}
+
+/* It may not be opened; looking at it is never forbidden. Another one, or the one that is watched, which is
+ * closed now? */
+static int roots_denied(struct sense *s, const struct sense_root *r)
+{
+	struct stat st;
+	bool other;
+
+	wire_page_enter(s->page, "stat", r->path);
+	other = r->dir && stat(r->path, &st) == 0 && roots_is_other(r, &st);
+	wire_page_leave(s->page);
+	return other && roots_is_outside(s, r) ? -SENSE_ROOT_OTHER : -EACCES;
 }
 
 int sense_root_fd(struct sense *s, size_t root)
@@ -116,12 +129,6 @@ static void roots_retry(struct roots *f)
 		loop_timer_set(f->timer, clock_mono_us() + f->retry_us);
 }
 
-/* Is there something to be watched, by us or another process? */
-static bool roots_is_there(int rc)
-{
-	return rc >= 0 || rc == -SENSE_ROOT_OTHER;
-}
-
 /* Can it be opened and listed? The descriptor of this round, or -errno. */
 static int roots_try(struct sense *s, size_t root)
 {
@@ -142,6 +149,14 @@ static int roots_try(struct sense *s, size_t root)
 		fs_close(&copy);
 	wire_page_leave(s->page);
 	return code ? -code : fd;
+}
+
+/* Is there something to be watched, by us or another process? */
+static bool roots_is_there(struct sense *s, size_t root)
+{
+	int rc = roots_try(s, root);
+
+	return rc >= 0 || rc == -SENSE_ROOT_OTHER || (rc == -EACCES && roots_is_outside(s, &s->roots[root]));
 }
 
 static void roots_forget(struct sense *s, struct sense_root *r)
@@ -177,7 +192,7 @@ void sense_root_lost(struct sense *s, size_t root, const char *why)
 void sense_root_gone(struct sense *s, size_t root, const char *why)
 {
 	roots_forget(s, &s->roots[root]);
-	if (roots_is_there(roots_try(s, root)))
+	if (roots_is_there(s, root))
 		roots_anew(s, &s->roots[root], why);
 	else
 		sense_root_lost(s, root, why);
@@ -322,7 +337,7 @@ static void roots_on_timer(struct loop_timer *t, void *arg)
 	/* The first listing of the others is not broken off: then it could not be told any more what was
 	 * there before. */
 	for (size_t i = 0; i < s->roots_n && walk_has_listed(s->walk); i++) {
-		if (!s->roots[i].dir && roots_is_there(roots_try(s, i))) {
+		if (!s->roots[i].dir && roots_is_there(s, i)) {
 			roots_on_back(s, &s->roots[i]);
 			return;
 		}
