@@ -43,15 +43,16 @@ static int sniffer_settle_process(int fd, struct err *err)
 	return 0;
 }
 
+/* A wall that fails is a reason to try with less, and then none not to work. */
 static int sniffer_confine(bool without_seccomp, struct err *err)
 {
 	struct walls *walls = walls_new(LIMITS_SNIFFER);
-	int rc = limits_apply(LIMITS_SNIFFER, err);
+	int limited = limits_apply(LIMITS_SNIFFER, err), rc = limited;
 
 	if (rc == 0)
 		rc = walls_raise(walls, without_seccomp, err);
 	walls_free(walls);
-	return rc;
+	return without_seccomp ? limited : rc;
 }
 
 static struct magic_reader *sniffer_prepare(int fd, bool without_seccomp, struct err *err)
