@@ -20,6 +20,7 @@
 #include <sys/uio.h>
 #include <sys/xattr.h>
 #include <cmocka.h>
+#include "confine/limits.h"
 #include "climb.h"
 
 static const char *confine(enum limits_kind kind)
@@ -197,6 +198,8 @@ static void test_sniffer_works(void **state)
 	int status;
 
 	(void)state;
+	if (limits_is_checked())
+		skip(); /* the tool makes calls of its own */
 	climb(inside_works, NULL);
 	status = climb_run(inside_aborts, NULL, said);
 	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
@@ -293,9 +296,12 @@ static void test_others(void **state)
 {
 	static enum limits_kind watcher = LIMITS_WATCHER, dispatcher = LIMITS_DISPATCHER;
 	char file[] = "/tmp/test_confine_seccomp.XXXXXX";
-	int fd = mkostemp(file, O_CLOEXEC);
+	int fd;
 
 	(void)state;
+	if (limits_is_checked())
+		skip();
+	fd = mkostemp(file, O_CLOEXEC);
 	assert_true(fd >= 0);
 	climb(inside_both, &watcher);
 	climb(inside_both, &dispatcher);
