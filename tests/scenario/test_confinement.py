@@ -162,6 +162,7 @@ def test_a_libmagic_that_makes_other_calls(service, folder):
 # --- what is needed later -----------------------------------------------------------------------------------------
 
 def reload(s):
+    wait_for(lambda: s.verb("status").status == 0, "the dispatcher to answer")
     done = s.verb("reload")
     assert done.status == 0 and "reloaded: 1 watch" in done.out, done
 
