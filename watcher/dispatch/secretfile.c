@@ -68,14 +68,15 @@ static int find_place(
  * group of people. service: the user who runs it, or SECRETFILE_ANYBODY. */
 static bool is_for_our_group(const struct stat *st, uid_t service)
 {
-	const struct passwd *user;
+	struct passwd room, *user = NULL;
+	char text[4096];
 
 	if (st->st_uid != 0 || st->st_gid == 0 || service == 0 || service == SECRETFILE_ANYBODY)
 		return false;
 	if (service == geteuid())
 		return st->st_gid == getegid();
-	user = getpwuid(service);
-	return user && st->st_gid == user->pw_gid;
+	return getpwuid_r(service, &room, text, sizeof(text), &user) == 0 && user &&
+	       st->st_gid == user->pw_gid;
 }
 
 static int check_mode(const struct place *p, const struct stat *st, uid_t service, struct err *err)
