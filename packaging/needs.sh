@@ -10,7 +10,7 @@ needs_packages() { # SET: its packages, one a line
 	case $1 in
 	build)
 		printf '%s\n' autoconf automake make gcc libc6-dev pkg-config xz-utils \
-			libcurl4-openssl-dev libcjson-dev libinih-dev libsqlite3-dev libssl-dev zlib1g-dev \
+			libcurl4-openssl-dev libcjson-dev libinih-dev libseccomp-dev libsqlite3-dev libssl-dev zlib1g-dev \
 			libmagic-dev libmagic1 libmagic-mgc
 		;;
 	test)

@@ -76,7 +76,13 @@ enum wire_type {
 };
 
 /* What a process is started for. */
-enum wire_mode { WIRE_MODE_RUN = 0, WIRE_MODE_SCAN, WIRE_MODE_EXPLAIN };
+enum wire_mode {
+	WIRE_MODE_RUN = 0,
+	WIRE_MODE_SCAN,
+	WIRE_MODE_EXPLAIN,
+	WIRE_MODE_TRY,	   /* a dispatcher that says only whether the configuration can be worked with */
+	WIRE_MODE_TRY_LOG, /* … and its event log, which is not the one of the running dispatcher */
+};
 
 #define WIRE_EXIT_AGAIN                                                                                      \
 	75 /* exit status of who is to be started anew: a dispatcher, ready or not; a watcher */

@@ -99,5 +99,7 @@ void control_undo(struct control *c);
 void control_say(struct control_job *j, int64_t status, const char *fmt, ...) PRINTF_LIKE(3, 4);
 /* A job that had nothing to say may have something now; it is asked in the next round. */
 void control_wake(struct control *c);
+/* Is an answer under way, or to come? */
+bool control_owes(const struct control *c);
 
 #endif

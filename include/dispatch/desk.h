@@ -70,9 +70,10 @@ struct desk {
 	/* Has the configuration read anew; when that is over reloads counts on, and control_wake comes.
 	 * -EBUSY: it is being done already. */
 	int (*reload)(struct desk *d, const struct control_request *request);
-	int64_t reloads;       /* how many have come to an end … */
-	int64_t reload_status; /* … and how the last one did */
-	char *reload_text;     /* mistakes, a line each */
+	int64_t reloads;	/* how many have come to an end … */
+	int64_t reload_status;	/* … and how the last one did, */
+	int64_t reload_watches; /* with so many watches */
+	char *reload_text;	/* mistakes, a line each */
 };
 
 /* Where a watch of this name is, or -1. */

@@ -89,6 +89,9 @@ bool ask_is_busy(const struct ask *a); /* is a question open (until its callback
 /* "libmagic 544", or "" before the first sniffer was ready. Borrowed; may change just before the ready
  * callback. */
 const char *ask_libmagic_version(const struct ask *a);
+/* This sniffer runs without its system call filter, because one with it did not get ready: what happened to
+ * it (borrowed); NULL: no. */
+const char *ask_unfiltered_why(const struct ask *a);
 /* Process id of the sniffer, 0 when there is none. */
 pid_t ask_sniffer_pid(const struct ask *a);
 

@@ -35,6 +35,7 @@ struct roots;
 struct verifier;
 struct waiting;
 struct walk;
+struct walls;
 
 struct sense_root {
 	const char *path;     /* the configured directory; borrowed from the configuration */
@@ -56,6 +57,7 @@ struct sense {
 	struct wire_page *page; /* may be NULL */
 	struct sense_root *roots;
 	size_t roots_n;
+	struct walls *walls; /* its roots may be opened only while they are what they were */
 	struct mounts *mounts;
 	struct tree *tree;
 	struct inotify *inotify;
@@ -80,7 +82,7 @@ struct sense {
 };
 
 /* Errors of sense_root_fd that no system call has: its path means another directory than the one that is
- * watched; its sentinel is missing. */
+ * watched, or that this process may open; its sentinel is missing. */
 #define SENSE_ROOT_OTHER EREMCHG
 #define SENSE_ROOT_NO_SENTINEL ENOMEDIUM
 

@@ -9,11 +9,14 @@
 #ifndef SNIFF_SNIFFER_H
 #define SNIFF_SNIFFER_H
 
+#include <stdbool.h>
+
 /*
  * Runs until the socket fd (SOCK_SEQPACKET, from sense/ask) is closed at the other end. Confines the process
- * for good and clears its environment. Returns the exit status: 0 after that end, 1 when libmagic does not
+ * for good (without_seccomp: by Landlock and limits only, since libmagic does not work under the filter) and
+ * clears its environment. Returns the exit status: 0 after that end, 1 when libmagic does not
  * work (WIRE_TYPES has said why), the process could not be confined, or a message made no sense.
  */
-int sniffer_main(int fd);
+int sniffer_main(int fd, bool without_seccomp);
 
 #endif

@@ -7,7 +7,8 @@ import subprocess
 
 import common
 
-MAY_NEED = {"libcurl", "libcjson", "libinih", "libsqlite3", "libcrypto", "libssl", "libz", "libmagic", "libc"}
+MAY_NEED = {"libcurl", "libcjson", "libinih", "libsqlite3", "libcrypto", "libssl", "libz", "libmagic", "libseccomp",
+            "libc"}
 
 
 def readelf(program, *options):

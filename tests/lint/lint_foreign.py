@@ -20,9 +20,9 @@ ONLY_IN = {
 # The C library and the kernel. A header that is neither here nor above is a new dependency: decide on it first.
 SYSTEM = set("""
 assert.h ctype.h dirent.h dlfcn.h endian.h errno.h fcntl.h fnmatch.h float.h getopt.h grp.h ifaddrs.h inttypes.h
-langinfo.h libgen.h limits.h locale.h malloc.h math.h mntent.h netdb.h paths.h poll.h pwd.h regex.h sched.h setjmp.h
-signal.h spawn.h stdalign.h stdarg.h stdatomic.h stdbool.h stddef.h stdint.h stdio.h stdlib.h stdnoreturn.h string.h
-strings.h sysexits.h syslog.h termios.h time.h unistd.h utime.h wchar.h wctype.h byteswap.h
+langinfo.h libgen.h limits.h link.h locale.h malloc.h math.h mntent.h netdb.h paths.h poll.h pwd.h regex.h sched.h
+setjmp.h signal.h spawn.h stdalign.h stdarg.h stdatomic.h stdbool.h stddef.h stdint.h stdio.h stdlib.h stdnoreturn.h
+string.h strings.h sysexits.h syslog.h termios.h time.h unistd.h utime.h wchar.h wctype.h byteswap.h
 """.split())
 SYSTEM_FOLDERS = ("sys/", "linux/", "asm/", "arpa/", "net/", "netinet/")
 

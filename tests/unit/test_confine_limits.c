@@ -222,7 +222,17 @@ static const char *inside_keeps_lease(enum limits_kind kind)
 	return NULL;
 }
 
-static const char *inside_drops_lease(enum limits_kind kind)
+/* Of those there were, only these are left. */
+static const char *expect_kept(const struct __user_cap_data_struct *before, uint32_t kept)
+{
+	EXPECT(capabilities_read());
+	EXPECT(capabilities[0].permitted == (before->permitted & kept));
+	EXPECT(capabilities[0].effective == (before->effective & kept));
+	EXPECT(capabilities[1].permitted == 0 && capabilities[1].effective == 0);
+	return NULL;
+}
+
+static const char *inside_dispatcher_keeps(enum limits_kind kind)
 {
 	struct __user_cap_data_struct before;
 	struct err err = ERR_INIT;
@@ -231,11 +241,19 @@ static const char *inside_drops_lease(enum limits_kind kind)
 	before = capabilities[0];
 	EXPECT(limits_apply(kind, &err) == 0);
 	EXPECT(!lease_is_ambient());
-	EXPECT(capabilities_read());
-	EXPECT(capabilities[0].permitted == (before.permitted & ~(1u << CAP_LEASE)));
-	EXPECT(capabilities[0].effective == (before.effective & ~(1u << CAP_LEASE)));
-	EXPECT((capabilities[0].inheritable & (1u << CAP_LEASE)) == 0);
-	return NULL;
+	return expect_kept(&before,
+		1u << CAP_DAC_OVERRIDE | 1u << CAP_DAC_READ_SEARCH | 1u << CAP_FOWNER | 1u << CAP_CHOWN);
+}
+
+static const char *inside_watcher_keeps(enum limits_kind kind)
+{
+	struct __user_cap_data_struct before;
+	struct err err = ERR_INIT;
+
+	EXPECT(raise_lease());
+	before = capabilities[0];
+	EXPECT(limits_apply(kind, &err) == 0);
+	return expect_kept(&before, 1u << CAP_LEASE | 1u << CAP_DAC_READ_SEARCH);
 }
 
 static const char *inside_drops_all(enum limits_kind kind)
@@ -261,7 +279,8 @@ static void test_capabilities(void **state)
 		skip();
 	run_inside(LIMITS_KEEPER, inside_keeps_lease);
 	run_inside(LIMITS_WATCHER, inside_keeps_lease);
-	run_inside(LIMITS_DISPATCHER, inside_drops_lease);
+	run_inside(LIMITS_WATCHER, inside_watcher_keeps);
+	run_inside(LIMITS_DISPATCHER, inside_dispatcher_keeps);
 	run_inside(LIMITS_SNIFFER, inside_drops_all);
 }
 

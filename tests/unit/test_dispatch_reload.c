@@ -76,7 +76,9 @@ static void test_all_the_way(void **state)
 	assert_int_equal(b->reload.phase, RELOAD_RECEIVING);
 	set(b, "watch:in", "directory", "/in");
 	assert_int_equal(b->reload.conf->watches_n, 1);
-	reload_drain(&b->reload, &end, 99);
+	reload_take_end(&b->reload, &end);
+	assert_int_equal(b->reload.phase, RELOAD_RECEIVING);
+	reload_drain(&b->reload, 99);
 	assert_int_equal(b->reload.phase, RELOAD_DRAINING);
 	assert_int_equal(b->reload.watches, 2);
 	assert_int_equal(b->reload.by_us, 99);
@@ -87,6 +89,7 @@ static void test_all_the_way(void **state)
 	assert_int_equal(b->desk.reloads, 0);
 	reload_end(&b->reload, 0, "");
 	expect_ended(b, 1, 0, "");
+	assert_int_equal(b->desk.reload_watches, 2);
 	assert_int_equal(reload_ask(&b->reload, &request), 0); /* and again */
 }
 
@@ -128,6 +131,36 @@ static void test_refused(void **state)
 	expect_ended(b, 1, 78, "no credential");
 }
 
+/* It needs what this process may not open: another one tries, and then takes over. */
+static void test_tried(void **state)
+{
+	struct bench *b = *state;
+	const struct wire_reloaded bad = {.status = 78, .text = "no such token"};
+
+	for (int works = 0; works < 2; works++) {
+		assert_int_equal(reload_ask(&b->reload, &request), 0);
+		expect_at_keeper(b, WIRE_RELOAD);
+		reload_begin(&b->reload, &good);
+		assert_false(b->reload.anew);
+		reload_take_end(&b->reload, &end);
+		reload_try(&b->reload);
+		assert_int_equal(b->reload.phase, RELOAD_TRYING);
+		expect_at_keeper(b, WIRE_RELOADED);
+		assert_int_equal(b->in.as.reloaded.status, WIRE_EXIT_AGAIN);
+		assert_true(b->reload.anew);
+		if (!works) {
+			assert_false(reload_tried(&b->reload, &bad));
+			expect_ended(b, 1, 78, "no such token");
+		}
+	}
+	assert_true(reload_tried(&b->reload, &good));
+	reload_drain(&b->reload, 99);
+	assert_int_equal(b->reload.phase, RELOAD_DRAINING);
+	assert_true(b->reload.anew);
+	reload_end(&b->reload, 0, "");
+	assert_false(b->reload.anew);
+}
+
 /* What was not asked for changes nothing. */
 static void test_not_asked_for(void **state)
 {
@@ -157,6 +190,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_mistakes, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_broken_off, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_refused, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_tried, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_not_asked_for, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_keeper_gone, set_up, tear_down),
 	};

@@ -1,6 +1,7 @@
 #include "dispatch/secretfile.h"
 
 #include <fcntl.h>
+#include <grp.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -8,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
 #include "base/mem.h"
@@ -222,6 +224,46 @@ static void mode_must_keep_others_out(void **state)
 		else
 			check_refused(command);
 		assert_int_equal(secretfile_look(path, SECRETFILE_ANYBODY, &err), rows[i].good ? 1 : -EPERM);
+	}
+}
+
+/* As the service's user: his own group may read what root keeps for it, and no other group. */
+static void own_group_may_read(void **state)
+{
+	static const struct {
+		uid_t uid;
+		gid_t gid;
+		mode_t mode;
+		bool good;
+	} rows[] = {{0, 4711, 0640, true}, {0, 4711, 0440, true}, {0, 4711, 0660, false},
+		{0, 4711, 0644, false}, {0, 4712, 0640, false}, {0, 0, 0640, false},
+		{4711, 4711, 0640, false}};
+
+	(void)state;
+	if (geteuid() != 0)
+		skip(); /* only root can become somebody else */
+	assert_int_equal(chmod(folder, 0755), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct err err = ERR_INIT;
+		int status;
+		pid_t pid;
+
+		write_file("dapi1234", 8, rows[i].mode);
+		assert_int_equal(chown(path, rows[i].uid, rows[i].gid), 0);
+		pid = fork();
+		if (pid == 0) {
+			gid_t groups[] = {4712, 0};
+			struct secret *s;
+
+			if (setgroups(2, groups) < 0 || setresgid(4711, 4711, 4711) < 0 ||
+				setresuid(4711, 4711, 4711) < 0)
+				_exit(2);
+			s = read_as(path, NULL, SECRETFILE_WORD, &err);
+			_exit(!s == rows[i].good || (secretfile_look(path, 4711, &err) == 1) != rows[i].good);
+		}
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		if (status != 0)
+			fail_msg("row %zu: 0x%x", i, (unsigned)status);
 	}
 }
 
@@ -489,6 +531,7 @@ int main(void)
 		TEST(what_is_no_line_is_refused),
 		TEST(length_to_the_byte),
 		TEST(mode_must_keep_others_out),
+		TEST(own_group_may_read),
 		TEST(owner_must_be_root_or_us),
 		TEST(only_regular_files),
 		TEST(a_link_is_judged_by_its_end),

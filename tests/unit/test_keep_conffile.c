@@ -2,6 +2,7 @@
 #include "keep/conffile.h"
 
 #include <fcntl.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <cmocka.h>
@@ -859,6 +861,26 @@ static void test_loose_modes(void **state)
 	}
 }
 
+/* Nobody can write there, whatever the modes say. */
+static void test_read_only_mount(void **state)
+{
+	const struct folder *f = *state;
+	CLEANUP_FREE char *sub = fs_join(f->path, "sub");
+
+	if (geteuid() != 0 || unshare(CLONE_NEWNS) < 0 ||
+		mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+		skip();
+	put_folder(f, "sub", 0777);
+	put(f, "sub/main.ini", "[service]\n", 0666);
+	assert_int_equal(mount(sub, sub, NULL, MS_BIND, NULL), 0);
+	assert_int_equal(load(f, "sub/main.ini", true,
+				 "@/sub/main.ini: its group and everybody could\n@/sub: its", ""),
+		0);
+	assert_int_equal(mount(NULL, sub, NULL, MS_BIND | MS_REMOUNT | MS_RDONLY, NULL), 0);
+	assert_int_equal(load(f, "sub/main.ini", true, "", ""), 0);
+	assert_int_equal(umount(sub), 0);
+}
+
 static void test_loose_conf_d(void **state)
 {
 	const struct folder *f = *state;
@@ -1052,6 +1074,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_conf_d_that_is_no_folder, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_relative_path, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_loose_modes, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_read_only_mount, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_loose_conf_d, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_link_into_loose_folder, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_owners, setup, teardown),

@@ -160,7 +160,7 @@ static int sniffer_answer(int sock, struct wire_message *m)
 	return sniffer_send_odd(sock, name, &answer);
 }
 
-static void sniffer_start_as(const char *file, struct wire_types *types)
+static void sniffer_start_as(const char *file, bool filtered, struct wire_types *types)
 {
 	if (strcmp(file, "start-exit") == 0)
 		_exit(5);
@@ -170,11 +170,17 @@ static void sniffer_start_as(const char *file, struct wire_types *types)
 		types->error = "there is no magic";
 	if (strcmp(file, "start-silent") == 0)
 		types->libmagic = "";
+	if (strcmp(file, "start-killed-by-filter") == 0 && filtered)
+		raise(SIGSYS);
+	if (strcmp(file, "start-killed-without") == 0)
+		raise(filtered ? SIGSYS : SIGKILL);
+	if (strcmp(file, "start-wrong-by-filter") == 0 && filtered)
+		types->error = "libmagic takes a sample for another";
 	if (strcmp(file, "start-other") == 0)
 		types->libmagic = "libmagic 2";
 }
 
-static int sniffer(int sock)
+static int sniffer(int sock, bool filtered)
 {
 	static struct wire_message m;
 	struct wire_types types = {.libmagic = "libmagic 1", .error = ""};
@@ -183,7 +189,7 @@ static int sniffer(int sock)
 
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
 	(void)!readlink("/proc/self/exe", file, sizeof(file) - 1);
-	sniffer_start_as(fs_basename(file), &types);
+	sniffer_start_as(fs_basename(file), filtered, &types);
 	if (wire_send(sock, WIRE_TYPES, &types, NULL, 0) < 0)
 		return 1;
 	while (sock_wait(sock, POLLIN, -1) == 0 && wire_recv(sock, &m, &err) > 0) {
@@ -884,6 +890,68 @@ static void test_start_recovers(void **state)
 	bench_done(&b);
 }
 
+/* libmagic does not work under the filter: it is taken off, for that sniffer. */
+static void test_filter_in_the_way(void **state)
+{
+	static const struct {
+		const char *file, *why;
+	} rows[] = {
+		{"start-killed-by-filter", "the sniffer was ended by signal 31 (Bad system call)"},
+		{"start-wrong-by-filter", "libmagic takes a sample for another"},
+	};
+	char folder[] = "/tmp/test_sense_ask.XXXXXX";
+	struct bench b;
+
+	(void)state;
+	assert_non_null(mkdtemp(folder));
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		char *path = make_copy(folder, rows[i].file);
+
+		bench_init(&b, US_PER_S);
+		ask_open(b.ask, on_ready);
+		assert_works(&b);
+		assert_null(ask_unfiltered_why(b.ask));
+		ask_set_program(b.ask, path);
+		bench_ask(&b, "crash once");
+		assert_answer(&b, ASK_OK, "text/csv", "");
+		assert_string_equal(ask_unfiltered_why(b.ask), rows[i].why);
+		bench_ask(&b, "crash"); /* that may be an attack */
+		ask_set_program(b.ask, NULL);
+		assert_works(&b);
+		assert_null(ask_unfiltered_why(b.ask));
+		assert_int_equal(b.n_ready, 1);
+		bench_done(&b);
+		unlink(path);
+		free(path);
+	}
+	rmdir(folder);
+}
+
+/* It does not start without one either. */
+static void test_filter_not_to_blame(void **state)
+{
+	char folder[] = "/tmp/test_sense_ask.XXXXXX", *path;
+	struct bench b;
+
+	(void)state;
+	assert_non_null(mkdtemp(folder));
+	path = make_copy(folder, "start-killed-without");
+	bench_init(&b, US_PER_S);
+	ask_set_program(b.ask, path);
+	ask_open(b.ask, on_ready);
+	bench_run_until(&b, &b.n_ready, 1);
+	assert_non_null(strstr(b.ready, "signal 9"));
+	bench_run_until(&b, &b.n_ready, 2); /* with it again, and once only */
+	assert_non_null(strstr(b.ready, "signal 31"));
+	ask_set_program(b.ask, NULL);
+	assert_works(&b);
+	assert_null(ask_unfiltered_why(b.ask));
+	bench_done(&b);
+	unlink(path);
+	rmdir(folder);
+	free(path);
+}
+
 static void test_other_version(void **state)
 {
 	char folder[] = "/tmp/test_sense_ask.XXXXXX", *path;
@@ -931,10 +999,12 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_ready),
 		cmocka_unit_test(test_start_fails),
 		cmocka_unit_test(test_start_recovers),
+		cmocka_unit_test(test_filter_in_the_way),
+		cmocka_unit_test(test_filter_not_to_blame),
 		cmocka_unit_test(test_other_version),
 	};
 
 	if (argc > 0 && strcmp(argv[0], "bw-sniff") == 0)
-		return sniffer(3);
+		return sniffer(3, argc < 2 || strcmp(argv[1], "--without-seccomp") != 0);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

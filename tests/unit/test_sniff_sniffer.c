@@ -341,6 +341,6 @@ int main(int argc, char **argv)
 	};
 
 	if (argc > 0 && strcmp(argv[0], "bw-sniff") == 0)
-		return sniffer_main(3);
+		return sniffer_main(3, false);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,11 +1,13 @@
 /*
  * One row a kind of process, one function a thing to give up, all walked in the same order: rows can be
- * compared at a glance, and what Landlock and seccomp add later are further calls of the same shape.
+ * compared at a glance.
  *
  * Capabilities: the unit hands CAP_LEASE to all by the ambient set, since the keeper must pass it on to the
- * watchers. Everybody who has no use for it drops it here. As root a dispatcher keeps the others, because
- * then the modes of an administrator's credential files may need them; the sniffer opens nothing and drops
- * all.
+ * watchers. Everybody who has no use for it drops it here. As root a watcher must still read what root may
+ * read; it never writes, so CAP_DAC_READ_SEARCH is enough. The dispatcher writes into directories and reads
+ * credentials whose owner may be the service's user while root runs a scan by hand, and SQLite then gives
+ * its files to the ledger's owner. The sniffer opens nothing and keeps none. The keeper keeps all: what it
+ * has not got it could not pass on.
  */
 #include "confine/limits.h"
 
@@ -25,20 +27,24 @@
 #define LIMITS_MOST (-2LL)
 #define LIMITS_ALL_CAPABILITIES UINT64_MAX
 #define LIMITS_CAPABILITY(number) (UINT64_C(1) << (number))
+#define LIMITS_OF_WATCHER (LIMITS_CAPABILITY(CAP_LEASE) | LIMITS_CAPABILITY(CAP_DAC_READ_SEARCH))
+#define LIMITS_OF_DISPATCHER                                                                                 \
+	(LIMITS_CAPABILITY(CAP_CHOWN) | LIMITS_CAPABILITY(CAP_DAC_OVERRIDE) |                                \
+		LIMITS_CAPABILITY(CAP_DAC_READ_SEARCH) | LIMITS_CAPABILITY(CAP_FOWNER))
 
 struct limits_row {
 	long long files; /* RLIMIT_NOFILE; LIMITS_MOST: as many as there may be, for all that it starts */
 	long long file_bytes;  /* RLIMIT_FSIZE */
 	long long bytes;       /* RLIMIT_AS */
-	uint64_t capabilities; /* to drop */
+	uint64_t capabilities; /* to keep, of those there are */
 	bool dies_with_parent;
 };
 
 static const struct limits_row limits_rows[] = {
-	[LIMITS_KEEPER] = {LIMITS_MOST, LIMITS_NONE, LIMITS_NONE, 0, false},
-	[LIMITS_DISPATCHER] = {LIMITS_NONE, LIMITS_NONE, LIMITS_NONE, LIMITS_CAPABILITY(CAP_LEASE), false},
-	[LIMITS_WATCHER] = {LIMITS_NONE, LIMITS_NONE, LIMITS_NONE, 0, false},
-	[LIMITS_SNIFFER] = {LIMITS_SNIFFER_FILES, 0, LIMITS_SNIFFER_BYTES, LIMITS_ALL_CAPABILITIES, true},
+	[LIMITS_KEEPER] = {LIMITS_MOST, LIMITS_NONE, LIMITS_NONE, LIMITS_ALL_CAPABILITIES, false},
+	[LIMITS_DISPATCHER] = {LIMITS_NONE, LIMITS_NONE, LIMITS_NONE, LIMITS_OF_DISPATCHER, false},
+	[LIMITS_WATCHER] = {LIMITS_NONE, LIMITS_NONE, LIMITS_NONE, LIMITS_OF_WATCHER, false},
+	[LIMITS_SNIFFER] = {LIMITS_SNIFFER_FILES, 0, LIMITS_SNIFFER_BYTES, 0, true},
 };
 
 /* Lowers soft and hard limit to at most max; LIMITS_MOST raises the soft one to the hard one, LIMITS_NONE
@@ -72,11 +78,21 @@ static long long limits_mapped_bytes(void)
 	return pages * sysconf(_SC_PAGESIZE);
 }
 
+bool limits_is_checked(void)
+{
+	static bool is_known, is_checked;
+
+	if (!is_known)
+		is_checked = limits_mapped_bytes() > LIMITS_SNIFFER_BYTES / 2;
+	is_known = true;
+	return is_checked;
+}
+
 static int limits_lower_memory_and_files(const struct limits_row *row, struct err *err)
 {
 	int rc = limits_lower(RLIMIT_NOFILE, "RLIMIT_NOFILE", row->files, err);
 
-	if (rc < 0 || (row->bytes != LIMITS_NONE && limits_mapped_bytes() > row->bytes / 2))
+	if (rc < 0 || limits_is_checked())
 		return rc;
 	/* Our own stderr may be a file: its lines get lost then, but nobody dies of them. */
 	if (row->file_bytes != LIMITS_NONE && signal(SIGXFSZ, SIG_IGN) == SIG_ERR)
@@ -97,17 +113,17 @@ static int limits_set_process(const struct limits_row *row, struct err *err)
 }
 
 /* Out of the permitted set means out of the ambient set, too. */
-static int limits_drop_capabilities(uint64_t mask, struct err *err)
+static int limits_keep_capabilities(uint64_t mask, struct err *err)
 {
 	struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
 	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
 
-	if (mask == 0)
+	if (mask == LIMITS_ALL_CAPABILITIES)
 		return 0;
 	if (syscall(SYS_capget, &head, data) < 0)
 		return err_errno(err, errno, "cannot read the capabilities");
 	for (int i = 0; i < _LINUX_CAPABILITY_U32S_3; i++) {
-		uint32_t keep = (uint32_t) ~(mask >> (32 * i));
+		uint32_t keep = (uint32_t)(mask >> (32 * i));
 
 		data[i].effective &= keep;
 		data[i].permitted &= keep;
@@ -127,5 +143,5 @@ int limits_apply(enum limits_kind kind, struct err *err)
 		rc = limits_set_process(row, err);
 	if (rc == 0)
 		rc = limits_lower_memory_and_files(row, err);
-	return rc < 0 ? rc : limits_drop_capabilities(row->capabilities, err);
+	return rc < 0 ? rc : limits_keep_capabilities(row->capabilities, err);
 }

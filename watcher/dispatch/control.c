@@ -623,6 +623,17 @@ void control_wake(struct control *c)
 	loop_defer(c->loop, on_turn, c);
 }
 
+bool control_owes(const struct control *c)
+{
+	LIST_FOREACH (it, &c->clients) {
+		const struct client *k = LIST_OF(it, struct client, in);
+
+		if (k->phase != PHASE_COMMAND)
+			return true;
+	}
+	return false;
+}
+
 /* ---- life ---- */
 
 /* Does another service, with another state directory, listen there? What a killed one has left refuses. */

@@ -28,6 +28,7 @@
 #include "core/conf.h"
 #include "core/wire.h"
 #include "dispatch/configure.h"
+#include "dispatch/confined.h"
 #include "dispatch/confirm.h"
 #include "dispatch/control.h"
 #include "dispatch/desk.h"
@@ -52,6 +53,7 @@
 #define LEDGER_RETRY_FIRST_US (1 * US_PER_S)
 #define LEDGER_RETRY_LAST_US (30 * US_PER_S)
 #define STOP_WAIT_US (5 * US_PER_S)
+#define LEAVE_WAIT_US (1 * US_PER_S)
 
 enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_UNREACHABLE = 69, EXIT_CONFIGURATION = 78 };
 
@@ -76,6 +78,7 @@ struct dispatcher {
 	struct metrics *metrics;      /* likewise */
 	struct desk desk;
 	struct reload reload;
+	struct confined *confined;
 
 	struct watches watches;
 
@@ -85,6 +88,7 @@ struct dispatcher {
 	bool service_started; /* still to be written */
 	bool stopping;	      /* told to stop, or a scan is through: finish what is on its way */
 	bool ended;
+	int64_t leave_by_us; /* another process takes over: until then answers may still go out; 0: no */
 	int64_t started_us;
 	struct readiness readiness;
 	struct loop_timer *wake; /* retry, deadline of a stop, end of a scan's patience, state line */
@@ -186,24 +190,21 @@ static void stop(struct dispatcher *d)
 /* ---- reload ---- */
 
 /* Could it be worked with? Made for a look, since after the old sender was stopped there is no way back. */
-static int try_configuration(struct dispatcher *d, struct err *err)
+static int try_configuration(struct dispatcher *d, const struct conf *conf, bool other_log, struct err *err)
 {
 	const struct sender_options o = {
 		.loop = d->loop,
-		.conf = d->reload.conf,
+		.conf = conf,
 		.ledger = d->ledger,
 		.scribe = &d->scribe,
 		.only_watch = d->as.only_watch,
 	};
-	const char *log = d->reload.conf->events.file;
 	struct loglock lock;
 	struct sender *trial;
 	int rc;
 
 	loglock_init(&lock);
-	rc = jobwatch_recall(d->reload.conf, d->ledger, err);
-	if (rc == 0 && strcmp(log, d->conf->events.file) != 0)
-		rc = loglock_hold(&lock, log, err);
+	rc = other_log ? loglock_hold(&lock, conf->events.file, err) : 0;
 	loglock_done(&lock);
 	if (rc < 0)
 		return rc;
@@ -212,6 +213,14 @@ static int try_configuration(struct dispatcher *d, struct err *err)
 		return -err->code;
 	sender_free(trial);
 	return 0;
+}
+
+/* No more is begun; what is on its way may finish. */
+static void drain(struct dispatcher *d)
+{
+	reload_drain(&d->reload, clock_mono_us() + STOP_WAIT_US);
+	jobwatch_stop(d->jobwatch);
+	sender_stop(d->sender);
 }
 
 static void on_configured(struct dispatcher *d, const struct wire_configured *m)
@@ -226,14 +235,29 @@ static void on_configured(struct dispatcher *d, const struct wire_configured *m)
 		     ? err_set(&err, ERR_SYSTEM, EBUSY, "the service is stopping, or its ledger failing")
 		     : configure_check(r->conf, &r->mistakes, &err);
 	if (rc == 0)
-		rc = try_configuration(d, &err);
+		rc = jobwatch_recall(r->conf, d->ledger, &err);
+	if (rc == 0 && !confined_suits(d->confined, r->conf)) {
+		reload_take_end(r, m);
+		reload_try(r);
+		return;
+	}
+	if (rc == 0)
+		rc = try_configuration(
+			d, r->conf, strcmp(r->conf->events.file, d->conf->events.file) != 0, &err);
 	if (rc < 0) {
 		reload_refuse(r, err.text);
 		return;
 	}
-	reload_drain(r, m, clock_mono_us() + STOP_WAIT_US);
-	jobwatch_stop(d->jobwatch);
-	sender_stop(d->sender);
+	reload_take_end(r, m);
+	drain(d);
+}
+
+static void on_reloaded(struct dispatcher *d, const struct wire_reloaded *m)
+{
+	if (d->reload.phase != RELOAD_TRYING)
+		reload_begin(&d->reload, m);
+	else if (reload_tried(&d->reload, m))
+		drain(d);
 }
 
 /* ---- the keeper ---- */
@@ -285,7 +309,7 @@ static void on_keeper(struct loop_io *io, uint32_t events, void *arg)
 	else if (m->type == WIRE_REOPEN && d->outbox)
 		outbox_reopen(d->outbox);
 	else if (m->type == WIRE_RELOADED)
-		reload_begin(&d->reload, &m->as.reloaded);
+		on_reloaded(d, &m->as.reloaded);
 	else if (m->type == WIRE_CONFIGURE)
 		reload_set(&d->reload, &m->as.configure);
 	else if (m->type == WIRE_CONFIGURED)
@@ -562,6 +586,8 @@ static void set_wake(struct dispatcher *d, int64_t at_us)
 		at_us = d->stop_by_us;
 	if (d->reload.phase == RELOAD_DRAINING && d->reload.by_us < at_us)
 		at_us = d->reload.by_us;
+	if (d->leave_by_us > 0 && d->leave_by_us < at_us)
+		at_us = d->leave_by_us;
 	if (d->as.mode == WIRE_MODE_SCAN && !d->stopping && d->as.wait_us > 0 &&
 		d->started_us + d->as.wait_us < at_us)
 		at_us = d->started_us + d->as.wait_us;
@@ -786,12 +812,64 @@ static bool is_drained(const struct dispatcher *d, int64_t now_us)
 	       (sender_counts(d->sender).in_flight == 0 || now_us >= d->reload.by_us);
 }
 
+/* For another process to take over. It looks for lines that are written in its own log, which may be another
+ * one: so none may be left over. */
+static void leave(struct dispatcher *d)
+{
+	struct err err = ERR_INIT;
+
+	if (d->outbox && !d->broken && settle_outbox(d, &err) < 0)
+		log_error("%s; the next dispatcher looks what is in the log", err.text);
+	end(d, WIRE_EXIT_AGAIN);
+}
+
+/*
+ * The next dispatcher works with the new configuration: the keeper starts it when this one has ended. All
+ * that is left to do here is in the ledger (lines of events included), but the answer to who has asked.
+ */
+static void hand_over(struct dispatcher *d, int64_t now_us)
+{
+	reload_tell_keeper(&d->reload, 0);
+	log_info("the configuration was reloaded; it needs other files, so a new dispatcher takes over");
+	free(d->as.hash);
+	d->as.hash = d->reload.hash;
+	d->reload.hash = NULL;
+	d->as.watches = d->reload.watches;
+	d->desk.hash = d->as.hash;
+	d->reload.phase = RELOAD_DONE;
+	d->leave_by_us = now_us + LEAVE_WAIT_US;
+	work(d);
+}
+
+static void leave_if_answered(struct dispatcher *d, int64_t now_us)
+{
+	if (d->leave_by_us > 0 && d->reload.phase == RELOAD_NONE &&
+		(now_us >= d->leave_by_us || !d->control || !control_owes(d->control)))
+		leave(d);
+}
+
+/* A log or a token in a directory that has taken the place of the one that this process may open. */
+static void leave_if_moved(struct dispatcher *d, int64_t now_us)
+{
+	const char *path = confined_moved(d->confined, now_us);
+
+	if (!path || d->leave_by_us > 0)
+		return;
+	log_info(
+		"%s leads elsewhere than at the start; a new dispatcher takes over, which may open it", path);
+	leave(d);
+}
+
 static void reload_if_drained(struct dispatcher *d, int64_t now_us)
 {
 	struct err err = ERR_INIT;
 
 	if (!is_drained(d, now_us))
 		return;
+	if (d->reload.anew) {
+		hand_over(d, now_us);
+		return;
+	}
 	if (take_over(d, &err) < 0) {
 		/* the keeper starts the next dispatcher, which reads the ledger as it is */
 		log_error("the new configuration cannot be taken over: %s; ending", err.text);
@@ -820,6 +898,12 @@ static void on_round(void *arg)
 		stop(d);
 	if (!d->stopping && !d->ended)
 		reload_if_drained(d, now_us);
+	if (!d->stopping && !d->ended)
+		leave_if_answered(d, now_us);
+	if (!d->stopping && !d->ended)
+		leave_if_moved(d, now_us);
+	if (d->ended)
+		return;
 	if (is_finished(d, now_us)) {
 		finish(d);
 		metrics_stop(d->metrics);
@@ -887,6 +971,7 @@ static int set_up(struct dispatcher *d, struct err *err)
 	d->keeper_io = loop_io_add(d->loop, d->keeper_fd, LOOP_IN, on_keeper, d, err);
 	if (!d->keeper_io)
 		return -err->code;
+	d->confined = confined_raise(d->conf);
 	loop_prepare_add(d->loop, on_round, d);
 	if (d->as.dry)
 		let_all_start(d);
@@ -915,6 +1000,7 @@ static void tear_down(struct dispatcher *d)
 	readiness_done(&d->readiness);
 	free(d->desk.reload_text);
 	reload_done(&d->reload);
+	confined_free(d->confined);
 	conf_free(d->conf);
 	fs_close(&d->lock_fd);
 	fs_close(&d->keeper_fd);
@@ -938,6 +1024,26 @@ static int receive_configuration(struct dispatcher *d, struct err *err)
 	return configure_receive(d->keeper_fd, &d->in, d->conf, &d->as, err);
 }
 
+/* A process that only says whether the configuration can be worked with: it touches no ledger, and starts
+ * before it is confined like the dispatcher that would work with it. */
+static int try_alone(struct dispatcher *d)
+{
+	struct err err = ERR_INIT;
+	struct wire_reloaded m = {.text = err.text};
+	int rc;
+
+	d->loop = loop_new(&err);
+	rc = d->loop ? ledger_open_memory(&d->ledger, &err) : -err.code;
+	if (rc == 0) {
+		scribe_init(&d->scribe, d->ledger, true);
+		rc = try_configuration(d, d->conf, d->as.mode == WIRE_MODE_TRY_LOG, &err);
+	}
+	m.status = rc == 0 ? EXIT_DONE : EXIT_CONFIGURATION;
+	if (wire_send_wait(d->keeper_fd, WIRE_RELOADED, &m, NULL, 0) < 0)
+		return EXIT_FAILED;
+	return EXIT_DONE;
+}
+
 static int run(struct dispatcher *d, struct err *err)
 {
 	int rc;
@@ -949,6 +1055,8 @@ static int run(struct dispatcher *d, struct err *err)
 	if (rc < 0)
 		return rc;
 	trace_set_up((enum log_level)d->conf->service.log_level, d->conf->service.trace);
+	if (d->as.mode == WIRE_MODE_TRY || d->as.mode == WIRE_MODE_TRY_LOG)
+		return try_alone(d);
 	rc = set_up(d, err);
 	return rc < 0 ? rc : loop_run(d->loop, err);
 }

@@ -1,6 +1,6 @@
 /*
- * reload: none -> asked -> receiving -> draining -> done -> none. Every way out goes through reload_end(), so
- * that nobody waits for ever.
+ * reload: none -> asked -> receiving (-> trying) -> draining -> done -> none. Every way out goes through
+ * reload_end(), so that nobody waits for ever.
  */
 #include "dispatch/reload.h"
 
@@ -30,6 +30,7 @@ void reload_end(struct reload *r, int64_t status, const char *text)
 {
 	struct desk *desk = r->desk;
 
+	desk->reload_watches = r->watches;
 	reload_done(r);
 	desk->reloads++;
 	desk->reload_status = status;
@@ -74,10 +75,31 @@ void reload_set(struct reload *r, const struct wire_configure *m)
 		conf_set(r->conf, m->section, m->key, m->value, m->file, (int)m->line, &r->mistakes);
 }
 
-void reload_drain(struct reload *r, const struct wire_configured *m, int64_t by_us)
+void reload_take_end(struct reload *r, const struct wire_configured *m)
 {
 	r->watches = m->watches;
+	free(r->hash);
 	r->hash = mem_strdup(m->hash);
+}
+
+void reload_try(struct reload *r)
+{
+	r->phase = RELOAD_TRYING;
+	r->anew = true;
+	reload_tell_keeper(r, WIRE_EXIT_AGAIN);
+}
+
+bool reload_tried(struct reload *r, const struct wire_reloaded *m)
+{
+	if (m->status == 0)
+		return true;
+	log_error("the new configuration is refused: %s; the running one stays", m->text);
+	reload_end(r, m->status, m->text);
+	return false;
+}
+
+void reload_drain(struct reload *r, int64_t by_us)
+{
 	r->phase = RELOAD_DRAINING;
 	r->by_us = by_us;
 }

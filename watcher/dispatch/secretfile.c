@@ -8,12 +8,15 @@
  * group. So for these the group's read bit is let through; they lie in a directory of this service only.
  * Source: systemd.exec(5) and systemd's exec-credential.c.
  *
+ * Else the group may read only what root keeps for the very group of the service's user.
+ *
  * Nothing of a secret is ever put in a message; a byte that does not belong there is told by its place.
  */
 #include "dispatch/secretfile.h"
 
 #include <fcntl.h>
 #include <limits.h>
+#include <pwd.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
@@ -61,16 +64,33 @@ static int find_place(
 	return 0;
 }
 
-static int check_mode(const struct place *p, const struct stat *st, struct err *err)
+/* root's file for the group that the service's user is in by his account (0640 root:brickwatch), which is no
+ * group of people. service: the user who runs it, or SECRETFILE_ANYBODY. */
+static bool is_for_our_group(const struct stat *st, uid_t service)
 {
+	struct passwd room, *user = NULL;
+	char text[4096];
+
+	if (st->st_uid != 0 || st->st_gid == 0 || service == 0 || service == SECRETFILE_ANYBODY)
+		return false;
+	if (service == geteuid())
+		return st->st_gid == getegid();
+	return getpwuid_r(service, &room, text, sizeof(text), &user) == 0 && user &&
+	       st->st_gid == user->pw_gid;
+}
+
+static int check_mode(const struct place *p, const struct stat *st, uid_t service, struct err *err)
+{
+	mode_t forbidden = p->forbidden & ~(mode_t)(is_for_our_group(st, service) ? S_IRGRP : 0);
+
 	if (!S_ISREG(st->st_mode))
 		return err_set(err, ERR_CONF, EINVAL, "%s is not a regular file", p->path);
-	if ((st->st_mode & p->forbidden) && p->forbidden == CREDENTIAL_FORBIDDEN)
+	if ((st->st_mode & forbidden) && p->forbidden == CREDENTIAL_FORBIDDEN)
 		return err_set(err, ERR_CONF, EPERM,
 			"%s is open to others (mode %04o), which a credential of systemd is not: who has set "
 			"CREDENTIALS_DIRECTORY?",
 			p->path, (unsigned)st->st_mode & 07777);
-	if (st->st_mode & p->forbidden)
+	if (st->st_mode & forbidden)
 		return err_set(err, ERR_CONF, EPERM, "%s is open to others (mode %04o); run: chmod 600 %s",
 			p->path, (unsigned)st->st_mode & 07777, p->path);
 	return 0;
@@ -87,7 +107,7 @@ static int check_owner(const struct place *p, const struct stat *st, uid_t servi
 
 static int check_file(const struct place *p, const struct stat *st, struct err *err)
 {
-	int rc = check_mode(p, st, err);
+	int rc = check_mode(p, st, geteuid(), err);
 
 	return rc < 0 ? rc : check_owner(p, st, geteuid(), err);
 }
@@ -244,7 +264,8 @@ static int look_at_owner(const struct place *p, const struct stat *st, uid_t ser
 
 	if (r < 0)
 		return r;
-	if (st->st_uid != 0 || service == 0 || service == SECRETFILE_ANYBODY)
+	if (st->st_uid != 0 || service == 0 || service == SECRETFILE_ANYBODY ||
+		((st->st_mode & S_IRGRP) && is_for_our_group(st, service)))
 		return 1;
 	(void)err_set(err, ERR_CONF, EACCES,
 		"%s belongs to root and is closed to others: a service of user %u, who owns the state "
@@ -265,7 +286,7 @@ int secretfile_look(const char *value, uid_t service, struct err *err)
 		return 1;
 	if (stat(path, &st) < 0)
 		return unseen(path, errno, service, err);
-	r = check_mode(&p, &st, err);
+	r = check_mode(&p, &st, service, err);
 	if (r == 0 && st.st_size == 0)
 		r = err_set(err, ERR_CONF, EINVAL, "%s is empty", path);
 	return r < 0 ? r : look_at_owner(&p, &st, service, err);

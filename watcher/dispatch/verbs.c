@@ -371,8 +371,8 @@ static void reload_take(struct control_job *j)
 	r->over = true;
 	r->text = mem_strdup(d->reload_text);
 	if (d->reload_status == 0)
-		control_say(j, 0, "reloaded: %zu watch%s", d->conf->watches_n,
-			d->conf->watches_n == 1 ? "" : "es");
+		control_say(j, 0, "reloaded: %" PRId64 " watch%s", d->reload_watches,
+			d->reload_watches == 1 ? "" : "es");
 	else
 		control_say(j, d->reload_status, "the new configuration is refused; the running one stays");
 }

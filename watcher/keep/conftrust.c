@@ -8,6 +8,7 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 #include "base/buf.h"
 #include "base/map.h"
@@ -26,6 +27,14 @@ static const char *who_writes(mode_t mode)
 	return mode & S_IWGRP ? "its group" : "everybody";
 }
 
+/* Then modes say nothing (a mounted ConfigMap, a sealed image). */
+static bool is_read_only(const char *path)
+{
+	struct statvfs fs;
+
+	return statvfs(path, &fs) == 0 && (fs.f_flag & ST_RDONLY);
+}
+
 static void judge(const char *path, const struct stat *st, bool sticky_helps, struct conf_mistakes *m)
 {
 	mode_t loose = st->st_mode & (S_IWGRP | S_IWOTH);
@@ -34,7 +43,7 @@ static void judge(const char *path, const struct stat *st, bool sticky_helps, st
 		conf_mistake_add(m, false, path, 0,
 			"belongs to user %u, who could change the configuration; do: chown root '%s'",
 			(unsigned)st->st_uid, path);
-	if (loose && !(sticky_helps && (st->st_mode & S_ISVTX)))
+	if (loose && !(sticky_helps && (st->st_mode & S_ISVTX)) && !is_read_only(path))
 		conf_mistake_add(m, false, path, 0, "%s could change the configuration; do: chmod %s-w '%s'",
 			who_writes(loose),
 			loose == (S_IWGRP | S_IWOTH) ? "go"

@@ -22,10 +22,12 @@
 #include "base/sock.h"
 #include "base/trace.h"
 #include "confine/limits.h"
+#include "confine/walls.h"
 #include "keep/notify.h"
 #include "keep/process.h"
 #include "keep/progress.h"
 #include "keep/reload.h"
+#include "keep/trial.h"
 #include "keep/watchdog.h"
 
 #define KEEPER_AGAIN_FIRST_US (100 * US_PER_MS)
@@ -66,6 +68,9 @@ struct keeper {
 	const struct conf *conf; /* the running one */
 	struct conf *owned;	 /* the same after a reload, else NULL */
 	struct conf *next;	 /* read, and handed to the dispatcher, who has not taken it over yet */
+	bool anew;		 /* … and will not: it can only be worked with by another dispatcher */
+	bool agreed;		 /* … who starts when the running one has ended */
+	struct trial *trial;	 /* of next */
 	const struct keeper_options *options;
 	struct loop *loop;
 	char hash[65];
@@ -86,7 +91,9 @@ struct keeper {
 static void keeper_start_all(struct keeper *k);
 static void keeper_reload(struct keeper *k);
 static void keeper_on_known(struct keeper *k, const char *name);
-static void keeper_reloaded(struct keeper *k, bool taken);
+static void keeper_reloaded(struct keeper *k, int status);
+static void keeper_take_over(struct keeper *k);
+static void keeper_forget_next(struct keeper *k);
 
 struct keeper_sending {
 	int fd;
@@ -184,7 +191,7 @@ static void keeper_on_dispatcher(struct loop_io *io, uint32_t events, void *arg)
 	else if (rc == 1 && k->in.type == WIRE_RELOAD)
 		keeper_reload(k);
 	else if (rc == 1 && k->in.type == WIRE_RELOADED && k->next)
-		keeper_reloaded(k, k->in.as.reloaded.status == 0);
+		keeper_reloaded(k, (int)k->in.as.reloaded.status);
 	else if (rc == 1 && k->in.type == WIRE_RESTART)
 		keeper_on_known(k, k->in.as.restart.name);
 	else if (rc == 1)
@@ -507,6 +514,8 @@ static void keeper_watch_ended(struct keeper_watch *w, int wait_status)
 		return;
 	}
 	if (k->dispatcher.pid == 0) { /* started with the dispatcher */
+		loop_timer_clear(w->kill);
+		w->killed = false;
 		w->changed = false;
 		if (w->leaving)
 			keeper_watch_free(w);
@@ -543,8 +552,9 @@ static void keeper_dispatcher_ended(struct keeper *k, int wait_status)
 	char text[64];
 
 	keeper_child_forget(&k->dispatcher);
-	conf_free(k->next);
-	k->next = NULL; /* whoever asked for it has lost its connection, too */
+	if (k->agreed && k->phase == KEEPER_RUNNING)
+		keeper_take_over(k);
+	keeper_forget_next(k); /* whoever asked for it has lost its connection, too */
 	if (k->phase == KEEPER_STOPPING_DISPATCHER) {
 		if (WIFEXITED(wait_status) && k->status == 0)
 			k->status = WEXITSTATUS(wait_status);
@@ -564,7 +574,10 @@ static void keeper_dispatcher_ended(struct keeper *k, int wait_status)
 		keeper_stop(k);
 		return;
 	}
-	log_error("the dispatcher %s; starting it and all watches again", text);
+	if (WIFEXITED(wait_status) && WEXITSTATUS(wait_status) == WIRE_EXIT_AGAIN)
+		log_info("starting the next dispatcher and all watches");
+	else
+		log_error("the dispatcher %s; starting it and all watches again", text);
 	loop_timer_set(k->dispatcher.again, clock_mono_us() + keeper_child_pause(&k->dispatcher));
 }
 
@@ -576,6 +589,8 @@ static void keeper_reap(struct keeper *k)
 
 	while ((pid = waitpid(-1, &wait_status, WNOHANG)) > 0) {
 		trace(TRACE_PROCESS, "process %d %s", (int)pid, process_describe_end(wait_status, text));
+		if (trial_ended(k->trial, pid, wait_status))
+			continue;
 		if (pid == k->dispatcher.pid)
 			keeper_dispatcher_ended(k, wait_status);
 		for (size_t i = 0; i < k->watches_n; i++) {
@@ -712,9 +727,41 @@ static void keeper_reload(struct keeper *k)
 	if (keeper_send_configuration(k->dispatcher.fd, k->next, NULL, &last, &err) == 0)
 		return;
 	log_error("%s; going on with the old one", err.text);
+	keeper_forget_next(k);
+	keeper_tell_reloaded(k, 1, err.text);
+}
+
+static void keeper_forget_next(struct keeper *k)
+{
+	trial_free(k->trial);
+	k->trial = NULL;
 	conf_free(k->next);
 	k->next = NULL;
-	keeper_tell_reloaded(k, 1, err.text);
+	k->anew = k->agreed = false;
+}
+
+static void keeper_on_tried(int status, const char *text, void *arg)
+{
+	struct keeper *k = arg;
+
+	k->trial = NULL;
+	keeper_tell_reloaded(k, status, text);
+	if (status != 0)
+		keeper_forget_next(k);
+}
+
+/* The running dispatcher may not open what is new in it. */
+static void keeper_try(struct keeper *k)
+{
+	bool other_log = strcmp(k->conf->events.file, k->next->events.file) != 0;
+	struct err err = ERR_INIT;
+
+	if (k->anew)
+		return;
+	k->anew = true;
+	k->trial = trial_start(k->loop, k->next, other_log, k->options->journal, keeper_on_tried, k, &err);
+	if (!k->trial)
+		keeper_on_tried(1, err.text, k);
 }
 
 static void keeper_stop_watch(struct keeper_watch *w)
@@ -768,14 +815,31 @@ static void keeper_take_over(struct keeper *k)
 	conf_free(old_owned);
 }
 
-static void keeper_reloaded(struct keeper *k, bool taken)
+static void keeper_reloaded(struct keeper *k, int status)
 {
-	if (taken) {
+	if (status == WIRE_EXIT_AGAIN)
+		keeper_try(k);
+	else if (status != 0)
+		keeper_forget_next(k);
+	else if (k->anew)
+		k->agreed = true;
+	else
 		keeper_take_over(k);
-		return;
-	}
-	conf_free(k->next);
-	k->next = NULL;
+}
+
+/* Of itself a keeper gives up new privileges only: what confines it would confine all that it starts. But the
+ * others find the same kernel, so it tells for all of them, once. */
+static void keeper_tell_walls(const struct keeper *k)
+{
+	char text[WALLS_TEXT_BYTES];
+	bool whole = walls_tell(text);
+
+	if (k->options->mode != WIRE_MODE_RUN || k->options->dry_run)
+		trace(TRACE_PROCESS, "confined: %s", text);
+	else if (whole)
+		log_info("confined: %s", text);
+	else
+		log_warning("confined less than could be: %s; going on with what there is", text);
 }
 
 static int keeper_begin(struct keeper *k, struct err *err)
@@ -813,12 +877,12 @@ static void keeper_end(struct keeper *k)
 	}
 	watchdog_free(k->watchdog);
 	wire_page_unmap(k->page);
+	keeper_forget_next(k);
 	loop_free(k->loop);
 	for (size_t i = 0; i < k->watches_n; i++)
 		free(k->watches[i]);
 	free(k->watches);
 	conf_free(k->owned);
-	conf_free(k->next);
 	free(k);
 }
 
@@ -836,6 +900,7 @@ int keeper_run(const struct conf *conf, const struct keeper_options *options)
 		log_set_terminal();
 	rc = keeper_begin(k, &err);
 	if (rc == 0) {
+		keeper_tell_walls(k);
 		keeper_start_all(k);
 		rc = loop_run(k->loop, &err);
 	}

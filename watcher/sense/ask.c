@@ -92,6 +92,9 @@ struct ask {
 	struct loop_timer *look;  /* at the processor clock and at stalls */
 	struct loop_timer *retry; /* next start, or next try to reap */
 	bool was_ready;		  /* this sniffer said what it is */
+	bool unfiltered;	  /* this sniffer is started without its system call filter … */
+	struct err filter_why;	  /* … since this happened with it */
+	bool filter_excused;	  /* that did not help: it is not the filter */
 	int64_t files;		  /* questions that ended with this sniffer */
 	int64_t serial;
 	int64_t reap_us;
@@ -178,10 +181,11 @@ static void ask_child_trim_environment(char *envp[ASK_ENVIRONMENT_MAX + 1])
 	envp[n] = NULL;
 }
 
-static _Noreturn void ask_child(const char *program, int sock)
+static _Noreturn void ask_child(const char *program, bool unfiltered, int sock)
 {
 	static char name[] = "bw-sniff";
-	char *const argv[] = {name, NULL};
+	static char bare[] = "--without-seccomp";
+	char *const argv[] = {name, unfiltered ? bare : NULL, NULL};
 	char *envp[ASK_ENVIRONMENT_MAX + 1];
 	char text[256], path[4096];
 	struct wire_types types = {.libmagic = "", .error = text};
@@ -338,6 +342,29 @@ static void ask_start_failed(struct ask *a, struct err *why)
 	ask_announce(a, &err);
 }
 
+/*
+ * It ended before it was ready, killed for a system call or because its samples were told wrong. A libmagic
+ * that makes other calls than were measured would not work at all: so at once another is started without the
+ * filter. Only that one: the next has the filter again. If it does not get ready either, the filter is not to
+ * blame, and is left alone until one works. A sniffer that dies of a file never gets here: that may be the
+ * very attack the filter is for.
+ */
+static bool ask_takes_filter_off(struct ask *a, int status, const struct err *why)
+{
+	bool was_off = a->unfiltered;
+
+	a->unfiltered = false;
+	if (a->was_ready)
+		return false;
+	a->filter_excused |= was_off;
+	if (a->filter_excused ||
+		(a->why.class == ERR_NONE && !(WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS)))
+		return false;
+	a->unfiltered = true;
+	a->filter_why = *why;
+	return true;
+}
+
 /* It died while it had the question. */
 static void ask_count_crash(struct ask *a, const struct err *why)
 {
@@ -355,9 +382,11 @@ static void ask_gone(struct ask *a, int status)
 {
 	bool asked = a->q.open && a->q.handed && !a->q.resolved;
 	struct err why = a->why;
+	bool without_filter;
 
 	if (why.class == ERR_NONE)
 		ask_describe_status(status, &why);
+	without_filter = ask_takes_filter_off(a, status, &why);
 	loop_timer_clear(a->look);
 	loop_timer_clear(a->retry);
 	a->pid = 0;
@@ -365,7 +394,7 @@ static void ask_gone(struct ask *a, int status)
 	a->q.handed = false;
 	if (asked)
 		ask_count_crash(a, &why);
-	else if (!a->was_ready || a->files == 0) /* it has never been of any use */
+	else if (!without_filter && (!a->was_ready || a->files == 0)) /* it has never been of any use */
 		ask_start_failed(a, &why);
 	ask_pump(a);
 }
@@ -419,6 +448,7 @@ static void ask_take_types(struct ask *a, const struct wire_types *types)
 	memcpy(a->libmagic, types->libmagic, strlen(types->libmagic) + 1);
 	a->state = ASK_IDLE;
 	a->was_ready = true;
+	a->filter_excused = false;
 	a->ready_due = false;
 	a->opened = false;
 	loop_timer_clear(a->look);
@@ -502,7 +532,7 @@ static int ask_spawn(struct ask *a, struct err *err)
 		return rc;
 	pid = fork();
 	if (pid == 0)
-		ask_child(a->program, fds[1]);
+		ask_child(a->program, a->unfiltered, fds[1]);
 	rc = errno;
 	close(fds[1]);
 	if (pid < 0) {
@@ -736,6 +766,11 @@ bool ask_is_busy(const struct ask *a)
 const char *ask_libmagic_version(const struct ask *a)
 {
 	return a->libmagic;
+}
+
+const char *ask_unfiltered_why(const struct ask *a)
+{
+	return a->unfiltered && a->was_ready ? a->filter_why.text : NULL;
 }
 
 pid_t ask_sniffer_pid(const struct ask *a)

@@ -14,12 +14,15 @@
 #include <unistd.h>
 #include "base/clock.h"
 #include "base/fs.h"
+#include "base/log.h"
 #include "base/map.h"
 #include "base/mem.h"
+#include "confine/walls.h"
 #include "core/cadence.h"
 #include "core/template.h"
 #include "sense/judge.h"
 #include "sense/roster.h"
+#include "sense/walk.h"
 
 #define MARKERS_PLACES_MAX 4096 /* directories outside the watch that are listed for markers */
 
@@ -165,6 +168,18 @@ static void markers_place_free(struct markers *m, struct markers_place *p)
 	free(p);
 }
 
+/* Closed to us, or only outside of this process's walls, as another directory than there was? The first
+ * listing is not broken off. */
+static void markers_denied(struct markers *m)
+{
+	const char *path = walk_has_listed(m->s->walk) ? walls_first_moved(m->s->walls, NULL) : NULL;
+
+	if (!path)
+		return;
+	log_info("%s leads elsewhere than at the start; looking for markers anew", path);
+	loop_stop(m->s->loop, WIRE_EXIT_AGAIN);
+}
+
 /* Lists it; names of markers that somebody waits for are met. */
 static void markers_list_place(struct markers *m, struct markers_place *p)
 {
@@ -184,6 +199,8 @@ static void markers_list_place(struct markers *m, struct markers_place *p)
 			markers_met(m, buf_str(&path));
 	}
 	p->code = errno;
+	if (p->code == EACCES)
+		markers_denied(m);
 	if (p->code == 0)
 		roster_end(p->roster);
 	if (dir)

@@ -4,9 +4,9 @@
  * (the ledger forgets nothing) and it is looked for by a timer, and when mounts come or go.
  *
  * Found again, or another directory at once in its place, it is watched by another process: what confines
- * this one stays with the old directory, and so does what it remembers of its file system (device numbers are
- * used again). The dispatcher then decides whether the directory is the one that it knows
- * (dispatch/baseline).
+ * this one stays with the old directory (confine/walls: opening the new one is denied, looking at it is not),
+ * and so does what it remembers of its file system (device numbers are used again). The dispatcher then
+ * decides whether the directory is the one that it knows (dispatch/baseline).
  */
 #include "sense/roots.h"
 
@@ -20,6 +20,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/trace.h"
+#include "confine/walls.h"
 #include "sense/mounttable.h"
 #include "sense/poll.h"
 #include "sense/probe.h"
@@ -63,6 +64,30 @@ static int roots_check_one(struct sense *s, const struct sense_root *r, int fd)
 	return rc == -ENOENT || rc == -ENOTDIR ? -SENSE_ROOT_NO_SENTINEL : rc;
 }
 
+/* Does it lie outside of this process's walls? */
+static bool roots_is_outside(struct sense *s, const struct sense_root *r)
+{
+	bool moved;
+
+	wire_page_enter(s->page, "open", r->path);
+	moved = walls_moved(s->walls, r->path);
+	wire_page_leave(s->page);
+	return moved;
+}
+
+/* It may not be opened; looking at it is never forbidden. Another one, or the one that is watched, which is
+ * closed now? */
+static int roots_denied(struct sense *s, const struct sense_root *r)
+{
+	struct stat st;
+	bool other;
+
+	wire_page_enter(s->page, "stat", r->path);
+	other = r->dir && stat(r->path, &st) == 0 && roots_is_other(r, &st);
+	wire_page_leave(s->page);
+	return other && roots_is_outside(s, r) ? -SENSE_ROOT_OTHER : -EACCES;
+}
+
 int sense_root_fd(struct sense *s, size_t root)
 {
 	struct sense_root *r = &s->roots[root];
@@ -75,7 +100,7 @@ int sense_root_fd(struct sense *s, size_t root)
 	fd = open(r->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOCTTY);
 	wire_page_leave(s->page);
 	if (fd < 0)
-		return -errno;
+		return errno == EACCES ? roots_denied(s, r) : -errno;
 	rc = roots_check_one(s, r, fd);
 	if (rc < 0) {
 		close(fd);
@@ -126,6 +151,14 @@ static int roots_try(struct sense *s, size_t root)
 	return code ? -code : fd;
 }
 
+/* Is there something to be watched, by us or another process? */
+static bool roots_is_there(struct sense *s, size_t root)
+{
+	int rc = roots_try(s, root);
+
+	return rc >= 0 || rc == -SENSE_ROOT_OTHER || (rc == -EACCES && roots_is_outside(s, &s->roots[root]));
+}
+
 static void roots_forget(struct sense *s, struct sense_root *r)
 {
 	if (r->dir) {
@@ -159,7 +192,7 @@ void sense_root_lost(struct sense *s, size_t root, const char *why)
 void sense_root_gone(struct sense *s, size_t root, const char *why)
 {
 	roots_forget(s, &s->roots[root]);
-	if (roots_try(s, root) >= 0)
+	if (roots_is_there(s, root))
 		roots_anew(s, &s->roots[root], why);
 	else
 		sense_root_lost(s, root, why);
@@ -304,7 +337,7 @@ static void roots_on_timer(struct loop_timer *t, void *arg)
 	/* The first listing of the others is not broken off: then it could not be told any more what was
 	 * there before. */
 	for (size_t i = 0; i < s->roots_n && walk_has_listed(s->walk); i++) {
-		if (!s->roots[i].dir && roots_try(s, i) >= 0) {
+		if (!s->roots[i].dir && roots_is_there(s, i)) {
 			roots_on_back(s, &s->roots[i]);
 			return;
 		}

@@ -22,7 +22,9 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "base/trace.h"
+#include "confine/landlock.h"
 #include "confine/limits.h"
+#include "confine/walls.h"
 #include "core/filetype.h"
 #include "core/rules.h"
 #include "sense/away.h"
@@ -51,8 +53,9 @@ struct watcher {
 	struct loop_timer *rescan_timer;
 	bool started; /* the first pass has been asked for */
 	bool waiting_said;
-	bool done_said; /* scan: counts with done = 1 are out */
-	uint64_t notes; /* events so far */
+	bool unfiltered_said; /* sniffers run without their filter */
+	bool done_said;	      /* scan: counts with done = 1 are out */
+	uint64_t notes;	      /* events so far */
 	/* Files that came by CREATE alone, newest last, each with the number of that event: one of them may
 	 * be the other half of a link + unlink rename. */
 	struct watcher_link {
@@ -725,6 +728,12 @@ static void watcher_on_ask_ready(struct ask *a, const struct err *err, void *arg
 		explain_check_ask(&w->s);
 		return;
 	}
+	if (ask_unfiltered_why(a) && !w->unfiltered_said) {
+		log_warning("file types are told without a system call filter, by Landlock alone, since with "
+			    "it: %s",
+			ask_unfiltered_why(a));
+		w->unfiltered_said = true;
+	}
 	if (err)
 		sense_trouble(&w->s, "sniffer", w->s.roots[0].path, 0, "%s", err->text);
 	else
@@ -803,6 +812,34 @@ static void watcher_take_conf(struct watcher *w)
 	trace_set_up((enum log_level)w->s.conf->service.log_level, w->s.conf->service.trace);
 }
 
+/* Where markers are, if not beside their files: the part of the path before the first placeholder. */
+static void watcher_allow_marker(struct walls *walls, const char *marker)
+{
+	CLEANUP_FREE char *fixed = marker ? mem_strndup(marker, strcspn(marker, "$")) : NULL;
+	char *slash = fixed ? strrchr(fixed, '/') : NULL;
+
+	if (!slash || fixed[0] != '/')
+		return;
+	slash[slash == fixed] = '\0';
+	walls_own(walls, fixed, LANDLOCK_READ | LANDLOCK_LIST);
+}
+
+/* Before anything of a directory is read. Looking for a root may take as long as a dead mount likes, so the
+ * page says so. */
+static void watcher_confine(struct watcher *w)
+{
+	struct err err = ERR_INIT;
+
+	w->s.walls = walls_new(LIMITS_WATCHER);
+	for (size_t i = 0; i < w->s.roots_n; i++)
+		walls_own(w->s.walls, w->s.roots[i].path, LANDLOCK_READ | LANDLOCK_LIST);
+	watcher_allow_marker(w->s.walls, w->s.watch->marker);
+	wire_page_enter(w->s.page, "open", w->s.roots[0].path);
+	if (walls_raise(w->s.walls, false, &err) < 0)
+		log_warning("not fully confined: %s; going on without", err.text);
+	wire_page_leave(w->s.page);
+}
+
 static int watcher_make_parts(struct watcher *w, int dispatch_fd, struct err *err)
 {
 	static const struct outlet_callbacks callbacks = {
@@ -863,6 +900,7 @@ static void watcher_free_parts(struct watcher *w)
 	mounts_free(w->s.mounts);
 	sense_roots_close(&w->s);
 	loop_free(w->s.loop);
+	walls_free(w->s.walls);
 	wire_page_unmap(w->s.page);
 	conf_free(w->s.conf);
 	buf_done(&w->path);
@@ -891,6 +929,7 @@ static int watcher_run(struct watcher *w, int dispatch_fd, int page_fd, struct e
 		if (!w->s.page)
 			return -err->code;
 	}
+	watcher_confine(w);
 	rc = watcher_make_parts(w, dispatch_fd, err);
 	if (rc < 0)
 		return rc;

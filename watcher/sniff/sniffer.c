@@ -1,7 +1,8 @@
 /*
  * Order at the start: load the magic file, confine, prove on samples that types are told, and only then read
  * anything foreign. The proof runs confined, so limits that are too tight show at once and not with the first
- * file.
+ * file. Then the watcher starts another one without the system call filter (sense/ask); Landlock stays, since
+ * nothing that libmagic does to a descriptor is in its way.
  *
  * The socket is read blocking: one question, one answer, nothing else to wait for. It sits beside terminals
  * and service managers that signal a whole group of processes: signals that mean "stop" are ignored here, the
@@ -20,6 +21,7 @@
 #include "base/gzip.h"
 #include "base/mem.h"
 #include "confine/limits.h"
+#include "confine/walls.h"
 #include "core/filetype.h"
 #include "core/wire.h"
 #include "sniff/magic.h"
@@ -41,14 +43,26 @@ static int sniffer_settle_process(int fd, struct err *err)
 	return 0;
 }
 
-static struct magic_reader *sniffer_prepare(int fd, struct err *err)
+/* A wall that fails is a reason to try with less, and then none not to work. */
+static int sniffer_confine(bool without_seccomp, struct err *err)
+{
+	struct walls *walls = walls_new(LIMITS_SNIFFER);
+	int limited = limits_apply(LIMITS_SNIFFER, err), rc = limited;
+
+	if (rc == 0)
+		rc = walls_raise(walls, without_seccomp, err);
+	walls_free(walls);
+	return without_seccomp ? limited : rc;
+}
+
+static struct magic_reader *sniffer_prepare(int fd, bool without_seccomp, struct err *err)
 {
 	struct magic_reader *reader;
 
 	if (sniffer_settle_process(fd, err) < 0)
 		return NULL;
 	reader = magic_reader_open(NULL, err);
-	if (reader && limits_apply(LIMITS_SNIFFER, err) == 0 && magic_reader_prove(reader, err) == 0)
+	if (reader && sniffer_confine(without_seccomp, err) == 0 && magic_reader_prove(reader, err) == 0)
 		return reader;
 	magic_reader_close(reader);
 	return NULL;
@@ -111,10 +125,10 @@ static int sniffer_serve(int fd, struct magic_reader *reader)
 	return rc == -EPIPE || rc == -ECONNRESET ? 0 : rc;
 }
 
-int sniffer_main(int fd)
+int sniffer_main(int fd, bool without_seccomp)
 {
 	struct err err = ERR_INIT;
-	struct magic_reader *reader = sniffer_prepare(fd, &err);
+	struct magic_reader *reader = sniffer_prepare(fd, without_seccomp, &err);
 	int rc = sniffer_present(fd, err.text);
 
 	if (reader && rc == 0)
