@@ -31,8 +31,9 @@ agree_on_version() {
 	want=$(upstream_version)
 	deb=$(sed -n '1s/^brickwatch (\(.*\)-[^-]*) .*/\1/p' "$top/packaging/debian/changelog")
 	rpm=$(sed -n 's/^Version: *//p' "$top/packaging/rpm/brickwatch.spec")
-	[ -n "$want" ] && [ "$deb" = "$want" ] && [ "$rpm" = "$want" ] ||
+	if [ -z "$want" ] || [ "$deb" != "$want" ] || [ "$rpm" != "$want" ]; then
 		complain "configure.ac says version $want, debian/changelog $deb, brickwatch.spec $rpm"
+	fi
 }
 
 # dist_tarball: makes build/packages/brickwatch-VERSION.tar.xz of the tree as it is; sets tarball.
