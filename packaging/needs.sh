@@ -1,9 +1,10 @@
 # shellcheck shell=sh
 # needs: installs the Debian packages that building, testing, showing or measuring brickwatch takes.
-# Sourced by ./check, ./demo and bench/run; nothing here runs before `needs_install SET…` is called.
+# Sourced by ./check, ./demo, bench/run and packaging/build-*; nothing here runs before `needs_install SET…` is called.
 #
-# Sets: build (compile and install), test (everything ./check uses), demo (what ./demo shows), bench (what
-# bench/run measures), qemu (what tests/machine/qemu takes).
+# Sets: build (compile and install), test (everything ./check uses but for its machine), demo (what ./demo shows),
+# bench (what bench/run measures), qemu (what tests/machine/qemu takes), deb and rpm (build the packages, besides
+# build), machine (tests/machine/nspawn, besides all three).
 # With nothing missing it costs one dpkg-query and prints nothing.
 
 needs_packages() { # SET: its packages, one a line
@@ -33,6 +34,16 @@ needs_packages() { # SET: its packages, one a line
 	qemu)
 		# What tests/machine/qemu makes its guest with, and boots it.
 		printf '%s\n' e2fsprogs mmdebstrap python3 qemu-system-x86 sqlite3
+		;;
+	deb)
+		printf '%s\n' debhelper dpkg-dev fakeroot libcmocka-dev python3
+		;;
+	rpm)
+		printf '%s\n' debugedit dwz elfutils libcmocka-dev python3 rpm
+		;;
+	machine)
+		printf '%s\n' blhc lintian mmdebstrap mount procps python3 python3-pytest python3-pytest-timeout rpmlint \
+			systemd systemd-container util-linux
 		;;
 	bench)
 		# What brickwatch is measured against, and what they need.

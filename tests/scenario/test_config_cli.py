@@ -340,6 +340,16 @@ def test_ready_and_stopping_are_told_to_systemd(service, systemd):
     assert lines and all(re.match(r"<[3467]>", line) for line in lines), lines
 
 
+def test_mistakes_have_the_journals_priority(service, systemd):
+    s = service(environment={"NOTIFY_SOCKET": systemd.address})
+    s.ini.write_text(s.ini.read_text() + "settel = 1s\n")
+    s.start(wait=False)
+    s.wait_end(78)
+    lines = s.err().splitlines()
+    assert len(lines) == 2 and all(line.startswith("<3>") for line in lines), lines
+    assert "settel" in lines[0] and lines[1] == "<3>brickwatch: 1 mistake in the configuration"
+
+
 def test_ready_with_a_missing_folder(service, systemd):
     """A folder that is not there yet must not keep the service from being up."""
     s = service(environment={"NOTIFY_SOCKET": systemd.address})

@@ -100,6 +100,19 @@ bool cli_is_journal(void)
 	return getenv("NOTIFY_SOCKET") != NULL;
 }
 
+/* On stderr; in the journal each line carries the priority (sd-daemon(3)). */
+static void cli_print_lines(const char *text, char priority)
+{
+	while (*text) {
+		size_t n = strcspn(text, "\n");
+
+		if (cli_is_journal())
+			(void)fprintf(stderr, "<%c>", priority);
+		(void)fprintf(stderr, "%.*s\n", (int)n, text);
+		text += n + (text[n] == '\n');
+	}
+}
+
 static void cli_print_mistakes(const struct conf_mistakes *m, bool warnings)
 {
 	CLEANUP_BUF struct buf b = BUF_INIT(CLI_MISTAKES_BYTES);
@@ -112,7 +125,7 @@ static void cli_print_mistakes(const struct conf_mistakes *m, bool warnings)
 			shown.items[shown.n++] = m->items[i];
 	shown.errors = m->errors;
 	conf_mistakes_print(&shown, &b);
-	(void)fputs(buf_str(&b), stderr);
+	cli_print_lines(buf_str(&b), m->errors > 0 ? '3' : '4');
 	free(shown.items);
 }
 
@@ -136,8 +149,7 @@ int cli_load(const char *path, bool warnings, struct conf **ret)
 	conf_mistakes_done(&mistakes);
 	if (errors > 0) {
 		conf_free(conf);
-		(void)fprintf(stderr, "brickwatch: %zu mistake%s in the configuration\n", errors,
-			errors == 1 ? "" : "s");
+		log_error("%zu mistake%s in the configuration", errors, errors == 1 ? "" : "s");
 		return CLI_CONFIG;
 	}
 	*ret = conf;

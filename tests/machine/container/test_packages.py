@@ -1,0 +1,148 @@
+"""The packages themselves: what the distributions' checkers say, whether they build again bit for bit, the unit."""
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+import machine
+from machine import PACKAGES, TOP, the_package
+
+UNIT = "brickwatch.service"
+
+
+def run(*words, cwd=None, env=None):
+    done = subprocess.run([str(w) for w in words], cwd=cwd, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          env={**os.environ, **(env or {})}, check=False)
+    return done.returncode, done.stdout
+
+
+def check(*words, **options):
+    status, out = run(*words, **options)
+    assert status == 0, out
+    return out
+
+
+@pytest.fixture(scope="module")
+def unpacked(tmp_path_factory):
+    """What the .deb installs."""
+    folder = tmp_path_factory.mktemp("deb")
+    check("dpkg-deb", "-x", the_package("brickwatch_*.deb"), folder)
+    return folder
+
+
+def test_lintian():
+    out = check("lintian", "--allow-root", "--pedantic", "-E", "-I", "--fail-on", "error,warning,info,pedantic",
+                the_package("brickwatch_*.changes"))
+    assert not re.findall(r"^[EWIPX]: .*", out, re.MULTILINE), out
+
+
+def test_every_override_has_a_reason():
+    for path in (TOP / "packaging" / "debian").rglob("*lintian-overrides"):
+        before = ""
+        for line in path.read_text(encoding="ascii").splitlines():
+            assert line.startswith("#") or before, f"{path}: {line}"
+            before = line
+
+
+def test_rpmlint():
+    out = check("rpmlint", "-c", TOP / "packaging/rpm/rpmlint.toml", *sorted(PACKAGES.glob("*.rpm")),
+                TOP / "packaging/rpm/brickwatch.spec")
+    assert "0 errors, 0 warnings" in out, out
+
+
+def test_blhc():
+    """Each compiler call of the build had Debian's hardening flags, and our own."""
+    log = PACKAGES / "deb.log"
+    check("blhc", "--all", log)
+    calls = [line for line in log.read_text().splitlines() if re.match(r"(x86_64-linux-gnu-)?gcc .* -c ", line)]
+    assert len(calls) > 100
+    assert all("-fstack-clash-protection" in line for line in calls)
+
+
+def test_the_tarball_is_the_tree():
+    status, out = run("/usr/bin/python3", TOP / "tests/lint/dist_tree.py", the_package("brickwatch-*.tar.xz"), TOP)
+    if status == 77:
+        pytest.skip(out)
+    assert status == 0, out
+
+
+def test_verify(unpacked):
+    """systemd finds nothing to complain about in the unit. It wants the units that are named to be there."""
+    for name in ("sysinit.target", "basic.target", "network-online.target", "nss-lookup.target", "time-sync.target",
+                 "remote-fs.target", "shutdown.target", "multi-user.target", "system.slice", "-.mount"):
+        shutil.copy(f"/lib/systemd/system/{name}", unpacked / "lib/systemd/system") if Path(
+            f"/lib/systemd/system/{name}").exists() else None
+    out = check("systemd-analyze", "verify", "--man=no", "--recursive-errors=no", f"--root={unpacked}",
+                unpacked / "lib/systemd/system" / UNIT)
+    assert UNIT not in out, out
+
+
+def test_exposure(unpacked):
+    out = check("systemd-analyze", "security", "--offline=yes", "--no-pager", "--threshold=14",
+                unpacked / "lib/systemd/system" / UNIT)
+    print(out.splitlines()[-1])
+
+
+def test_nothing_of_the_unit_runs_as_root(unpacked):
+    """No prefix that lifts the walls, nothing before the start (it would be tried again after 78)."""
+    lines = (unpacked / "lib/systemd/system" / UNIT).read_text().splitlines()
+    started = [line for line in lines if re.match(r"Exec", line)]
+    assert started == ["ExecStart=/usr/bin/brickwatch run", "ExecReload=/usr/bin/brickwatch reload"]
+
+
+def test_the_deb_holds_one_conffile_and_no_secret(unpacked):
+    out = check("dpkg-deb", "-I", the_package("brickwatch_*.deb"), "conffiles")
+    assert out.split() == ["/etc/brickwatch/brickwatch.ini"]
+    assert sorted(p.name for p in (unpacked / "etc/brickwatch").iterdir()) == ["brickwatch.ini", "conf.d"]
+
+
+def test_both_packages_hold_the_same(unpacked, tmp_path):
+    """But for what each distribution wants elsewhere."""
+    with subprocess.Popen(["rpm2cpio", the_package("brickwatch-[0-9]*[!c].rpm")], stdout=subprocess.PIPE) as archive:
+        subprocess.run(["cpio", "-idm", "--quiet"], stdin=archive.stdout, cwd=tmp_path, check=True)
+    assert archive.returncode == 0
+
+    def listed(folder):
+        found = {str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file() and not p.is_symlink()}
+        found = {n.replace("usr/lib/systemd/system/", "lib/systemd/system/") for n in found}
+        return {n for n in found if not n.startswith(("usr/share/doc/", "usr/share/licenses/", "usr/share/lintian/"))
+                and (UNIT in n or not n.startswith("lib/systemd"))}
+    assert listed(unpacked) == listed(tmp_path)
+    ours = [(tmp_path / "usr/lib/systemd/system" / UNIT), (unpacked / "lib/systemd/system" / UNIT)]
+    assert ours[0].read_bytes() == ours[1].read_bytes()
+
+
+def sums(folder, pattern):
+    return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in Path(folder).rglob(pattern)}
+
+
+def build_again(what, where):
+    """In the folder `where`. The compiler's cache may answer (not with BW_LONG=1)."""
+    env = {"CCACHE_DISABLE": "1"} if os.environ.get("BW_LONG") else {}
+    check(TOP / "packaging" / f"build-{what}", "--no-check", "--in", where, cwd="/", env=env)
+
+
+def test_the_deb_builds_again_bit_for_bit(tmp_path):
+    """At another place and time."""
+    before = sums(PACKAGES, "brickwatch*.deb")
+    build_again("deb", tmp_path / "other")
+    assert before and sums(tmp_path, "brickwatch*.deb") == before
+
+
+def test_the_rpm_builds_again_bit_for_bit():
+    """At the same place: what rpmbuild writes of its flags holds the folder."""
+    before = sums(PACKAGES, "*.rpm")
+    build_again("rpm", PACKAGES / "rpm")
+    assert before and {**sums(PACKAGES / "rpm/RPMS", "*.rpm"), **sums(PACKAGES / "rpm/SRPMS", "*.rpm")} == before
+
+
+def test_machine_names_are_not_ours():
+    """What the packages say of themselves holds nothing of the machine they were built on."""
+    assert machine.JOB
+    out = check("rpm", "-qp", "--qf", "%{BUILDHOST}\n", *sorted(PACKAGES.glob("brickwatch-[0-9]*.rpm")))
+    assert set(out.split()) == {"reproducible"}
