@@ -15,7 +15,7 @@ OPTIONS = [
     # So that it sees that BUG_ON does not come back.
     "-D__builtin_expect(value,likely)=(value)", "-Derr_bug(file,line,what)=abort()",
     # There are no threads, and glibc's own advice is not to use readdir_r(3).
-    "--suppress=readdirCalled",
+    "--suppress=readdirCalled", "--suppress=getpwuidCalled", "--suppress=getpwnamCalled", "--suppress=getgrgidCalled",
     # It does not see __attribute__((cleanup)): every CLEANUP_FD is a leak to it. ASan and valgrind see the real ones.
     "--suppress=resourceLeak",
 ]
