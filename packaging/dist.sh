@@ -36,11 +36,14 @@ agree_on_version() {
 	fi
 }
 
-# dist_tarball: makes build/packages/brickwatch-VERSION.tar.xz of the tree as it is; sets tarball.
+# dist_tarball: makes build/packages/brickwatch-VERSION.tar.xz of the tree as it is, and sets tarball; unless that is set.
 dist_tarball() {
 	local version
 	agree_on_version
 	version=$(upstream_version)
+	SOURCE_DATE_EPOCH=$(packaging_epoch)
+	export SOURCE_DATE_EPOCH
+	[ -z "$tarball" ] || return 0
 	mkdir -p "$packages/dist"
 	if [ -e "$top/config.status" ]; then
 		complain "there is a build in the source folder; run make distclean"
@@ -50,8 +53,6 @@ dist_tarball() {
 	else
 		(cd "$top" && logged autoreconf autoreconf -fi) || exit 1
 	fi
-	SOURCE_DATE_EPOCH=$(packaging_epoch)
-	export SOURCE_DATE_EPOCH
 	tarball=$packages/brickwatch-$version.tar.xz
 	(cd "$packages/dist" && logged dist-configure "$top/configure" -q && logged dist make -s dist) || exit 1
 	mv "$packages/dist/brickwatch-$version.tar.xz" "$tarball"

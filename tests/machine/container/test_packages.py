@@ -124,7 +124,8 @@ def sums(folder, pattern):
 def build_again(what, where):
     """In the folder `where`. The compiler's cache may answer (not with BW_LONG=1)."""
     env = {"CCACHE_DISABLE": "1"} if os.environ.get("BW_LONG") else {}
-    check(TOP / "packaging" / f"build-{what}", "--no-check", "--in", where, cwd="/", env=env)
+    check(TOP / "packaging" / f"build-{what}", "--no-check", "--in", where, "--tarball",
+          the_package("brickwatch-*.tar.xz"), cwd="/", env=env)
 
 
 def test_the_deb_builds_again_bit_for_bit(tmp_path):
