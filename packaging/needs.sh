@@ -39,7 +39,7 @@ needs_packages() { # SET: its packages, one a line
 		printf '%s\n' debhelper dpkg-dev fakeroot libcmocka-dev python3
 		;;
 	rpm)
-		printf '%s\n' debugedit dwz elfutils libcmocka-dev python3 rpm
+		printf '%s\n' debugedit dpkg-dev dwz elfutils libcmocka-dev python3 rpm
 		;;
 	machine)
 		printf '%s\n' blhc lintian mmdebstrap mount procps python3 python3-pytest python3-pytest-timeout rpmlint \

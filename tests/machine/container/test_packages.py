@@ -49,6 +49,21 @@ def test_every_override_has_a_reason():
             before = line
 
 
+def test_what_building_takes_is_said():
+    """Both packages name each library that configure asks for. (They are built on a machine that has more.)"""
+    configure = (TOP / "configure.ac").read_text()
+    control = (TOP / "packaging/debian/control").read_text()
+    spec = (TOP / "packaging/rpm/brickwatch.spec").read_text()
+    modules = set(re.findall(r"PKG_CHECK_MODULES\(\[\w+\], \[(\w+) ", configure))
+    modules.remove("libmagic")  # which is file-devel there, with or without a .pc
+    assert len(modules) >= 8
+    assert {m for m in modules if f"pkgconfig({m})" not in spec} == set()
+    needs = check("sh", "-c", f". {TOP}/packaging/needs.sh && needs_packages build").split()
+    libraries = [name for name in needs if name.endswith("-dev") and name != "libc6-dev"]
+    assert len(libraries) >= 7
+    assert [name for name in libraries if f"\n {name}" not in control] == []
+
+
 def test_rpmlint():
     out = check("rpmlint", "-c", TOP / "packaging/rpm/rpmlint.toml", *sorted(PACKAGES.glob("*.rpm")),
                 TOP / "packaging/rpm/brickwatch.spec")

@@ -1,5 +1,6 @@
 """The installed service under a real systemd: one machine, one service, which every test leaves running."""
 
+import re
 import signal
 
 import pytest
@@ -286,6 +287,17 @@ def test_what_its_processes_may(service):
             assert status["NoNewPrivs"] == "1" and status["Seccomp"] == "2", (name, status)
             assert status["Uid"].split()[0] != "0", name
     assert m.run("runuser", "-u", "brickwatch", "--", "test", "-r", f"/proc/{m.main_pid()}/mem", check=False).returncode
+
+
+def test_its_own_walls_stand_within_those_of_the_unit(service):
+    """What the unit's filter must let through: Landlock and seccomp, raised by each process for itself."""
+    m = service.m
+    m.run("systemctl", "restart", UNIT)
+    said = m.run("journalctl", "-q", "-o", "cat", f"_SYSTEMD_INVOCATION_ID={m.show('InvocationID')}").stdout
+    assert re.search(r"confined: Landlock \d+, seccomp$", said, re.MULTILINE), said
+    assert "not fully confined" not in said
+    filters = {name: int(m.status_of(pids[0])["Seccomp_filters"]) for name, pids in m.children().items()}
+    assert filters["bw-dispatch"] > filters["brickwatch"] and filters["bw-watch"] > filters["brickwatch"], filters
 
 
 def test_nobody_else_can_read_what_it_keeps(service):
