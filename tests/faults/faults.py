@@ -115,13 +115,14 @@ class Reader:
     """Takes the place of the harness's Follower where the log is rotated faster than anybody could follow it."""
 
     def __init__(self, service):
-        self.service = service
+        self.service, self.events = service, []
         service.follower = self
 
     def read(self):
         for _ in range(100):
             with contextlib.suppress(FileNotFoundError):  # one was compressed or renamed in this moment
-                return logged(self.service, running=True)
+                self.events = logged(self.service, running=True)
+                return self.events
         raise AssertionError("the log files do not hold still")
 
     def close(self):

@@ -22,6 +22,7 @@
 static char *crash_name;    /* NULL: nobody is to be killed */
 static char *crash_first;   /* NULL: nothing must be passed before */
 static int64_t crash_nth;   /* from 1 */
+static char *crash_path;
 static int64_t *crash_hits; /* shared by all processes */
 
 static _Noreturn void crash_refuse(const char *setting)
@@ -61,6 +62,7 @@ void crash_init(void)
 		crash_name = strchr(crash_name, '>');
 		*crash_name++ = '\0';
 	}
+	crash_path = path;
 	crash_hits = crash_map(path);
 	if (num_parse_i64(nth, &crash_nth) < 0 || crash_nth < 1 || !crash_hits)
 		crash_refuse(setting);
@@ -73,6 +75,11 @@ bool crash_is_due(const char *name)
 	if (crash_first || !crash_name || strcmp(name, crash_name) != 0)
 		return false;
 	return __atomic_add_fetch(crash_hits, 1, __ATOMIC_SEQ_CST) == crash_nth;
+}
+
+const char *crash_file(void)
+{
+	return crash_path;
 }
 
 void crash_now(void)

@@ -30,6 +30,7 @@
 #include <sys/auxv.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "base/crash.h"
 #include "base/fs.h"
 #include "base/list.h"
 #include "base/mem.h"
@@ -203,6 +204,8 @@ static void walls_allow_sniffer(int rules)
 
 	if (place)
 		walls_allow(rules, place, LANDLOCK_READ);
+	if (crash_file()) /* its crash_init() maps it again */
+		walls_allow(rules, crash_file(), LANDLOCK_READ | LANDLOCK_WRITE);
 	(void)dl_iterate_phdr(walls_allow_library, &rules);
 }
 
