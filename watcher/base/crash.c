@@ -19,9 +19,9 @@
 #include "base/num.h"
 #include "base/text.h"
 
-static char *crash_name;    /* NULL: nobody is to be killed */
-static char *crash_first;   /* NULL: nothing must be passed before */
-static int64_t crash_nth;   /* from 1 */
+static char *crash_name;  /* NULL: nobody is to be killed */
+static char *crash_first; /* NULL: nothing must be passed before */
+static int64_t crash_nth; /* from 1 */
 static char *crash_path;
 static int64_t *crash_hits; /* shared by all processes */
 
