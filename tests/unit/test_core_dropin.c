@@ -136,8 +136,7 @@ static void credentials_are_loaded_once(void **state)
 	(void)DROPIN({"workspace:a", "token_file", "credential:tok"},
 		{"workspace:b", "token_file", "credential:tok"},
 		{"workspace:b", "proxy_password_file", "credential:proxy-1"});
-	assert_has("LoadCredential=tok:" BW_SYSCONFDIR
-		   "/brickwatch/tok\nLoadCredential=proxy-1:" BW_SYSCONFDIR "/brickwatch/proxy-1");
+	assert_has("LoadCredential=tok:/etc/brickwatch/tok\nLoadCredential=proxy-1:/etc/brickwatch/proxy-1");
 	assert_int_equal(bad, 0);
 	(void)DROPIN({"workspace:a", "token_file", "credential:a:b"});
 	assert_lacks("LoadCredential=a");

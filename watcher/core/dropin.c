@@ -174,9 +174,8 @@ static void dropin_line(struct dropin *d, const char *key, const char *path)
 /* What the unit has already: its own directories, and what is on the root file system by its nature. */
 static bool dropin_is_usual(const char *path)
 {
-	return fs_is_beneath(BW_LOCALSTATEDIR "/lib/brickwatch", path) ||
-	       fs_is_beneath(BW_LOCALSTATEDIR "/log/brickwatch", path) ||
-	       fs_is_beneath(BW_RUNSTATEDIR "/brickwatch", path);
+	return fs_is_beneath("/var/lib/brickwatch", path) || fs_is_beneath("/var/log/brickwatch", path) ||
+	       fs_is_beneath("/run/brickwatch", path);
 }
 
 static void dropin_mounts(struct dropin *d)
@@ -248,7 +247,7 @@ static bool dropin_is_plain(const char *s)
 /* Below /run systemd makes it anew at each start. */
 static void dropin_runtime(struct dropin *d)
 {
-	const char *path = d->q->conf->service.runtime_directory, *run = BW_RUNSTATEDIR;
+	const char *path = d->q->conf->service.runtime_directory, *run = "/run";
 
 	if (dropin_is_usual(path))
 		return;
@@ -265,8 +264,8 @@ static void dropin_credentials(struct dropin *d)
 			"# Files of root's, mode 0600. Or LoadCredentialEncrypted=, see systemd-creds(1).\n");
 	for (size_t i = 0; i < d->credentials_n; i++) {
 		if (dropin_is_plain(d->credentials[i])) {
-			(void)buf_addf(d->b, "LoadCredential=%s:" BW_SYSCONFDIR "/brickwatch/%s\n",
-				d->credentials[i], d->credentials[i]);
+			(void)buf_addf(d->b, "LoadCredential=%s:/etc/brickwatch/%s\n", d->credentials[i],
+				d->credentials[i]);
 			continue;
 		}
 		dropin_comment(
