@@ -1,6 +1,7 @@
 /* sense/recheck, in a real watcher process over a real folder: this test is its keeper and its dispatcher. */
 #include "sense/recheck.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <sched.h>
@@ -11,6 +12,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
@@ -258,7 +260,10 @@ static void check_links(struct bench *b, bool follow, const char *verdicts)
 
 static void test_links(void **state)
 {
-	check_links(*state, true, "==~---");
+	/* Links are followed by the kernel only; valgrind does not know that call. */
+	bool can = syscall(SYS_openat2, -1, "", NULL, 0) == 0 || errno != ENOSYS;
+
+	check_links(*state, can, can ? "==~---" : "------");
 }
 
 static void test_links_that_are_not_followed(void **state)

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
@@ -245,6 +246,9 @@ int main(void)
 		cmocka_unit_test(test_another_file_system),
 		cmocka_unit_test(test_exchanged),
 	};
+
+	if (syscall(SYS_openat2, -1, "", NULL, 0) < 0 && errno == ENOSYS)
+		return 77; /* links are followed by the kernel only; valgrind does not know that call */
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);
 }
