@@ -25,6 +25,9 @@ void metrics_touch(struct metrics *m);
 void metrics_started(struct metrics *m, const char *watch, int64_t latency_us);
 /* The desk has another configuration. A file that is not written any more is removed. */
 void metrics_reloaded(struct metrics *m);
+/* Another dispatcher takes over, which writes to that path (NULL: to none): nothing is written any more, and
+ * a file that nobody would write again is removed. */
+void metrics_leave(struct metrics *m, const char *next);
 /* Writes for the last time. */
 void metrics_stop(struct metrics *m);
 

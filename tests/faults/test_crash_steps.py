@@ -322,6 +322,28 @@ def test_killed_in_a_reload(service, folder, name, nth):
     check_all(s, files | {late: 1})
 
 
+@drives("dispatcher-handing-over", "dispatcher-handed-over", "dispatcher-leaving", "keeper-agreed")
+def test_killed_while_another_dispatcher_takes_over(service, folder, name, nth):
+    """The new configuration needs a file that the running one may not open. Asked for again, it is the running one."""
+    crash, s = crashing(service, folder, name, nth)
+    start(s)
+    files = unreachable(s, 9)
+    (s.folder / "secrets").mkdir()
+    token = s.folder / "secrets" / "token"
+    shutil.copy(s.token_file, token)
+    s.sections["workspace"]["token_file"] = token
+    set_job(s, OTHER_JOB)
+    verb_until_done(s, "reload")
+    crash.wait(s)
+    verb_until_done(s, "reload")
+    s.api.start()
+    wait_all(s, files)
+    late = s.put("late.csv")
+    assert s.wait_run(late)[0].run.job_id == OTHER_JOB
+    end(s)
+    check_all(s, files | {late: 1})
+
+
 # --- a ledger that is damaged -----------------------------------------------------------------------------------------
 
 @drives(("rebuild-one-aside", 1, 2, 3), ("rebuild-line", 1, 7), "rebuild-committed", "rebuild-closed",

@@ -164,13 +164,17 @@ def test_a_file_that_is_open_is_unsettled(service):
     assert value(s, "brickwatch_files_unsettled", watch="drop") == 1
 
 
-def test_a_reload_moves_the_file(service):
+@pytest.mark.parametrize("name", ["other.prom", "elsewhere/other.prom"])
+def test_a_reload_moves_the_file(service, name):
+    """By this dispatcher, or the next one, which may write into the other folder."""
     s = serve(service).start()
     wait_for(lambda: metrics(s), "the first file")
-    s.sections["service"]["metrics_file"] = s.folder / "other.prom"
+    other = s.folder / name
+    other.parent.mkdir(exist_ok=True)
+    s.sections["service"]["metrics_file"] = other
     s.write_configuration()
     assert s.verb("reload").status == 0
-    wait_for(lambda: (s.folder / "other.prom").exists(), "the other file", timeout=40)
+    wait_for(other.exists, "the other file", timeout=40)
     assert not (s.folder / "bw.prom").exists()
     s.stop()
 

@@ -5,6 +5,7 @@ import gzip
 import io
 import json
 import os
+import resource
 import struct
 import time
 import zipfile
@@ -55,6 +56,27 @@ def waiting(s, path):
 def wait_missing(s, path, words):
     return wait_for(lambda: (waiting(s, path) or "").startswith(words) and waiting(s, path),
                     lambda: f"{path} to wait for {words!r}: {waiting(s, path)!r}\n{s.err()[-2000:]}")
+
+
+# --- a queue of files to unpack ---------------------------------------------------------------------------------------
+
+def test_without_descriptors_nothing_falls_out_of_the_queue(service):
+    """Two files that take their time; when it is the second one's turn, nothing can be opened."""
+    s = service(verify="yes", rescan="7d").start()
+    pid = s.pid("bw-watch")
+    content = gzip.compress(bytes(64 << 20)) * 24  # 1.5 GiB of zeros
+    paths = [s.drop / f"{n}.gz" for n in range(2)]
+    for path in paths:
+        put(path, content)
+        wait_missing(s, path, "its being unpacked")
+    before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (0, before[1]))
+    s.wait_event("watch.degraded")
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
+    for path in paths:
+        s.wait_run(path)
+    s.stop()
+    s.check_runs(dict.fromkeys(paths, 1))
 
 
 # --- in two steps ----------------------------------------------------------------------------------------------------

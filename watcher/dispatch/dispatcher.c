@@ -820,6 +820,7 @@ static void leave(struct dispatcher *d)
 
 	if (d->outbox && !d->broken && settle_outbox(d, &err) < 0)
 		log_error("%s; the next dispatcher looks what is in the log", err.text);
+	CRASH_POINT("dispatcher-leaving");
 	end(d, WIRE_EXIT_AGAIN);
 }
 
@@ -829,7 +830,10 @@ static void leave(struct dispatcher *d)
  */
 static void hand_over(struct dispatcher *d, int64_t now_us)
 {
+	CRASH_POINT("dispatcher-handing-over");
 	reload_tell_keeper(&d->reload, 0);
+	CRASH_POINT("dispatcher-handed-over");
+	metrics_leave(d->metrics, d->reload.conf->service.metrics_file);
 	log_info("the configuration was reloaded; it needs other files, so a new dispatcher takes over");
 	free(d->as.hash);
 	d->as.hash = d->reload.hash;

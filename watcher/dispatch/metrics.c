@@ -296,12 +296,18 @@ static void on_count(struct loop_timer *t, void *arg)
 
 /* ---- life ---- */
 
+/* A file that is not written any more would tell for ever what was true once. */
+static void remove_old(const struct metrics *m, const char *path)
+{
+	if (m->path && (!path || strcmp(m->path, path) != 0))
+		(void)unlink(m->path);
+}
+
 static void take_path(struct metrics *m)
 {
 	const char *path = m->desk->conf->service.metrics_file;
 
-	if (m->path && (!path || strcmp(m->path, path) != 0))
-		(void)unlink(m->path);
+	remove_old(m, path);
 	free(m->path);
 	m->path = path ? mem_strdup(path) : NULL;
 	buf_reset(&m->before);
@@ -379,6 +385,16 @@ void metrics_reloaded(struct metrics *m)
 		return;
 	take_path(m);
 	metrics_touch(m);
+}
+
+void metrics_leave(struct metrics *m, const char *next)
+{
+	if (!m)
+		return;
+	remove_old(m, next);
+	free(m->path);
+	m->path = NULL;
+	loop_timer_clear(m->write);
 }
 
 void metrics_stop(struct metrics *m)

@@ -552,8 +552,10 @@ static void keeper_dispatcher_ended(struct keeper *k, int wait_status)
 	char text[64];
 
 	keeper_child_forget(&k->dispatcher);
-	if (k->agreed && k->phase == KEEPER_RUNNING)
+	if (k->agreed && k->phase == KEEPER_RUNNING) {
+		CRASH_POINT("keeper-agreed");
 		keeper_take_over(k);
+	}
 	keeper_forget_next(k); /* whoever asked for it has lost its connection, too */
 	if (k->phase == KEEPER_STOPPING_DISPATCHER) {
 		if (WIFEXITED(wait_status) && k->status == 0)

@@ -190,13 +190,14 @@ static void verifier_take_answer(struct verifier *v, struct unsettled_file *f, c
 	struct trailer t;
 
 	if (r->reason == ASK_ERROR) {
-		log_warning("%s: it could not be unpacked (%s); it is looked at again", f->name, r->text);
+		log_warning("%s: it could not be unpacked (%s); it is looked at again", buf_str(&v->path),
+			r->text);
 		verifier_unread(v, f);
 		return;
 	}
 	if (r->reason != ASK_OK)
-		log_warning("%s: whether its end is there cannot be told (%s); going on without", f->name,
-			r->text);
+		log_warning("%s: whether its end is there cannot be told (%s); going on without",
+			buf_str(&v->path), r->text);
 	trailer_take_unpacked(r->end, &t);
 	verifier_keep(f, &t, v->looked_us, clock_mono_us() - v->looked_us);
 	verifier_hand_back(v, f);
@@ -238,7 +239,9 @@ static bool verifier_open(struct verifier *v, struct unsettled_file *f, int64_t 
 	struct probe_stat st;
 
 	if (root_fd < 0) {
-		sense_root_unopened(v->s, root, -root_fd); /* forgets f */
+		sense_root_unopened(v->s, root, -root_fd);
+		if (v->s->roots[root].dir) /* else f is forgotten with it */
+			verifier_unread(v, f);
 		return false;
 	}
 	tree_path_of(f->dir, f->name, &v->path);
