@@ -186,11 +186,12 @@ int bulletin_scanned(struct intake *in, struct intake_peer *peer, const struct w
 	held = ret->text;
 	ret->text = NULL;
 	incoming_say(ret, held ? LOG_LEVEL_WARNING : LOG_LEVEL_INFO,
-		mem_printf("watch %s is ready: %" PRId64 " files in %" PRId64
-			   " directories, listed in %s (%s on %s)%s%s%s%s",
-			peer->watch->name, s->files, s->directories, clock_format_span(s->took_us, took),
-			peer->method, peer->file_system, peer->limits[0] ? "; " : "", peer->limits,
-			held ? "; " : "", held ? held : ""));
+		mem_printf("watch %s is ready: %" PRId64 " file%s in %" PRId64
+			   " director%s, listed in %s (%s on %s)%s%s%s%s",
+			peer->watch->name, s->files, s->files == 1 ? "" : "s", s->directories,
+			s->directories == 1 ? "y" : "ies", clock_format_span(s->took_us, took), peer->method,
+			peer->file_system, peer->limits[0] ? "; " : "", peer->limits, held ? "; " : "",
+			held ? held : ""));
 	return 0;
 }
 
