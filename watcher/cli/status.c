@@ -147,7 +147,7 @@ static void status_service(struct status *s, const struct json *j)
 static const char *status_state_words(const struct json *j, const char *state)
 {
 	if (strcmp(state, "lost") == 0)
-		return status_text(j, "lost_why")[0] ? status_text(j, "lost_why") : "its folder is missing";
+		return status_text(j, "lost_why");
 	return strcmp(state, "stalled") == 0  ? "it is stalled"
 	       : strcmp(state, "down") == 0   ? "it has no process"
 	       : strcmp(state, "no_job") == 0 ? "it waits until its job is known"

@@ -140,7 +140,8 @@ static void act_on_watcher(struct fact *f)
 	if (r->lost) {
 		w->scanned = false;
 		w->lost = true;
-		w->lost_why = r->no_mount ? "its mount is missing" : "its folder is missing";
+		w->lost_why = r->no_mount ? "its mount is missing"
+					  : "its folder is missing, cannot be opened, or lacks its sentinel";
 	}
 	if (r->announced)
 		w->lost = false;
