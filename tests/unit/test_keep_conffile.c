@@ -868,15 +868,15 @@ static void test_read_only_mount(void **state)
 	CLEANUP_FREE char *sub = fs_join(f->path, "sub");
 
 	if (geteuid() != 0 || unshare(CLONE_NEWNS) < 0 ||
-		mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+		mount(NULL, "/", "none", MS_REC | MS_PRIVATE, NULL) < 0)
 		skip();
 	put_folder(f, "sub", 0777);
 	put(f, "sub/main.ini", "[service]\n", 0666);
-	assert_int_equal(mount(sub, sub, NULL, MS_BIND, NULL), 0);
+	assert_int_equal(mount(sub, sub, "none", MS_BIND, NULL), 0);
 	assert_int_equal(load(f, "sub/main.ini", true,
 				 "@/sub/main.ini: its group and everybody could\n@/sub: its", ""),
 		0);
-	assert_int_equal(mount(NULL, sub, NULL, MS_BIND | MS_REMOUNT | MS_RDONLY, NULL), 0);
+	assert_int_equal(mount(NULL, sub, "none", MS_BIND | MS_REMOUNT | MS_RDONLY, NULL), 0);
 	assert_int_equal(load(f, "sub/main.ini", true, "", ""), 0);
 	assert_int_equal(umount(sub), 0);
 }
