@@ -17,8 +17,9 @@ int sock_pair(int ret_fds[2], struct err *err) MUST_CHECK;
  * -EPIPE/-ECONNRESET (peer gone), -errno. */
 int sock_send(int fd, const void *p, size_t n, const int *fds, size_t n_fds) MUST_CHECK;
 /* Receives one datagram into p. Returns its length, 0 at the end, -EAGAIN, -EMSGSIZE (larger than room, or
- * more than SOCK_FDS_MAX descriptors; it is gone and its descriptors are closed), -errno. Descriptors
- * (CLOEXEC) go to fds/ret_n_fds and are the caller's; with fds NULL they are closed. */
+ * more than SOCK_FDS_MAX descriptors; it is gone and its descriptors are closed), -EMFILE (the same, since
+ * this process may not have so many), -errno. Descriptors (CLOEXEC) go to fds/ret_n_fds and are the caller's;
+ * with fds NULL they are closed. */
 ssize_t sock_recv(int fd, void *p, size_t room, int fds[SOCK_FDS_MAX], size_t *ret_n_fds) MUST_CHECK;
 /* Waits until fd is readable (or writable). 0, -ETIMEDOUT, -errno. For the short start-up handshakes outside
  * the loop. */

@@ -196,6 +196,9 @@ struct wire_trouble {
 struct wire_counts {
 	int64_t unsettled, judging, directories, done; /* done: nothing is left to wait for (scan) */
 	int64_t unreadable, closed; /* of them: files, and directories that may not be read */
+	int64_t away;		    /* directories whose mount is gone */
+	int64_t unwatched;	    /* directories that are polled for want of inotify watches */
+	int64_t starved;	    /* 1: descriptors were lacking, and not all was listed since */
 };
 
 /* Items are put with wire_candidates_add and read with wire_candidates_next. */

@@ -21,4 +21,7 @@ bool away_is_mount_point(const struct tree_dir *d);
  */
 bool away_may_hide(struct sense *s, size_t root, int root_fd, const char *relpath);
 
+/* The directory on the way to relpath whose mount is gone, or NULL: as far as is known, nothing is asked. */
+const struct tree_dir *away_above(const struct sense *s, size_t root, const char *relpath);
+
 #endif

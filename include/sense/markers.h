@@ -18,11 +18,11 @@
 struct markers;
 struct markers *markers_new(struct sense *s);
 void markers_free(struct markers *m); /* takes NULL */
-/* Is the marker of f (relpath, and as it was looked at) there, and does it count? Then what it was is in
- * *ret. Else f is among those that wait for it, and what is missing is added to lacks. May block on a dead
- * mount. */
+/* Is the marker of f (relpath, and as it was looked at) there, whole, and does it count? Then what it was is
+ * in *ret. Else f is among those that wait for it, what is missing is added to lacks, and *ret_again_us is
+ * when to ask again (0: when the marker is seen). May block on a dead mount. */
 bool markers_allow(struct markers *m, struct unsettled_file *f, const char *relpath,
-	const struct probe_stat *st, struct marker *ret, struct buf *lacks);
+	const struct probe_stat *st, struct marker *ret, int64_t *ret_again_us, struct buf *lacks);
 /* A name that may be a marker was seen in d: who waits for it is looked at again. */
 void markers_seen(struct markers *m, const struct tree_dir *d, const char *name);
 /* f is about to leave the table. */

@@ -78,6 +78,7 @@ struct sense {
 	bool explain_turn;	 /* nothing is judged until it is answered: both need the sniffer */
 	bool denied_said;	 /* by an event: something may not be read; until everything may be */
 	bool short_said;	 /* the same of a shortage; until a whole listing */
+	bool limit_said;	 /* the same of a want of inotify watches; until a listing finds none */
 	char rules_hash[17];
 };
 

@@ -46,6 +46,8 @@ struct unsettled_file {
 	bool marker_idle;		    /* it waits for nothing else: scheduled when the marker is seen */
 	struct unsettled_end end;
 	bool has_used;
+	struct marker marker_now; /* the one that is there, as it has been since marker_since_us */
+	int64_t marker_since_us;
 	struct marker used; /* what the marker was that counted for the version before */
 	size_t heap_at;	    /* place among the due ones + 1; 0: not waiting for a time */
 };

@@ -87,6 +87,9 @@ def test_too_few_inotify_watches(service):
         s.wait_run(folder / "late.csv")
     event = s.wait_event("watch.degraded")[0]
     assert "sysctl fs.inotify.max_user_watches=" in event["detail"]
+    assert event["method"] == "inotify+poll", event
+    told = s.verb("status").out
+    assert "inotify+poll" in told and "directories are polled for want of inotify watches" in told, told
     assert len(s.events("watch.degraded")) == 1
     s.stop()
     s.check_runs({folder / name: 1 for folder in folders for name in ("early.csv", "late.csv")})
@@ -138,10 +141,14 @@ def test_no_descriptor_left(service):
     put(s.drop / "d" / "below.csv", text("below"))
     told = s.wait_event("watch.degraded")[0]
     assert "Too many open files" in told["detail"] and "LimitNOFILE" in told["detail"]
+    checked = s.verb("status", "--check")
+    assert checked.status == 1 and "watch drop has too few descriptors (LimitNOFILE=" in checked.out, checked
+    assert "it has too few descriptors" in s.verb("status").out
     resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
     for name in ("file.csv", "d/below.csv"):
         s.wait_run(s.drop / name)
     s.barrier()
+    wait_for(lambda: s.verb("status", "--check").status == 0, "it is healthy again")
     assert s.pid("bw-watch") == pid
     s.stop()
     s.check_runs({s.drop / name: 1 for name in ("first.csv", "file.csv", "d/below.csv")})

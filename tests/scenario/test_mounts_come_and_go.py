@@ -332,7 +332,12 @@ def test_a_mount_below_goes_and_comes(service, unmounting, lazily):
                 mount.close()
             away = s.wait_event("watch.degraded")[0]
             assert f"{point}: what was mounted here is gone" in away["detail"], away
+            checked = s.verb("status", "--check")
+            assert checked.status == 1 and "misses what was mounted on 1 directory below it" in checked.out, checked
+            assert "it misses what was mounted on 1 directory" in s.verb("status").out
         put(point / "local.csv", text("in the mount point"))
+        said = s.verb("explain", point / "local.csv").out
+        assert f"what was mounted on {point} is gone" in said and "starts job" not in said, said
         s.api.start()
         put(s.drop / "in" / "local.csv", text("beside it"))
         s.wait_run(s.drop / "in" / "local.csv")
@@ -343,6 +348,7 @@ def test_a_mount_below_goes_and_comes(service, unmounting, lazily):
         s.wait_event("watch.ready", 2, watch="drop")
         for name in ("deep/waiting.csv", "meanwhile.csv"):
             s.wait_run(point / name)
+        wait_for(lambda: s.verb("status", "--check").status == 0, "it is healthy again")
         s.stop()
         s.check_runs({point / "deep" / "first.csv": 1, point / "deep" / "waiting.csv": 1,
                       point / "meanwhile.csv": 1, s.drop / "in" / "local.csv": 1})

@@ -79,6 +79,8 @@ def test_a_server_that_does_not_answer(hanging, where):
     others = [check_the_other_watch(s, "first")]
     done = s.verb("explain", s.drop / "a.csv", timeout=20)
     assert "stalled in" in done.out + done.err or where == "type", done
+    waiting = s.verb("files", "--state", "waiting", "--watch", "drop", timeout=20)
+    assert where == "type" or (waiting.status == 1 and "no files that could be asked about" in waiting.out), waiting
     done = s.verb("reload", timeout=20)
     assert done.status == 0, done
     others.append(check_the_other_watch(s, "reloaded"))

@@ -248,6 +248,52 @@ def test_a_marker_before_its_file(service):
                   s.drop / "d" / "b.csv": [text("b.csv")]})
 
 
+def test_a_second_version_waits_for_its_marker_only(service):
+    """With no `settle` at all: half a minute of quiet is asked of a file when nothing says that it is whole; the marker does.
+    What it waits for is said at once."""
+    s = service(complete="marker", marker="${name}.done", rescan="7d").start()
+    path = s.drop / "a.csv"
+    for n, words in ((1, "one"), (2, "two, and more"), (3, "three, and even more")):
+        put(path, text(words))
+        wait_for(lambda: "marker" in waiting_for(s, path), f"version {n} waits for a marker", 15)
+        put(s.drop / "a.csv.done", b"x" * n)
+        s.wait_run(path, n, timeout=15)
+    s.stop()
+    put(s.drop / "b.csv", text("while the service was down"))
+    s.start()
+    wait_for(lambda: "marker" in waiting_for(s, s.drop / "b.csv"), "the listed file waits for a marker", 15)
+    put(s.drop / "b.csv.done", b"")
+    s.wait_run(s.drop / "b.csv", timeout=15)
+    s.stop()
+    s.check_runs({path: [text("one"), text("two, and more"), text("three, and even more")],
+                  s.drop / "b.csv": [text("while the service was down")]})
+
+
+def test_a_marker_with_something_in_it(service, folder):
+    """It counts when it is whole: its time is another one than when it was begun, but the next version needs a new one.
+    Beside the data it is seen that somebody writes; on a polled mount, and where no lease is to be had, that it changes."""
+    watches = marker_watches(folder / "outside")
+    s = service(watches=watches).start()
+    expected = {}
+    for watch in watches:
+        path = s.folder / watch / f"{watch}.csv"
+        marker = marker_of(s, watch, path.name)
+        marker.parent.mkdir(exist_ok=True)
+        put(path, text("one"))
+        wait_for(lambda path=path: "its marker" in waiting_for(s, path), f"{path} waits for its marker")
+        with open(marker, "wb") as f:
+            wait_for(lambda path=path: "to stay as it is" in waiting_for(s, path) or s.runs_of(path), f"{marker} was seen")
+            f.write(b"d41d8cd98f00b204e9800998ecf8427e")
+        s.wait_run(path)
+        put(path.with_name(f".{watch}"), text("two, and more"))
+        os.rename(path.with_name(f".{watch}"), path)
+        expected[path] = [text("one")]
+    for path in expected:
+        wait_for(lambda path=path: "a new marker" in waiting_for(s, path), f"{path} waits for a new marker")
+    s.stop()
+    s.check_runs(expected)
+
+
 def test_yesterdays_marker_of_a_skipped_file(service):
     """Nothing is known of the marker of a file that was there before the watch: one that is older than the rewritten
     file says nothing."""

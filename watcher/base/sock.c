@@ -103,7 +103,8 @@ ssize_t sock_recv(int fd, void *p, size_t room, int fds[SOCK_FDS_MAX], size_t *r
 	n_got = sock_take_fds(&msg, got);
 	if (msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) {
 		sock_close_all(got, n_got);
-		return -EMSGSIZE;
+		/* what was sent along is cut off where this process may not have so many */
+		return msg.msg_flags & MSG_TRUNC || n_got == SOCK_FDS_MAX ? -EMSGSIZE : -EMFILE;
 	}
 	if (fds)
 		memcpy(fds, got, n_got * sizeof(int));

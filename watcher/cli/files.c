@@ -148,7 +148,9 @@ static void files_totals(struct files *f, const struct json *totals)
 			f->open += n;
 	}
 	if (!f->json)
-		(void)printf("%s\n", b.len > 0 ? buf_str(&b) : "no files");
+		(void)printf("%s\n", b.len > 0	  ? buf_str(&b)
+				     : f->problem ? "no files that could be asked about"
+						  : "no files");
 }
 
 static void files_record(const struct wire_record *raw, const struct json *j, void *arg)

@@ -154,7 +154,7 @@ static const char *status_state_words(const struct json *j, const char *state)
 					      : "it is still being listed";
 }
 
-/* What of a watch stands still until a person acts. */
+/* What of a watch stands still until a person acts, or slower than it could. */
 static void status_watch_stands(struct status *s, const struct json *j, const char *name)
 {
 	const char *failure = status_text(j, "paused_by_failure");
@@ -162,6 +162,11 @@ static void status_watch_stands(struct status *s, const struct json *j, const ch
 		directories = status_number(j, "unreadable_directories");
 	CLEANUP_FREE char *denied = mem_printf("may not read %" PRId64 " file%s and %" PRId64 " director%s",
 		files, files == 1 ? "" : "s", directories, directories == 1 ? "y" : "ies");
+	static const char starved[] = "has too few descriptors (LimitNOFILE= of the unit, or ulimit -n)";
+	int64_t mounts = status_number(j, "missing_mounts"),
+		unwatched = status_number(j, "unwatched_directories");
+	CLEANUP_FREE char *missing = mem_printf("misses what was mounted on %" PRId64 " director%s below it",
+		mounts, mounts == 1 ? "y" : "ies");
 	CLEANUP_FREE char *paused = mem_printf("is paused since a file became a dead letter (%s)", failure);
 
 	if (failure[0]) {
@@ -172,6 +177,20 @@ static void status_watch_stands(struct status *s, const struct json *j, const ch
 		status_blame(s, "watch", name, denied);
 		status_line(s, "    it ", denied, "; brickwatch files --state waiting shows them");
 	}
+	if (mounts > 0) {
+		status_blame(s, "watch", name, missing);
+		status_line(s, "    it ", missing, "; brickwatch events --type watch.degraded names them");
+	}
+	if (json_is_true(json_get(j, "lacks_descriptors"))) {
+		status_blame(s, "watch", name, starved);
+		status_line(s, "    it ", starved, "; it is listed again every few seconds");
+	}
+	if (unwatched > 0)
+		(void)buf_addf(&s->out,
+			"    %" PRId64
+			" director%s polled for want of inotify watches; brickwatch events --type "
+			"watch.degraded names the limit\n",
+			unwatched, unwatched == 1 ? "y is" : "ies are");
 }
 
 /* A mount that takes long to list is listed less often than was asked for. */

@@ -74,7 +74,7 @@ void settle_note(struct settle *s, const struct settle_policy *p, enum settle_hi
 		return;
 	}
 	if (hint == SETTLE_LISTED) {
-		s->due_us = now_us + settle_at_least(p->closed_us, p->quiet_us);
+		s->due_us = now_us + (p->marked ? p->closed_us : settle_at_least(p->closed_us, p->quiet_us));
 		return;
 	}
 	/* A new name for whatever came: what was known about the old content does not count. */
@@ -251,5 +251,7 @@ int settle_add_missing(const struct settle *s, const struct settle_policy *p, in
 	}
 	if (p->need_close && !s->closed)
 		return buf_adds(b, "no sign that the writer closed, which complete = close asks for");
+	if (s->due_us > now_us)
+		return buf_addf(b, "a look at it, in %s", clock_format_span(s->due_us - now_us, span));
 	return buf_adds(b, "nothing");
 }

@@ -87,7 +87,8 @@ static const struct wire_field fields_trouble[] = {TEXT(wire_trouble, kind), TEX
 	TEXT(wire_trouble, detail), I64(wire_trouble, count), END};
 static const struct wire_field fields_counts[] = {I64(wire_counts, unsettled), I64(wire_counts, judging),
 	I64(wire_counts, directories), I64(wire_counts, done), I64(wire_counts, unreadable),
-	I64(wire_counts, closed), END};
+	I64(wire_counts, closed), I64(wire_counts, away), I64(wire_counts, unwatched),
+	I64(wire_counts, starved), END};
 static const struct wire_field fields_explain[] = {TEXT(wire_explain, path), END};
 static const struct wire_field fields_explained[] = {
 	TEXT(wire_explained, step), I64(wire_explained, ok), TEXT(wire_explained, text), END};
@@ -348,6 +349,11 @@ int wire_recv(int fd, struct wire_message *m, struct err *err)
 		m->n_fds = 0;
 	if (n == -ECONNRESET || n == -EPIPE)
 		return 0;
+	if (n == -EMFILE)
+		return err_set(err, ERR_SYSTEM, EMFILE,
+			"cannot receive a message: no descriptor is left for what comes with it; raise "
+			"LimitNOFILE= of "
+			"the unit (ulimit -n)");
 	if (n < 0)
 		return err_errno(err, (int)-n, "cannot receive a message");
 	if (n == 0)

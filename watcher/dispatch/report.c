@@ -413,7 +413,7 @@ struct status {
 	int64_t open; /* questions not answered yet */
 	struct status_watch {
 		bool told; /* by its watcher */
-		int64_t unsettled, unreadable, closed;
+		struct wire_counts counts;
 		int64_t rows[LEDGER_STATES];
 	} watches[CONF_WATCHES_MAX + 1];
 	struct ledger_tally tally;
@@ -429,9 +429,7 @@ static void status_on_counts(struct control_job *j, size_t watch, const struct w
 	if (!m)
 		return;
 	s->watches[watch].told = true;
-	s->watches[watch].unsettled = m->as.counts.unsettled;
-	s->watches[watch].unreadable = m->as.counts.unreadable;
-	s->watches[watch].closed = m->as.counts.closed;
+	s->watches[watch].counts = m->as.counts;
 }
 
 static void status_on_tally(const char *watch, enum ledger_state state, int64_t rows, void *arg)
@@ -504,8 +502,10 @@ static void add_known(struct json_writer *w, const struct status *s, size_t i)
 
 static void add_told(struct json_writer *w, const struct status_watch *t)
 {
-	static const char *const keys[] = {"waiting", "unreadable_files", "unreadable_directories"};
-	const int64_t values[] = {t->unsettled, t->unreadable, t->closed};
+	static const char *const keys[] = {"waiting", "unreadable_files", "unreadable_directories",
+		"missing_mounts", "unwatched_directories"};
+	const int64_t values[] = {t->counts.unsettled, t->counts.unreadable, t->counts.closed, t->counts.away,
+		t->counts.unwatched};
 
 	for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
 		if (t->told)
@@ -513,6 +513,7 @@ static void add_told(struct json_writer *w, const struct status_watch *t)
 		else
 			json_add_null(w, keys[i]);
 	}
+	json_add_bool(w, "lacks_descriptors", t->told && t->counts.starved);
 }
 
 /* How often it is listed by a watcher that polls. */

@@ -104,3 +104,14 @@ bool away_may_hide(struct sense *s, size_t root, int root_fd, const char *relpat
 	}
 	return false;
 }
+
+const struct tree_dir *away_above(const struct sense *s, size_t root, const char *relpath)
+{
+	const struct tree_dir *d = s->roots[root].dir;
+
+	for (size_t at = 0; d && !d->away; at++) {
+		at += strcspn(relpath + at, "/");
+		d = relpath[at] ? tree_resolve(s->tree, s->roots[root].dir, relpath, at) : NULL;
+	}
+	return d;
+}

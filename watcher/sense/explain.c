@@ -15,6 +15,7 @@
 #include "base/trace.h"
 #include "core/filetype.h"
 #include "core/rules.h"
+#include "sense/away.h"
 #include "sense/markers.h"
 #include "sense/probe.h"
 #include "sense/symlink.h"
@@ -145,6 +146,8 @@ static void explain_evidence(struct explain *x)
 	int64_t now_us = clock_mono_us();
 	char since[CLOCK_TEXT_BYTES];
 
+	if (!f && !x->s->roots[x->root].dir)
+		return; /* the whole watch waits: the dispatcher says for what */
 	if (!f) {
 		explain_step(x, "complete", 2,
 			"the watch does not wait for it: it was judged already, or has not been noticed "
@@ -266,6 +269,23 @@ static bool explain_link(struct explain *x, int root_fd)
 	return true;
 }
 
+/* False: what was mounted there is gone, so what is there now is not looked at. */
+static bool explain_mount(struct explain *x)
+{
+	const struct tree_dir *d = away_above(x->s, x->root, x->relpath);
+	CLEANUP_BUF struct buf relpath = BUF_INIT(2 * WIRE_PATH_BYTES), path = BUF_INIT(2 * WIRE_PATH_BYTES);
+
+	if (!d)
+		return true;
+	tree_path(d, &relpath);
+	sense_absolute(x->s, x->root, buf_str(&relpath), &path);
+	explain_step(x, "mount", 0,
+		"what was mounted on %s is gone: nothing below it is looked at until something is mounted "
+		"there",
+		buf_str(&path));
+	return false;
+}
+
 static bool explain_open(struct explain *x)
 {
 	struct sense *s = x->s;
@@ -336,7 +356,7 @@ void explain_path(struct sense *s, int fd, const char *path, void (*done)(void *
 		explain_end(x, "", WIRE_SIZE_NOT_A_FILE);
 		return;
 	}
-	if (!explain_name(x) || !explain_open(x)) {
+	if (!explain_name(x) || !explain_mount(x) || !explain_open(x)) {
 		explain_end(x, "", x->missing ? WIRE_SIZE_NOT_THERE : WIRE_SIZE_NOT_A_FILE);
 		return;
 	}

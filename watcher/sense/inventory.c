@@ -33,15 +33,30 @@ static void count_directory(struct tree_dir *d, void *arg)
 	struct wire_counts *m = arg;
 
 	m->closed += d->unreadable;
+	m->away += d->away;
+	m->unwatched += d->roster && d->mount && !d->mount->polled;
+}
+
+static void count_all(struct sense *s, struct wire_counts *m)
+{
+	unsettled_each(s->unsettled, count_file, m);
+	tree_each(s->tree, count_directory, m);
 }
 
 bool inventory_is_readable(struct sense *s)
 {
 	struct wire_counts m = {.unreadable = 0};
 
-	unsettled_each(s->unsettled, count_file, &m);
-	tree_each(s->tree, count_directory, &m);
+	count_all(s, &m);
 	return m.unreadable == 0 && m.closed == 0;
+}
+
+bool inventory_is_watched(struct sense *s)
+{
+	struct wire_counts m = {.unwatched = 0};
+
+	tree_each(s->tree, count_directory, &m);
+	return m.unwatched == 0;
 }
 
 void inventory_count(struct sense *s)
@@ -50,10 +65,10 @@ void inventory_count(struct sense *s)
 		.unsettled = (int64_t)unsettled_count(s->unsettled),
 		.judging = judge_is_busy(s->judge),
 		.directories = (int64_t)tree_count(s->tree),
+		.starved = s->short_said,
 	};
 
-	unsettled_each(s->unsettled, count_file, &m);
-	tree_each(s->tree, count_directory, &m);
+	count_all(s, &m);
 	outlet_send(s->outlet, WIRE_COUNTS, &m);
 }
 

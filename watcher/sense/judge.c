@@ -392,14 +392,16 @@ static bool judge_has_companion(struct judge *j)
 static bool judge_lacks_marker(struct judge *j)
 {
 	CLEANUP_BUF struct buf lacks = BUF_INIT(3 * WIRE_PATH_BYTES);
+	int64_t again_us;
 
 	if (!j->s->markers)
 		return false;
 	j->marker = (struct marker){0};
-	if (markers_allow(j->s->markers, j->current, buf_str(&j->path), &j->st, &j->marker, &lacks))
+	if (markers_allow(
+		    j->s->markers, j->current, buf_str(&j->path), &j->st, &j->marker, &again_us, &lacks))
 		return false;
-	j->current->marker_idle = true;
-	judge_lacks(j, 0, "%s", buf_str(&lacks));
+	j->current->marker_idle = again_us == 0;
+	judge_lacks(j, again_us, "%s", buf_str(&lacks));
 	return true;
 }
 

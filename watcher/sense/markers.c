@@ -24,6 +24,8 @@
 #include "sense/roster.h"
 #include "sense/walk.h"
 
+#define MARKERS_UNSURE_US                                                                                    \
+	US_PER_S /* a marker stays the same so long, where nobody can tell whether it is open */
 #define MARKERS_PLACES_MAX 4096 /* directories outside the watch that are listed for markers */
 
 /* A directory outside of the watch. */
@@ -271,14 +273,54 @@ static bool markers_is_shown(struct markers *m, const struct unsettled_file *f, 
 	return p && roster_has_mark(p->roster, roster_id(name, 0));
 }
 
+/* Has somebody the marker open for writing? */
+static enum settle_lease markers_lease(struct markers *m, const char *path)
+{
+	enum settle_lease lease;
+	ssize_t root;
+	const struct tree_dir *d = markers_directory(m, path, &root);
+	size_t skip = d ? strlen(m->s->roots[root].path) : 0;
+	int fd, root_fd = d ? sense_root_fd(m->s, (size_t)root) : -1;
+
+	if (root_fd < 0 || !d->mount || !d->mount->kind.sees_writers)
+		return SETTLE_LEASE_UNKNOWN;
+	fd = probe_open(root_fd, path + skip + (path[skip] == '/'), m->s->page);
+	if (fd < 0)
+		return SETTLE_LEASE_UNKNOWN;
+	lease = probe_lease(fd, true);
+	close(fd);
+	return lease;
+}
+
+/* Has its writer closed it, or does it stay as it is? One that counted while it was being written would be
+ * another one when it is finished, and count for the next version, too. */
+static bool markers_is_whole(struct markers *m, struct unsettled_file *f, const struct marker *now,
+	const char *path, int64_t *ret_again_us)
+{
+	const struct settle_policy *policy = sense_policy(m->s, f->dir);
+	int64_t now_us = clock_mono_us(), needed_us = MARKERS_UNSURE_US;
+
+	if (markers_lease(m, path) == SETTLE_LEASE_FREE)
+		return true;
+	if (needed_us < policy->apart_us)
+		needed_us = policy->apart_us;
+	if (!marker_is_known(&f->marker_now) || !marker_is_same(now, &f->marker_now)) {
+		f->marker_now = *now;
+		f->marker_since_us = now_us;
+	}
+	*ret_again_us = f->marker_since_us + needed_us;
+	return now_us >= *ret_again_us;
+}
+
 bool markers_allow(struct markers *m, struct unsettled_file *f, const char *relpath,
-	const struct probe_stat *st, struct marker *ret, struct buf *lacks)
+	const struct probe_stat *st, struct marker *ret, int64_t *ret_again_us, struct buf *lacks)
 {
 	CLEANUP_BUF struct buf path = BUF_INIT(2 * WIRE_PATH_BYTES);
 	const struct mount *on;
 	struct probe_stat marker;
 	struct marker now;
 
+	*ret_again_us = 0;
 	if (markers_add_path(m->s, f->dir->root, relpath, st, &path) < 0) {
 		(void)buf_adds(lacks, "a marker whose path cannot be");
 		return false;
@@ -297,6 +339,10 @@ bool markers_allow(struct markers *m, struct unsettled_file *f, const char *relp
 	if (f->has_used && !marker_counts(&now, &f->used, st->look.mtime_ns)) {
 		(void)buf_addf(lacks, "a new marker %s (the one there counted for an earlier version)",
 			buf_str(&path));
+		return false;
+	}
+	if (!markers_is_whole(m, f, &now, buf_str(&path), ret_again_us)) {
+		(void)buf_addf(lacks, "its marker %s to stay as it is", buf_str(&path));
 		return false;
 	}
 	*ret = now;

@@ -236,7 +236,9 @@ void sense_say_hello(struct sense *s)
 {
 	CLEANUP_BUF struct buf names = BUF_INIT(1024), types = BUF_INIT(WIRE_MESSAGE_BYTES / 4),
 			       places = BUF_INIT(WIRE_MESSAGE_BYTES / 2);
-	struct wire_hello m = {.method = mounts_method(s->mounts),
+	const char *method = mounts_method(s->mounts);
+	struct wire_hello m = {
+		.method = s->limit_said && strcmp(method, "inotify") == 0 ? "inotify+poll" : method,
 		.inodes_stable = 1,
 		.pid = getpid(),
 		.limits = probe_may_lease() ? ""

@@ -55,7 +55,7 @@ struct walk {
 	size_t batch_n, batch_root, sent_root;
 	int64_t seq;
 	bool outstanding;
-	bool limit_said, too_long_said;
+	bool too_long_said;
 	bool denied;	    /* something in current may not be looked at */
 	bool stepping;	    /* a step is deferred */
 	bool stopped;	    /* for lack of room in the table or the socket */
@@ -222,6 +222,10 @@ static void walk_end_pass(struct walk *w)
 		" directories, %" PRId64 " unsettled%s",
 		m.pass, m.why, m.took_us / 1000, m.files, m.directories, m.unsettled,
 		complete ? "" : "; not complete");
+	if (w->s->limit_said && inventory_is_watched(w->s)) {
+		w->s->limit_said = false;
+		sense_say_hello(w->s);
+	}
 	outlet_send(w->s->outlet, WIRE_SCANNED, &m);
 	w->s->short_said &= !complete;
 	if (complete && w->s->denied_said)
@@ -336,9 +340,10 @@ static void walk_say_limit(struct walk *w, const struct tree_dir *d, int code)
 			 : code == EMFILE ? walk_better_limit("/proc/sys/fs/inotify/max_user_instances", 1024)
 					  : walk_better_limit("/proc/sys/fs/file-max", 1048576);
 
-	if (w->limit_said)
+	if (w->s->limit_said)
 		return;
-	w->limit_said = true;
+	w->s->limit_said = true;
+	sense_say_hello(w->s); /* another method than before */
 	sense_trouble(w->s, "watch_limit", walk_absolute(w, d), (int64_t)tree_count(w->s->tree),
 		"no inotify %s left: this directory and others are polled until there are some; raise the "
 		"limit with: sysctl %s=%" PRId64,
