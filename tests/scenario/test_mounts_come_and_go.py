@@ -189,6 +189,31 @@ def test_a_disk_that_is_mounted_late(disk):
     assert rows(s)["old.csv"] == "skipped" and s.events("watch.lost") == []
 
 
+@pytest.mark.parametrize("existing", ["skip", "hold"])
+@pytest.mark.parametrize("restart", [False, True], ids=["running", "restarted"])
+def test_an_empty_disk_that_goes_and_comes_back(disk, restart, existing):
+    """No file of it is known, so its bare mount point is as good; but it had been listed: what it then has is new."""
+    s, disk = disk
+    s.watches["drop"]["existing"] = existing
+    s.write_configuration()
+    disk.attach()
+    put(disk.point / ".hidden", b"")
+    s.start()
+    before = len(s.events("watch.ready"))
+    disk.detach()
+    s.wait_event("watch.ready", before + 1)
+    if restart:
+        s.stop()
+    put(disk.store / "new.csv", text("new"))
+    disk.attach()
+    if restart:
+        s.start()
+    s.wait_run(disk.point / "new.csv")
+    s.stop()
+    s.check_runs({disk.point / "new.csv": 1})
+    assert rows(s)["new.csv"] == "started" and s.events("watch.lost") == []
+
+
 def test_a_disk_that_is_missing_at_the_start(disk):
     s, disk = disk
     disk.attach()

@@ -249,9 +249,9 @@ def test_a_marker_before_its_file(service):
 
 
 def test_a_second_version_waits_for_its_marker_only(service):
-    """With no `settle` at all: half a minute of quiet is asked of a file when nothing says that it is whole; the marker does.
-    What it waits for is said at once."""
-    s = service(complete="marker", marker="${name}.done", rescan="7d").start()
+    """Half a minute of quiet is asked of a file when nothing says that it is whole; the marker does. What it waits for is
+    said at once."""
+    s = service(complete="marker", marker="${name}.done", rescan="7d", settle=None).start()
     path = s.drop / "a.csv"
     for n, words in ((1, "one"), (2, "two, and more"), (3, "three, and even more")):
         put(path, text(words))
@@ -270,8 +270,9 @@ def test_a_second_version_waits_for_its_marker_only(service):
 
 
 def test_a_marker_with_something_in_it(service, folder):
-    """It counts when it is whole: its time is another one than when it was begun, but the next version needs a new one.
-    Beside the data it is seen that somebody writes; on a polled mount, and where no lease is to be had, that it changes."""
+    """It counts when it is whole: its time is another one than when it was begun, but the next version needs a new
+    one. Beside the data it is seen that somebody writes; on a polled mount, and where no lease is to be had, that it
+    changes."""
     watches = marker_watches(folder / "outside")
     s = service(watches=watches).start()
     expected = {}
@@ -282,7 +283,8 @@ def test_a_marker_with_something_in_it(service, folder):
         put(path, text("one"))
         wait_for(lambda path=path: "its marker" in waiting_for(s, path), f"{path} waits for its marker")
         with open(marker, "wb") as f:
-            wait_for(lambda path=path: "to stay as it is" in waiting_for(s, path) or s.runs_of(path), f"{marker} was seen")
+            wait_for(lambda path=path: "to stay as it is" in waiting_for(s, path) or s.runs_of(path),
+                     f"{marker} was seen")
             f.write(b"d41d8cd98f00b204e9800998ecf8427e")
         s.wait_run(path)
         put(path.with_name(f".{watch}"), text("two, and more"))

@@ -3,18 +3,22 @@
  * the listing is through. Which type a directory is meant to have is a small fact in the ledger
  * ("type:WATCH:DIRECTORY"), written when it changes rightly; an older ledger has none and believes what it
  * sees. So is its place among the mounts ("place:…", core/mountinfo): a disk that is missing leaves a mount
- * point behind that may well be on a file system of the same type.
+ * point behind that may well be on a file system of the same type. A place whose baseline is closed is
+ * written down, too ("listed:…"): a mount that was listed, goes while no file is known and comes back has had
+ * its turn.
  *
  * Only memory knows that a listing is still the one that has begun the baseline: when that memory is gone, so
  * is the certainty.
  */
 #include "dispatch/baseline.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "base/crash.h"
 #include "base/mem.h"
+#include "base/num.h"
 #include "base/text.h"
 #include "core/mountinfo.h"
 
@@ -188,13 +192,45 @@ static bool is_type_right(const struct root *r)
 	return r->had[0] == '\0' || r->type[0] == '\0' || strcmp(r->had, r->type) == 0;
 }
 
+static char *listed_name(const struct conf_watch *w, size_t i, const struct root *r)
+{
+	return mem_printf("listed:%s:%s:%s %s", w->name, w->directory.items[i], type_of(r), r->place);
+}
+
+/* When the baseline of this type and place was closed; 0: never. */
+static int load_listed(struct ledger *l, const struct conf_watch *w, size_t i, struct root *r,
+	int64_t *ret_us, struct err *err)
+{
+	CLEANUP_BUF struct buf value = BUF_INIT(LEDGER_META_BYTES);
+	CLEANUP_FREE char *name = listed_name(w, i, r);
+	int rc = ledger_meta(l, name, &value, err);
+
+	if (rc <= 0 || num_parse_i64(buf_str(&value), ret_us) < 0)
+		*ret_us = 0;
+	return rc < 0 ? rc : 0;
+}
+
+static int set_listed(
+	struct ledger *l, const struct conf_watch *w, size_t i, const struct root *r, struct err *err)
+{
+	CLEANUP_FREE char *name = listed_name(w, i, r), *value = mem_printf("%" PRId64, r->closed_us);
+
+	return r->place[0] ? ledger_set_meta(l, name, value, err) : 0;
+}
+
 /* The baseline of this type, and of this place. */
-static int load_row(
-	struct ledger *l, const struct conf_watch *w, struct root *r, int64_t id, bool moved, struct err *err)
+static int load_row(struct ledger *l, const struct conf_watch *w, size_t i, struct root *r, int64_t id,
+	bool moved, struct err *err)
 {
 	struct ledger_baseline row;
-	int rc = moved ? 0 : ledger_baseline(l, w->name, id, type_of(r), &row, err);
+	int rc = moved ? load_listed(l, w, i, r, &row.closed_us, err)
+		       : ledger_baseline(l, w->name, id, type_of(r), &row, err);
 
+	if (moved && rc == 0 && row.closed_us > 0) {
+		r->begun = true;
+		r->closed_us = row.closed_us;
+		return 0;
+	}
 	if (rc > 0) {
 		r->begun = true;
 		r->lost = strcmp(row.mode, MODE_LOST) == 0;
@@ -216,7 +252,7 @@ static int load_from(
 		rc = load_meant(l, place_fact, w, i, r->was, sizeof(r->was), err);
 	moved = mountinfo_is_elsewhere(r->was, r->place);
 	if (rc == 0)
-		rc = load_row(l, w, r, id, moved, err);
+		rc = load_row(l, w, i, r, id, moved, err);
 	if (rc < 0)
 		return rc;
 	if (r->had[0] == '\0' && !r->begun && !r->lost) { /* of an older program, or of an unknown type */
@@ -326,10 +362,12 @@ int baseline_listed(struct baseline *b, const struct conf_watch *w, size_t i, in
 	if (rc < 0 || stage == BASELINE_SUSPENDED || stage == BASELINE_CLOSED)
 		return rc;
 	rc = ledger_close_baseline(b->ledger, w->name, r->id, type_of(r), now_us, err);
+	r->closed_us = rc < 0 ? 0 : now_us;
+	if (rc == 0)
+		rc = set_listed(b->ledger, w, i, r, err);
 	if (rc < 0)
 		return rc;
 	CRASH_POINT("baseline-closed");
-	r->closed_us = now_us;
 	*ret_closed = true;
 	return 0;
 }
