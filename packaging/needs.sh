@@ -42,7 +42,7 @@ needs_packages() { # SET: its packages, one a line
 		printf '%s\n' debugedit dpkg-dev dwz elfutils libcmocka-dev python3 rpm
 		;;
 	machine)
-		printf '%s\n' blhc lintian mmdebstrap mount procps python3 python3-pytest python3-pytest-timeout rpmlint \
+		printf '%s\n' autopkgtest blhc lintian mmdebstrap mount procps python3 python3-pytest python3-pytest-timeout rpmlint \
 			systemd systemd-container util-linux
 		;;
 	bench)

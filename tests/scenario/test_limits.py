@@ -188,3 +188,16 @@ def test_unreadable_files_and_folders_wait(service):
     s.stop()
     s.check_runs({open_to_all: 1, secret: 1, private / "in.csv": 1})
     assert s.events("file.rejected") == [] and s.events("start.failed") == []
+
+
+def test_without_proc(service):
+    """Its own processes cannot be started there: it ends, and says what is missing."""
+    if "ASAN_OPTIONS" in os.environ:
+        pytest.skip("the checking tool reads /proc")
+    hidden = ["unshare", "-m", "sh", "-c", 'mount --make-rprivate / && umount -l /proc && exec "$@"', "sh"]
+    if subprocess.run([*hidden, "true"], check=False, stderr=subprocess.DEVNULL).returncode != 0:
+        pytest.skip("no mount namespaces here")
+    s = service(prefix=hidden)
+    for words in (("run",), ("scan",), ("scan", "--dry-run")):
+        done = s.verb(*words)
+        assert done.status == 1 and "is /proc mounted?" in done.err, (words, done)

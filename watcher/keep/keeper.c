@@ -900,7 +900,9 @@ int keeper_run(const struct conf *conf, const struct keeper_options *options)
 	(void)signal(SIGPIPE, SIG_IGN);
 	if (options->progress)
 		log_set_terminal();
-	rc = keeper_begin(k, &err);
+	rc = process_check(&err);
+	if (rc == 0)
+		rc = keeper_begin(k, &err);
 	if (rc == 0) {
 		keeper_tell_walls(k);
 		keeper_start_all(k);

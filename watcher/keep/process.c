@@ -85,6 +85,17 @@ static const char *process_program(char path[PATH_MAX])
 	return text_ends_with(path, " (deleted)") ? "/proc/self/exe" : path;
 }
 
+int process_check(struct err *err)
+{
+	char path[PATH_MAX];
+	const char *program = process_program(path);
+
+	return access(program, X_OK) == 0
+		       ? 0
+		       : err_errno(err, errno,
+				 "cannot start this program's processes: %s (is /proc mounted?)", program);
+}
+
 static _Noreturn void process_exec(
 	const char *program, const char *const *argv, char *const *env, const int *fds, size_t n_fds)
 {

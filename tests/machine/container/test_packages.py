@@ -157,6 +157,23 @@ def test_the_rpm_builds_again_bit_for_bit():
     assert before and {**sums(PACKAGES / "rpm/RPMS", "*.rpm"), **sums(PACKAGES / "rpm/SRPMS", "*.rpm")} == before
 
 
+def test_autopkgtest(tmp_path):
+    """The tests that Debian runs on what is installed: in a root of their own, from our package alone."""
+    check("dpkg-source", "--no-check", "-x", the_package("brickwatch_*.dsc"), tmp_path / "source")
+    with machine.layered(machine.ROOT) as root:
+        for file in (root / "etc/apt").glob("sources.list.d/*"):
+            file.unlink()
+        (root / "etc/apt/sources.list").write_text("")
+        machine.mount("--bind", "/proc", root / "proc")
+        try:
+            out = check("autopkgtest", "-q", "-o", tmp_path / "result", "--no-built-binaries",
+                        the_package("brickwatch_*.deb"), f"{tmp_path}/source/", "--", "chroot", root)
+        finally:
+            check("umount", root / "proc")
+    summary = (tmp_path / "result" / "summary").read_text()
+    assert re.fullmatch(r"smoke +PASS\n", summary), summary + out
+
+
 def test_machine_names_are_not_ours():
     """What the packages say of themselves holds nothing of the machine they were built on."""
     assert machine.JOB
