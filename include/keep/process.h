@@ -16,7 +16,7 @@
 #define PROCESS_FDS_MAX 3
 #define PROCESS_FIRST_FD 3
 
-/* Can this program be executed again? 0 or -errno. Source: proc(5), access(2). */
+/* Can this program be executed again? 0 or -errno. Source: proc(5). */
 int process_check(struct err *err) MUST_CHECK;
 /* argv: NULL-terminated, argv[0] is the process' name. fds: become 3, 4, … (-1: that number stays closed);
  * they stay the caller's too. with_credentials: may read systemd's credentials. Returns the pid, or -errno

@@ -462,6 +462,31 @@ def test_scan(service):
     assert s.events("service.started") == []
 
 
+@pytest.mark.parametrize("first", [True, False], ids=["first", "later"])
+def test_scan_by_root(service, first):
+    """It becomes the owner of the state directory: what it leaves behind is the service's, also when it is refused."""
+    s = service(user=65534, events={"max_size": "4KiB"})
+    if not first:
+        s.start()
+        s.stop()
+    s.user = 0  # the next verbs are root's
+    refused = s.verb("scan", "--watch", "nosuch")
+    assert refused.status == 2
+    names = [s.put(f"{n}.csv") for n in range(20)]
+    os.chmod(names[0], 0o600)  # root's: the service cannot read it either
+    done = s.verb("scan")
+    assert f"working as the owner of {s.state} (user 65534)" in done.err, done
+    assert "1 file cannot be read and is left alone" in done.err, done
+    owners = {str(path): path.stat().st_uid for top in (s.state, s.log.parent) for path in top.rglob("*")}
+    assert len(owners) >= 3 and set(owners.values()) == {65534}, owners
+    s.user = 65534
+    os.chmod(names[0], 0o644)
+    s.start()
+    s.wait_run(names[0])
+    s.stop()
+    s.check_runs(dict.fromkeys(names, 1))
+
+
 def test_scan_of_an_empty_folder(service):
     s = service(types="@csv")
     began = time.monotonic()

@@ -249,8 +249,8 @@ def test_a_marker_before_its_file(service):
 
 
 def test_a_second_version_waits_for_its_marker_only(service):
-    """Half a minute of quiet is asked of a file when nothing says that it is whole; the marker does. What it waits for is
-    said at once."""
+    """Half a minute of quiet is asked of a file when nothing says that it is whole; the marker does. What it waits for
+    is said at once."""
     s = service(complete="marker", marker="${name}.done", rescan="7d", settle=None).start()
     path = s.drop / "a.csv"
     for n, words in ((1, "one"), (2, "two, and more"), (3, "three, and even more")):

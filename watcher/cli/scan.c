@@ -3,9 +3,12 @@
  */
 #include "cli/cli.h"
 
+#include <unistd.h>
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/num.h"
 #include "base/trace.h"
+#include "confine/owner.h"
 #include "keep/keeper.h"
 #include "keep/progress.h"
 
@@ -34,6 +37,18 @@ static int scan_take(int opt, const char *value, void *arg, struct err *err)
 	}
 }
 
+/* What a scan by root leaves behind must be the service's. */
+static int scan_become_owner(const struct conf *conf)
+{
+	struct err err = ERR_INIT;
+	int rc = owner_become(conf->service.state_directory, &err);
+
+	if (rc > 0)
+		log_info("working as the owner of %s (user %u)", conf->service.state_directory,
+			(unsigned)geteuid());
+	return rc < 0 ? cli_fail(&err) : CLI_DONE;
+}
+
 static int scan_run(const struct cli_verb *verb, int argc, char **argv)
 {
 	static const struct option own[] = {{"dry-run", no_argument, NULL, SCAN_DRY_RUN},
@@ -59,7 +74,9 @@ static int scan_run(const struct cli_verb *verb, int argc, char **argv)
 	}
 	/* what a dry run would start is told on standard output */
 	o.progress = !o.dry_run && !o.journal && progress_is_possible();
-	rc = keeper_run(conf, &o);
+	rc = scan_become_owner(conf);
+	if (rc == CLI_DONE)
+		rc = keeper_run(conf, &o);
 	conf_free(conf);
 	return rc;
 }

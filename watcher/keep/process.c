@@ -1,6 +1,7 @@
 /*
  * process: fork and exec of this same program. Between the two only async-signal-safe calls are made.
  */
+#define _GNU_SOURCE 1 /* O_PATH */
 #include "keep/process.h"
 
 #include <fcntl.h>
@@ -13,6 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include "base/crash.h"
+#include "base/fs.h"
 #include "base/mem.h"
 #include "base/text.h"
 
@@ -89,9 +91,9 @@ int process_check(struct err *err)
 {
 	char path[PATH_MAX];
 	const char *program = process_program(path);
+	CLEANUP_FD int fd = open(program, O_PATH | O_CLOEXEC);
 
-	return access(program, X_OK) == 0
-		       ? 0
+	return fd >= 0 ? 0
 		       : err_errno(err, errno,
 				 "cannot start this program's processes: %s (is /proc mounted?)", program);
 }
