@@ -12,17 +12,10 @@ import time
 import pytest
 
 from harness import ORDINARY, Output, wait_for
+from test_event_storage import blocks
 from test_eventlog import all_lines, rotated
 
 RSYSLOGD = shutil.which("rsyslogd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
-RSYSLOG = """global(workDirectory="{work}" maxMessageSize="256k")
-module(load="imfile" mode="{mode}" pollingInterval="1")
-template(name="line" type="string" string="%msg%\\n")
-input(type="imfile" File="{log}" Tag="brickwatch:" ruleset="lines")
-ruleset(name="lines") {{
-    action(type="omfile" file="{out}" template="line")
-}}
-"""
 
 
 class Followers:
@@ -51,14 +44,20 @@ class Followers:
         return False
 
     def rsyslog(self, name="rsyslog", mode="inotify"):
-        """As an ordinary user where we are root, with a configuration and folders of its own."""
+        """As doc/event-storage.md has it, as an ordinary user where we are root, with folders of its own."""
         if RSYSLOGD is None:
             pytest.skip("no rsyslogd here")
         folder = self.s.folder / name
         work, out, config = folder / "work", folder / "out", folder / "rsyslog.conf"
         work.mkdir(parents=True)
         out.touch()
-        config.write_text(RSYSLOG.format(work=work, mode=mode, log=self.s.log, out=out))
+        (text,) = blocks("rsyslog", "Shippers")
+        for theirs, ours in (("/var/spool/rsyslog", work), ("/var/log/brickwatch/events.jsonl", self.s.log),
+                             ("/var/log/central/brickwatch.jsonl", out),
+                             ('mode="inotify"', f'mode="{mode}" pollingInterval="1"')):
+            assert theirs in text
+            text = text.replace(theirs, str(ours))
+        config.write_text(text)
         command = [RSYSLOGD, "-n", "-f", config, "-i", folder / "pid"]
         if os.geteuid() == 0:
             for path in (folder, work, out):
