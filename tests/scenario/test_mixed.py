@@ -167,7 +167,8 @@ class Day:
 
     def job(self):
         """A job that is missing, and is there."""
-        self.s.api._workspace.jobs.pop(NO_JOB, None)
+        if self.round > 0:
+            self.s.api.delete_job(NO_JOB)
         path = self.put("nojob", "a.csv")
         self.wait("job.suspended", self.round + 1)
         self.s.api.add_job(NO_JOB, ["path"])
