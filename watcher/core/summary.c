@@ -99,7 +99,7 @@ static int new_row(struct summary *s, const struct summary_event *e, struct one_
 	r->row = (struct summary_row){.day = e->day, .watch = r->watch};
 	if (s->n == s->cap) {
 		s->cap = s->cap ? 2 * s->cap : 64;
-		s->rows = mem_resize(s->rows, s->cap, sizeof(*s->rows));
+		s->rows = mem_resize(s->rows, s->cap, sizeof(struct one_row *));
 	}
 	s->rows[s->n++] = *ret = r;
 	return 0;
@@ -171,7 +171,7 @@ static void measure(struct summary_row *row, const struct quantile *latency)
 void summary_each(struct summary *s, void (*fn)(const struct summary_row *row, void *arg), void *arg)
 {
 	if (s->n > 1)
-		qsort(s->rows, s->n, sizeof(*s->rows), compare_rows);
+		qsort(s->rows, s->n, sizeof(struct one_row *), compare_rows);
 	for (size_t i = 0; i < s->n; i++) {
 		measure(&s->rows[i]->row, &s->rows[i]->latency);
 		fn(&s->rows[i]->row, arg);
