@@ -23,6 +23,8 @@ needs_packages() { # SET: its packages, one a line
 		printf '%s\n' nginx squid-openssl
 		# systemd-analyze reads what check --print-dropin prints.
 		printf '%s\n' systemd
+		# Who follows the event log, and what doc/event-storage.md works on it with.
+		printf '%s\n' jq rclone rsyslog sqlite3
 		# The shells that complete command lines.
 		printf '%s\n' bash zsh
 		# What the scenarios upload and pack files with.

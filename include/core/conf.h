@@ -89,6 +89,7 @@ struct conf_events {
 	char *file;
 	int64_t max_size_bytes;
 	int64_t max_age_us;
+	int64_t min_age_us;
 	int64_t keep_for_us;
 	int64_t keep_size_bytes;
 	int compress; /* enum conf_compress */

@@ -110,7 +110,7 @@ def test_killed_when_the_brake_engages(service, folder, name, nth):
 
 @drives("attic-removed")
 def test_killed_when_an_old_log_is_removed(service, folder, name, nth):
-    crash, s = crashing(service, folder, name, nth, events={"max_size": "4KiB", "keep_size": "8KiB"})
+    crash, s = crashing(service, folder, name, nth, events={"max_size": "4KiB", "keep_size": "12KiB"})
     Reader(s)
     start(s)
     files = {}
@@ -121,7 +121,7 @@ def test_killed_when_an_old_log_is_removed(service, folder, name, nth):
         files |= batch
     end(s)
     s.check_runs(files)
-    assert sum(path.stat().st_size for path in log_files(s)) <= 8192 + 4096
+    assert sum(path.stat().st_size for path in log_files(s)) <= 12288 + 4096
 
 
 # --- moved, replaced, gone --------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ import pytest
 import harness
 
 
-TOGETHER = ("test_matrix.py", "test_proxy.py", "test_tls.py", "test_types.py", "test_uploaders.py")
+TOGETHER = ("test_matrix.py", "test_mixed.py", "test_proxy.py", "test_tls.py", "test_types.py", "test_uploaders.py")
 
 
 def pytest_configure(config):

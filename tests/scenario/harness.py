@@ -376,7 +376,7 @@ class Service:
         self.backing = {}  # {mount point: folder}: what is read there instead, past all caches
         self.sections = {"service": {"state_directory": self.state, "runtime_directory": self.folder / "run",
                                      "durability": "process", **(service or {})},
-                         "events": {"file": self.log, **(events or {})},
+                         "events": {"file": self.log, "min_age": "0", **(events or {})},
                          "workspace": {"rate": "1000000/s", "burst": "1000000", **(workspace or {})}}
         self.workspaces = workspaces
         self.process, self.group, self.outputs, self.started = None, None, [], 0

@@ -3,8 +3,12 @@
 doc/coming-from-streamsets.md maps them all, and names a test for each; the last test here looks whether these exist.
 """
 
+import datetime
+import json
 import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -46,6 +50,35 @@ def test_events(service):
     assert event["header"]["sdc.event.version"] == "1"
     assert re.fullmatch(r"\d{13}", event["header"]["sdc.event.creation_timestamp"])
     assert event["app_id"] == str(s.api.runs[0].run_id)
+
+
+def test_a_consumer_of_its_event(service):
+    """The consumer of the page, taken from there, on events of the executor as a pipeline stores them (its body, with
+    the header that an expression added), and on a real log: only the name of the file is another."""
+    s = service(types="@csv").start()
+    paths = [s.put(f"{n}.csv") for n in range(5)] + [s.put("page.html", b"<!DOCTYPE html><html></html>\n")]
+    s.wait_event("run.started", 5)
+    s.wait_event("file.rejected")
+    s.stop()
+    consumer = s.folder / "consumer.py"
+    consumer.write_text(re.search(r"^```python\n(.*?)^```$", PAGE.read_text("utf-8"), re.M | re.S)[1])
+    theirs = s.folder / "executor.json"
+    header = {"sdc.event.type": "AppSubmittedEvent", "sdc.event.version": "1",
+              "sdc.event.creation_timestamp": "1577836800123"}
+    other = {"header": {**header, "sdc.event.type": "file-closed"}, "filepath": "/landing/a.csv", "length": 7}
+    theirs.write_text("".join(json.dumps(e) + "\n" for e in ({"header": header, "app_id": "2014"}, other)))
+
+    def consumed(path):
+        done = subprocess.run([sys.executable, consumer, path], check=True, stdout=subprocess.PIPE)
+        return [line.split(" ") for line in done.stdout.decode().splitlines()]
+    assert consumed(theirs) == [["1577836800123", "2014"]]
+    shown = consumed(s.log)
+    events = [json.loads(line) for line in s.log.read_text("utf-8").splitlines()]
+    assert [int(run) for _, run in shown] == [e["run_id"] for e in events if e["type"] == "run.started"]
+    assert sorted(int(run) for _, run in shown) == sorted(r.run_id for r in s.api.runs) and len(paths) == 6
+    for event, (when, _) in zip((e for e in events if e["type"] == "run.started"), shown):
+        at = datetime.datetime.strptime(event["time"], "%Y-%m-%dT%H:%M:%S.%f%z").timestamp() * 1000
+        assert abs(int(when) - at) < 5000  # the answer, and when it was recorded
 
 
 @pytest.mark.parametrize("keys, taken", [

@@ -368,6 +368,7 @@ static void test_last_line_of_an_old_file(void **state)
 {
 	struct place *p = *state;
 	CLEANUP_BUF struct buf line = BUF_INIT(1u << 20);
+	CLEANUP_FREE char *youngest = mem_printf("%s.20240102T030405Z-10", p->file);
 	struct evlog *e;
 
 	put_file(p, NAME ".20240102T030405Z", "older\n");
@@ -383,9 +384,12 @@ static void test_last_line_of_an_old_file(void **state)
 	work(e, NOW);
 	assert_int_equal(evlog_last_line(e, &line, NULL), 1);
 	assert_string_equal(buf_str(&line), "youngest\n");
-	evlog_free(e);
-	expect_names(p, NAME " " NAME ".20240102T030405Z-10.gz " NAME ".20240102T030405Z-9.gz " NAME
+	expect_names(p, NAME " " NAME ".20240102T030405Z-10 " NAME ".20240102T030405Z-9.gz " NAME
 			     ".20240102T030405Z.gz " NAME ".20240102T030406");
+	assert_int_equal(unlink(youngest), 0);
+	assert_int_equal(evlog_last_line(e, &line, NULL), 1);
+	assert_string_equal(buf_str(&line), "young\n");
+	evlog_free(e);
 }
 
 /* ---- rotating ---- */
@@ -408,6 +412,39 @@ static void test_rotates_by_size(void **state)
 	expect_bytes(p, NAME ".20241004T010000Z-1", "ghi\njkl\n");
 	expect_bytes(p, NAME ".20241004T010000Z-2", "a line that is longer than the limit\n");
 	expect_bytes(p, NAME, "m\n");
+	evlog_free(e);
+}
+
+/* Somebody who follows by name has min_age to see each file. */
+static void test_a_young_file_is_not_rotated(void **state)
+{
+	struct place *p = *state;
+	struct err err = ERR_INIT;
+	struct evlog *e;
+
+	p->conf.max_size_bytes = 8;
+	p->conf.min_age_us = 10 * US_PER_S;
+	e = open_log(p);
+	append(e, "abc\ndef\n", NOW);
+	append(e, "ghi\n", NOW + 10 * US_PER_S - 1);
+	expect_names(p, NAME);
+	append(e, "jkl\n", NOW + 10 * US_PER_S);
+	expect_names(p, NAME " " NAME ".20241004T010010Z");
+	expect_bytes(p, NAME ".20241004T010010Z", "abc\ndef\nghi\n");
+	append(e, "mno\npqr\nstu\nvwx\n", NOW + 11 * US_PER_S);
+	expect_names(p, NAME " " NAME ".20241004T010010Z");
+	/* one from the future is of a clock that was set back */
+	append(e, "yz\n", NOW);
+	expect_names(p, NAME " " NAME ".20241004T010010Z " NAME ".20241004T010010Z-1");
+	/* nor when its period ends */
+	p->conf.max_size_bytes = 0;
+	p->conf.max_age_us = US_PER_S;
+	assert_true(evlog_next_turn_us(e) == NOW + 10 * US_PER_S);
+	assert_int_equal(evlog_turn(e, NOW + 10 * US_PER_S - 1, &err), 0);
+	append(e, "abc\n", NOW + 10 * US_PER_S - 1);
+	expect_bytes(p, NAME, "yz\nabc\n");
+	assert_int_equal(evlog_turn(e, NOW + 10 * US_PER_S, &err), 0);
+	expect_bytes(p, NAME, "");
 	evlog_free(e);
 }
 
@@ -553,15 +590,68 @@ static void test_compresses(void **state)
 	e = open_log(p);
 	append(e, "abc\ndef\nghi\n", NOW);
 	assert_true(attic_has_work(evlog_attic(e)));
-	assert_int_equal(attic_work(evlog_attic(e), NOW, &err), 1);
-	expect_names(p, "." NAME ".20241004T010000Z.gz " NAME " " NAME ".20241004T010000Z");
 	work(e, NOW);
-	expect_names(p, NAME " " NAME ".20241004T010000Z.gz");
+	expect_names(p, NAME " " NAME ".20241004T010000Z"); /* the youngest stays as it is */
+	append(e, "jkl\nmno\n", NOW);
+	assert_int_equal(attic_work(evlog_attic(e), NOW, &err), 1);
+	expect_names(p, "." NAME ".20241004T010000Z.gz " NAME " " NAME ".20241004T010000Z " NAME
+			".20241004T010000Z-1");
+	work(e, NOW);
+	expect_names(p, NAME " " NAME ".20241004T010000Z-1 " NAME ".20241004T010000Z.gz");
 	expect_gzip(p, NAME ".20241004T010000Z.gz", "abc\ndef\n");
 	assert_int_equal(stat(gz, &st), 0);
 	assert_int_equal(st.st_mode & 07777, 0640);
-	append(e, "jkl\nmno\n", NOW); /* the name is taken by the compressed one too */
-	expect_names(p, NAME " " NAME ".20241004T010000Z-1 " NAME ".20241004T010000Z.gz");
+	append(e, "pqr\nstu\n", NOW); /* the name is taken by the compressed one too */
+	work(e, NOW);
+	expect_names(p, NAME " " NAME ".20241004T010000Z-1.gz " NAME ".20241004T010000Z-2 " NAME
+			     ".20241004T010000Z.gz");
+	evlog_free(e);
+}
+
+static int64_t size_of_lines(const struct place *p, const char *name)
+{
+	CLEANUP_FREE char *path = fs_join(p->directory, name);
+	CLEANUP_BUF struct buf line = BUF_INIT(100);
+	struct gzip_reader *r = gzip_reader_open(path, NULL);
+	int64_t n = 0;
+
+	assert_non_null(r);
+	while (gzip_reader_line(r, &line, NULL, NULL) > 0)
+		n += (int64_t)line.len + 1;
+	gzip_reader_close(r);
+	return n;
+}
+
+/* Compressing never keeps other work for longer than a step takes: between two steps lines go on, and into
+ * the next file, too. */
+static void test_compresses_in_steps(void **state)
+{
+	struct place *p = *state;
+	const size_t size = 10 * (size_t)ATTIC_STEP_BYTES;
+	CLEANUP_FREE char *big = mem_alloc(size + 1);
+	struct err err = ERR_INIT;
+	struct evlog *e;
+	int steps = 0;
+
+	memset(big, 'x', size);
+	for (size_t i = 63; i < size; i += 64)
+		big[i] = '\n';
+	put_file(p, NAME ".20240102T030405Z", big);
+	put_file(p, NAME ".20240102T030406Z", "abc\n");
+	p->conf.compress = CONF_COMPRESS_GZIP;
+	p->conf.max_size_bytes = 8;
+	e = open_log(p);
+	for (; steps < 10; steps++) {
+		assert_int_equal(attic_work(evlog_attic(e), NOW, &err), 1);
+		append(e, "abc\ndef\n", NOW); /* each into a file of its own */
+		assert_int_equal(size_of_lines(p, NAME ".20240102T030405Z"), size);
+	}
+	work(e, NOW);
+	assert_int_equal(size_of_lines(p, NAME ".20240102T030405Z.gz"), size);
+	expect_gzip(p, NAME ".20241004T010000Z.gz", "abc\ndef\n");
+	expect_gzip(p, NAME ".20241004T010000Z-7.gz", "abc\ndef\n");
+	expect_bytes(p, NAME ".20241004T010000Z-8", "abc\ndef\n");
+	expect_bytes(p, NAME, "abc\ndef\n");
 	evlog_free(e);
 }
 
@@ -571,11 +661,12 @@ static void test_stops_in_the_middle_of_compressing(void **state)
 	struct evlog *e;
 
 	put_file(p, NAME ".20240102T030405Z", "abc\n");
+	put_file(p, NAME ".20240102T030406Z", "def\n");
 	p->conf.compress = CONF_COMPRESS_GZIP;
 	e = open_log(p);
 	assert_int_equal(attic_work(evlog_attic(e), NOW, NULL), 1);
 	evlog_free(e);
-	expect_names(p, NAME " " NAME ".20240102T030405Z");
+	expect_names(p, NAME " " NAME ".20240102T030405Z " NAME ".20240102T030406Z");
 }
 
 /* What a crash may leave is put right, and nobody else's files are touched. */
@@ -805,12 +896,14 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_last_line, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_last_line_of_an_old_file, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_rotates_by_size, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_a_young_file_is_not_rotated, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_names_never_go_back, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_rotates_at_midnight, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_foreign_rotation_meets_ours, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_another_file_has_the_name, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_folder_is_renamed, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_compresses, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_compresses_in_steps, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_stops_in_the_middle_of_compressing, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_cleans_up, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_removes_old_files, set_up, tear_down),

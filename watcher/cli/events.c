@@ -1,6 +1,6 @@
 /*
- * events: reads the event log across rotated and compressed files, filtered, as a table for people or as the
- * raw lines. With -f it goes on with what is appended, over rotations.
+ * events: reads the event log across rotated and compressed files, filtered, as a table for people, as the
+ * raw lines, or in figures. With -f it goes on with what is appended, over rotations.
  */
 #include "cli/cli.h"
 
@@ -18,21 +18,23 @@
 #include "base/num.h"
 #include "base/terminal.h"
 #include "base/text.h"
+#include "cli/audit.h"
 #include "cli/follow.h"
 
 #define EVENTS_LINE_BYTES (1024 * 1024)
 #define EVENTS_PATH_COLUMNS 24 /* a path is not cut shorter */
 
-enum { EVENTS_SINCE = CLI_OPTION_FIRST, EVENTS_UNTIL, EVENTS_TYPE, EVENTS_WATCH, EVENTS_RUN };
+enum { EVENTS_SINCE = CLI_OPTION_FIRST, EVENTS_UNTIL, EVENTS_TYPE, EVENTS_WATCH, EVENTS_RUN, EVENTS_SUMMARY };
 
 struct events {
 	int64_t since_us, until_us; /* 0: no bound */
 	const char *type, *watch, *run;
 	char **paths;
 	size_t paths_n;
-	bool follow, json;
-	size_t columns; /* of the terminal that is written to; 0: none, nothing is cut */
-	bool damaged;	/* something could not be read */
+	bool follow, json, summary;
+	struct audit *audit; /* with summary */
+	size_t columns;	     /* of the terminal that is written to; 0: none, nothing is cut */
+	bool damaged;	     /* something could not be read */
 };
 
 static int events_take(int opt, const char *value, void *arg, struct err *err)
@@ -55,6 +57,9 @@ static int events_take(int opt, const char *value, void *arg, struct err *err)
 		e->run = value;
 		if (num_parse_id(value, strlen(value), &run_id) < 0)
 			return err_set(err, ERR_USAGE, EINVAL, "--run: \"%s\" is not a run id", value);
+		return 0;
+	case EVENTS_SUMMARY:
+		e->summary = true;
 		return 0;
 	case 'f':
 		e->follow = true;
@@ -154,6 +159,12 @@ static void events_line(struct events *e, const struct buf *line, const char *or
 	}
 	if (!events_is_wanted(e, j))
 		return;
+	if (e->audit && audit_add(e->audit, j, &err) < 0) {
+		log_warning("%s: %s; not counted", origin, err.text);
+		e->damaged = true;
+	}
+	if (e->audit)
+		return;
 	if (e->json)
 		(void)puts(buf_str(line));
 	else
@@ -189,6 +200,19 @@ static int events_all(struct events *e, const char *file)
 	return e->damaged ? CLI_FAILED : CLI_DONE;
 }
 
+static int events_summary(struct events *e, const char *file)
+{
+	int rc;
+
+	e->audit = audit_new();
+	rc = events_all(e, file);
+	if (rc == CLI_DONE || e->damaged)
+		audit_print(e->audit, e->json, e->columns);
+	audit_free(e->audit);
+	e->audit = NULL;
+	return rc;
+}
+
 /* Paths stand in the log as they are watched: absolute. Patterns are taken as they are. The program ends
  * soon: what is made here is not freed. */
 static char *events_operand(char *operand)
@@ -206,7 +230,8 @@ static int events_run(const struct cli_verb *verb, int argc, char **argv)
 		{"until", required_argument, NULL, EVENTS_UNTIL},
 		{"type", required_argument, NULL, EVENTS_TYPE},
 		{"watch", required_argument, NULL, EVENTS_WATCH},
-		{"run", required_argument, NULL, EVENTS_RUN}, {"follow", no_argument, NULL, 'f'}};
+		{"run", required_argument, NULL, EVENTS_RUN}, {"follow", no_argument, NULL, 'f'},
+		{"summary", no_argument, NULL, EVENTS_SUMMARY}};
 	struct events e = {0};
 	struct cli_common common;
 	struct conf *conf;
@@ -215,6 +240,8 @@ static int events_run(const struct cli_verb *verb, int argc, char **argv)
 	rc = cli_options(verb, argc, argv, own, ARRAY_SIZE(own), events_take, &e, &common, &rest);
 	if (rc >= 0)
 		return rc;
+	if (e.summary && e.follow)
+		return cli_usage(verb, "--summary reads what is there; it does not go with --follow");
 	e.paths = argv + rest;
 	e.paths_n = (size_t)(argc - rest);
 	for (size_t i = 0; i < e.paths_n; i++)
@@ -226,15 +253,15 @@ static int events_run(const struct cli_verb *verb, int argc, char **argv)
 		return rc;
 	if (e.watch && !conf_watch_find(conf, e.watch))
 		log_warning("there is no [watch:%s] in the configuration (any more)", e.watch);
-	rc = events_all(&e, conf->events.file);
+	rc = e.summary ? events_summary(&e, conf->events.file) : events_all(&e, conf->events.file);
 	conf_free(conf);
 	return rc;
 }
 
 const struct cli_verb cli_events = {
 	.name = "events",
-	.usage = "[-c FILE] [-f] [--since T] [--until T] [--type TYPE] [--watch NAME] [--run ID] [--json] "
-		 "[PATH…]",
+	.usage = "[-c FILE] [-f] [--since T] [--until T] [--type TYPE] [--watch NAME] [--run ID] "
+		 "[--summary] [--json] [PATH…]",
 	.summary = "Reads the event log, across rotated and compressed files.\n"
 		   "T: RFC 3339, \"2h\" (ago), or a local date.",
 	.help = "  -f, --follow       go on with what is appended, over rotations\n"
@@ -243,7 +270,10 @@ const struct cli_verb cli_events = {
 		"  --type TYPE        such as run.started, or a pattern: run.*\n"
 		"  --watch NAME       of this watch\n"
 		"  --run ID           about this run\n"
-		"  --json             the raw lines\n"
+		"  --summary          how many files, runs and failures, and how long from complete to run, "
+		"by\n"
+		"                     watch and local day\n"
+		"  --json             the raw lines; of a summary one JSON object a line\n"
 		"  PATH               of these files (or patterns)\n",
 	.run = events_run,
 };

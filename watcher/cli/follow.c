@@ -129,11 +129,23 @@ static int follow_open(struct follow *f, struct logfiles *ret, int *ret_fd, stru
 	}
 }
 
+/* It may have been compressed since it was listed. */
+static struct gzip_reader *follow_open_file(const char *path, struct err *err)
+{
+	struct gzip_reader *r = gzip_reader_open(path, err);
+	CLEANUP_FREE char *compressed = NULL;
+
+	if (r || err->code != ENOENT)
+		return r;
+	compressed = mem_printf("%s.gz", path);
+	return gzip_reader_open(compressed, err);
+}
+
 static void follow_read_file(struct follow *f, const char *path)
 {
 	CLEANUP_BUF struct buf line = BUF_INIT(FOLLOW_LINE_BYTES);
 	struct err err = ERR_INIT;
-	struct gzip_reader *r = gzip_reader_open(path, &err);
+	struct gzip_reader *r = follow_open_file(path, &err);
 	bool torn = false;
 	int rc = r ? 1 : -EIO;
 

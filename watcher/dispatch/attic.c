@@ -2,6 +2,9 @@
  * attic: compressing writes a dot file that nobody reads, renames it when it is whole and synced, then
  * removes the plain one. Where a crash left both, the plain one counts and the other is removed. A dot file
  * left over is removed.
+ *
+ * The youngest old file stays plain until the next one comes: whoever follows the log and was not looking
+ * when it was renamed finds the rest of it under its new name, where its inode still is the same.
  */
 #include "dispatch/attic.h"
 
@@ -309,7 +312,8 @@ static int remove_surplus(const struct attic *a, struct old_files *o, int64_t no
 	return 0;
 }
 
-/* Starts compressing the oldest plain one. 1: it runs, 0: there is none, -errno. */
+/* Starts compressing the oldest plain one that is not the youngest of all. 1: it runs, 0: there is none,
+ * -errno. */
 static int start_job(struct attic *a, const struct old_files *o, struct err *err)
 {
 	CLEANUP_FREE char *hidden = NULL;
@@ -317,7 +321,7 @@ static int start_job(struct attic *a, const struct old_files *o, struct err *err
 
 	while (i < o->n && (o->items[i].gz || o->items[i].size < 0))
 		i++;
-	if (a->conf->compress != CONF_COMPRESS_GZIP || i == o->n)
+	if (a->conf->compress != CONF_COMPRESS_GZIP || i + 1 >= o->n)
 		return 0;
 	hidden = mem_printf(".%s.gz", o->items[i].name);
 	a->job_plain = path_of(a, o->items[i].name);

@@ -1,7 +1,9 @@
 /*
  * evlog: at every moment each line is in exactly one file that a reader takes into account.
  *
- * Rotating is one rename; a crash before the new file is made leaves only that to do.
+ * Rotating is one rename; a crash before the new file is made leaves only that to do. Those who follow the
+ * log by its name see a file only if they look while it has the name, so each has it for min_age at least:
+ * max_size is where a file ends that is old enough.
  *
  * An append that fails half-way is cut back to whole lines at once; only a crash can leave a torn line, and
  * the next start completes or cuts it. Nobody else writes to the file: the lock beside it (dispatch/loglock)
@@ -338,9 +340,17 @@ static int64_t period_of(const struct evlog *e, int64_t at_us)
 	return at_us % e->conf->max_age_us < 0 ? n - 1 : n;
 }
 
+/* Has it had its name for so short a time that somebody who follows may not have seen it yet? One from the
+ * future is of a clock that was set back. */
+static bool is_young(const struct evlog *e, int64_t now_us)
+{
+	return e->born_us > 0 && now_us >= e->born_us && now_us - e->born_us < e->conf->min_age_us;
+}
+
 static bool is_over(const struct evlog *e, int64_t now_us)
 {
-	return e->size > 0 && e->conf->max_age_us > 0 && period_of(e, now_us) > period_of(e, e->born_us);
+	return e->size > 0 && e->conf->max_age_us > 0 && period_of(e, now_us) > period_of(e, e->born_us) &&
+	       !is_young(e, now_us);
 }
 
 static int rename_log(struct evlog *e, int64_t now_us, struct err *err)
@@ -426,10 +436,12 @@ static size_t line_bytes(const char *p, size_t n)
 	return (size_t)(feed - p) + 1;
 }
 
-/* How many bytes of whole lines still go into this file; at least one line into an empty one. */
-static size_t fitting(const struct evlog *e, const char *lines, size_t len)
+/* How many bytes of whole lines still go into this file; at least one line into an empty one, and all into a
+ * young one. */
+static size_t fitting(const struct evlog *e, const char *lines, size_t len, int64_t now_us)
 {
-	int64_t room = e->conf->max_size_bytes > 0 ? e->conf->max_size_bytes - e->size : INT64_MAX;
+	int64_t room = e->conf->max_size_bytes > 0 && !is_young(e, now_us) ? e->conf->max_size_bytes - e->size
+									   : INT64_MAX;
 	size_t n = 0;
 
 	while (n < len) {
@@ -508,12 +520,12 @@ static int append_some(
 		if (rc < 0)
 			return rc;
 	}
-	n = fitting(e, lines, len);
+	n = fitting(e, lines, len, now_us);
 	if (n == 0) {
 		rc = rotate(e, now_us, err);
 		if (rc < 0)
 			return rc;
-		n = fitting(e, lines, len);
+		n = fitting(e, lines, len, now_us);
 		if (n == 0) /* somebody put a full file there in this moment */
 			n = line_bytes(lines, len);
 	}
@@ -549,9 +561,12 @@ int evlog_turn(struct evlog *e, int64_t now_us, struct err *err)
 
 int64_t evlog_next_turn_us(const struct evlog *e)
 {
+	int64_t old_us = e->born_us + e->conf->min_age_us, over_us;
+
 	if (e->fd < 0 || e->size == 0 || e->conf->max_age_us <= 0)
 		return INT64_MAX;
-	return (period_of(e, e->born_us) + 1) * e->conf->max_age_us;
+	over_us = (period_of(e, e->born_us) + 1) * e->conf->max_age_us;
+	return over_us > old_us ? over_us : old_us;
 }
 
 struct attic *evlog_attic(struct evlog *e)
