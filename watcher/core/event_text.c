@@ -85,6 +85,9 @@ static const char *const names[] = {
 	"failed",
 	"rejected",
 	"consumer",
+	"events",
+	"first_id",
+	"last_id",
 };
 
 /* An event, and where in a template we are. */
