@@ -612,7 +612,7 @@ bool couriers_have_work(const struct couriers *all)
 	if (all->strangers)
 		return true;
 	for (size_t i = 0; i < all->n; i++)
-		if (all->items[i].look || all->items[i].answered)
+		if (is_due(&all->items[i]))
 			return true;
 	return false;
 }
