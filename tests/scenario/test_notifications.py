@@ -299,8 +299,9 @@ def test_killed_again_and_again(service, receiver, who):
     s = notify(service(service={"durability": "power"}), webhook=receiver.url()).start()
     receiver.answers.extend([503, "close", "hang"])
     for number in range(6):
+        seen = len(receiver.all())
         paths = [s.put(f"{number}-{n}.csv") for n in range(20)]
-        wait_for(lambda seen=len(receiver.all()): len(receiver.all()) > seen, s.err)
+        wait_for(lambda before=seen: len(receiver.all()) > before, s.err)
         if who == "keeper":
             s.kill_keeper()
             s.start()

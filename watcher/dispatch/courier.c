@@ -149,6 +149,7 @@ static int apply_failed(struct courier *c, int64_t now_us, struct err *err)
 	c->plan.until_us = now_us + backoff_delay_us(failures, c->answer.retry_after_us, random_bits());
 	if (c->answer.verdict != COURIER_REFUSED || c->refusals + 1 < NOTICE_REFUSALS_MAX)
 		return 0;
+	c->plan.until_us = 0; /* it answers: those behind this one need not wait */
 	return give_up(c, c->plan.row.through, c->words, err);
 }
 
@@ -455,7 +456,7 @@ static void send_parcel(struct courier *c)
 
 static void tell_failure(const struct courier *c)
 {
-	if (c->attempts == 0)
+	if (c->fails_since_us == 0)
 		log_warning("consumer %s (%s) does not take its events: %s; they are kept and tried again",
 			c->conf->name, c->way->place(c->object), c->words);
 }
@@ -464,7 +465,7 @@ static void take_answer(struct courier *c)
 {
 	c->under_way = c->answered = false;
 	if (c->answer.verdict == COURIER_DELIVERED) {
-		if (c->attempts > 0)
+		if (c->fails_since_us > 0)
 			log_info("consumer %s (%s) takes its events again", c->conf->name,
 				c->way->place(c->object));
 		c->attempts = c->refusals = 0;
@@ -495,8 +496,10 @@ static void commit_one(struct courier *c, int64_t now_us)
 	if (p->takes_answer)
 		take_answer(c);
 	if (p->gives_up > 0) {
-		log_warning("%" PRId64 " event%s for consumer %s dropped: %s", p->gives_up,
-			p->gives_up == 1 ? " is" : "s are", c->conf->name, p->why);
+		log_warning("%" PRId64 " event%s for consumer %s %s dropped: %s", p->gives_up,
+			p->gives_up == 1 ? "" : "s", c->conf->name, p->gives_up == 1 ? "is" : "are", p->why);
+		if (c->refusals >= NOTICE_REFUSALS_MAX)
+			c->attempts = 0;
 		c->refusals = 0;
 	}
 	if (p->fixes) {
@@ -629,7 +632,8 @@ bool couriers_are_busy(const struct couriers *all)
 
 		if (c->under_way)
 			return true;
-		if (all->o.once && c->row.waiting > 0 && c->attempts == 0 && !loop_timer_is_set(c->timer))
+		if (all->o.once && c->row.waiting > 0 && c->fails_since_us == 0 &&
+			!loop_timer_is_set(c->timer))
 			return true;
 	}
 	return false;
@@ -654,7 +658,7 @@ bool couriers_view(const struct couriers *all, size_t i, struct courier_view *re
 		.fails_since_us = c->fails_since_us,
 		.attempts = c->attempts,
 		.until_us = c->under_way ? 0 : c->until_us,
-		.why = c->attempts > 0 ? c->words : NULL,
+		.why = c->fails_since_us > 0 ? c->words : NULL,
 	};
 	return true;
 }
