@@ -538,25 +538,28 @@ static void on_timer(struct loop_timer *t, void *arg)
 	((struct courier *)arg)->look = true;
 }
 
-static void *make_way(const struct couriers_options *o, const struct conf_notify *n, struct err *err)
+static int make_way(
+	const struct couriers_options *o, const struct conf_notify *n, void **ret, struct err *err)
 {
 	const struct courier_way *way = way_of(o, n);
 	const struct courier_way_options w = {
 		.loop = o->loop, .conf = n, .credentials_directory = getenv("CREDENTIALS_DIRECTORY")};
 
-	if (way)
-		return way->make(&w, err);
-	(void)err_set(err, ERR_CONF, EINVAL, "[notify:%s]: mail is not available in this version", n->name);
-	return NULL;
+	if (!way)
+		return err_set(
+			err, ERR_CONF, EINVAL, "[notify:%s]: mail is not available in this version", n->name);
+	*ret = way->make(&w, err);
+	return *ret ? 0 : -err->code;
 }
 
 int couriers_try(const struct couriers_options *o, struct err *err)
 {
 	for (size_t i = 0; i < o->conf->notifies_n; i++) {
-		void *way = make_way(o, o->conf->notifies[i], err);
+		void *way;
+		int rc = make_way(o, o->conf->notifies[i], &way, err);
 
-		if (!way)
-			return -err->code;
+		if (rc < 0)
+			return rc;
 		way_of(o, o->conf->notifies[i])->free(way);
 	}
 	return 0;
@@ -566,8 +569,7 @@ static bool start_one(struct couriers *all, const struct conf_notify *n, struct 
 {
 	struct courier *c = &all->items[all->n];
 
-	c->object = make_way(&all->o, n, err);
-	if (!c->object)
+	if (make_way(&all->o, n, &c->object, err) < 0)
 		return false;
 	c->all = all;
 	c->conf = n;
