@@ -4,7 +4,8 @@
  * conf knows nothing about files: the loader (keep/conffile) and the processes (which get the same entries
  * over core/wire) feed it one (section, key, value, origin) after the other with conf_set(); conf_resolve()
  * fills what follows from other values; conf_check() finds what one entry alone cannot show. Mistakes are
- * collected, never printed. No secret is ever in here: credentials are named by file.
+ * collected, never printed. Credentials are named by file; what else may be secret (CONF_HIDDEN) is never
+ * shown.
  *
  * Everything is owned by struct conf and freed with it.
  */
@@ -175,9 +176,12 @@ struct conf_notify {
 	char *watch;
 	struct conf_list mail_to;
 	char *mail_from, *smtp, *smtp_username, *smtp_password_file, *subject, *body;
-	char *webhook;
+	char *webhook; /* an address, or a file that holds it: conf_notify_is_file() */
 	struct conf_list webhook_header;
 	char *webhook_body, *webhook_secret_file;
+	struct conf_rate digest; /* count 0: off */
+	int64_t retry_for_us;
+	int64_t request_timeout_us;
 };
 
 /* One entry as it was given, kept for `config`, for handing on to the processes and for messages. */

@@ -54,9 +54,10 @@ enum conf_type {
 	CONF_TYPE_MAP, /* LOCAL => REMOTE or none; struct conf_watch: path_map, path_map_n, path_map_none */
 };
 
-#define CONF_MULTI 1u /* takes several values: repeated, or on indented lines */
-#define CONF_COMMA 2u /* a comma separates values too */
-#define CONF_OFF 4u   /* may be `off`, stored as 0 */
+#define CONF_MULTI 1u  /* takes several values: repeated, or on indented lines */
+#define CONF_COMMA 2u  /* a comma separates values too */
+#define CONF_OFF 4u    /* may be `off`, stored as 0 */
+#define CONF_HIDDEN 8u /* may be secret: nothing shows more of it than conf_value_add_shown() does */
 
 struct conf_key {
 	enum conf_kind kind;

@@ -44,6 +44,9 @@ void conf_value_set_default(const struct conf_key *k, void *object);
 bool conf_value_format(const struct conf_key *k, const void *object, struct buf *b);
 /* Adds one value (of conf_value_split, known to be good) as the field holds it. */
 void conf_value_add_canonical(const struct conf_key *k, const char *value, struct buf *b);
+/* Adds what may be shown of one value (in the form of the two above): all of it, unless the key is
+ * CONF_HIDDEN. false: it is not all, and cannot be read back. */
+bool conf_value_add_shown(const struct conf_key *k, const char *value, struct buf *b);
 /* Frees what the field owns. */
 void conf_value_done(const struct conf_key *k, void *object);
 

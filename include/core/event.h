@@ -44,6 +44,7 @@ enum event_type {
 	EVENT_WORKSPACE_RESUMED,
 	EVENT_JOB_SUSPENDED,
 	EVENT_JOB_RESUMED,
+	EVENT_NOTIFY_DROPPED,
 	EVENT_OPERATOR_ACTION,
 	EVENT_SERVICE_STARTED,
 	EVENT_SERVICE_RELOADED,
@@ -103,6 +104,13 @@ struct event_place { /* workspace.*, job.* */
 	const char *detail;
 };
 
+struct event_notify { /* notify.dropped */
+	const char *consumer;
+	const char *detail;		/* why, in words */
+	int64_t count;			/* events that it will not get */
+	const char *first_id, *last_id; /* of them; "": left out */
+};
+
 struct event_action { /* operator.action */
 	const char *verb;
 	const char *arguments; /* as given: selectors and paths in words, "" none */
@@ -147,6 +155,8 @@ int event_run_skipped(struct buf *b, const struct event_head *h, const struct ev
 /* type: EVENT_WORKSPACE_… or EVENT_JOB_… */
 int event_place(struct buf *b, enum event_type type, const struct event_head *h, const struct event_place *x,
 	struct err *err) MUST_CHECK;
+int event_notify_dropped(
+	struct buf *b, const struct event_head *h, const struct event_notify *x, struct err *err) MUST_CHECK;
 int event_action(
 	struct buf *b, const struct event_head *h, const struct event_action *x, struct err *err) MUST_CHECK;
 /* type: EVENT_WATCH_… */

@@ -37,6 +37,12 @@
 		"When the file of the credential was changed last")                                          \
 	X(TOKEN_EXPIRY, "brickwatch_token_expiry_timestamp_seconds", "gauge",                                \
 		"Until when the access token is good")                                                       \
+	X(CONSUMER_UP, "brickwatch_consumer_up", "gauge", "0: it does not take its events")                  \
+	X(CONSUMER_EVENTS, "brickwatch_consumer_events", "gauge", "Events that wait for it")                 \
+	X(CONSUMER_OLDEST, "brickwatch_consumer_oldest_timestamp_seconds", "gauge",                          \
+		"When the first of these was made")                                                          \
+	X(CONSUMER_DELIVERED, "brickwatch_consumer_delivered_total", "counter", "Events that it has got")    \
+	X(CONSUMER_DROPPED, "brickwatch_consumer_dropped_total", "counter", "Events that were given up")     \
 	X(LATENCY, "brickwatch_start_latency_seconds", "histogram",                                          \
 		"From a complete file to the answer with its run")
 

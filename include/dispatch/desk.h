@@ -16,6 +16,7 @@
 #include "core/conf.h"
 #include "core/wire.h"
 #include "dispatch/control.h"
+#include "dispatch/courier.h"
 #include "dispatch/intake.h"
 #include "dispatch/jobwatch.h"
 #include "dispatch/ledger.h"
@@ -59,6 +60,7 @@ struct desk {
 	const struct jobwatch *jobwatch;
 	struct intake *intake;
 	const struct outbox *outbox;
+	const struct couriers *couriers;
 	struct control *control;
 	const char *hash;   /* of the configuration */
 	int64_t started_us; /* of the service, wall clock */

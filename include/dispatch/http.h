@@ -12,6 +12,7 @@
 #ifndef DISPATCH_HTTP_H
 #define DISPATCH_HTTP_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include "base/err.h"
@@ -48,6 +49,7 @@ struct http_request {
 	struct secret *authorization; /* a whole header line, or NULL */
 	const char *body;	      /* POST; NULL: GET */
 	size_t body_len;
+	bool hides_url;	       /* what comes behind the host is secret: traces leave it out */
 	struct secret *answer; /* NULL, or an empty one that takes the answer's body, whatever the status: no
 				  copy is made elsewhere. What does not fit counts as too large. */
 };

@@ -4,8 +4,8 @@
  *
  * The parts: db (SQLite), schema, queries, ledger (opening and transactions), ledger_rows (versions of
  * files), ledger_send (what is pending, sent and verified), ledger_look (for people, and counting),
- * ledger_counts (counts that are kept), ledger_notes (what is not about files: outbox, baselines, small
- * facts).
+ * ledger_counts (counts that are kept), notices (events that wait for consumers), ledger_notes (what is not
+ * about files: outbox, baselines, small facts).
  */
 #ifndef DISPATCH_QUERIES_H
 #define DISPATCH_QUERIES_H
@@ -93,6 +93,19 @@ enum query {
 	Q_COUNTS,
 	Q_OLDEST_PENDING,
 	Q_OUTBOX_ROWS,
+	Q_NOTICE_ADD,
+	Q_NOTICE_NEXT,
+	Q_NOTICE_NTH,
+	Q_NOTICE_TALLY,
+	Q_NOTICE_SPAN,
+	Q_NOTICE_LATE,
+	Q_NOTICE_REMOVE,
+	Q_CONSUMER,
+	Q_CONSUMER_ADDED,
+	Q_CONSUMER_REMOVED,
+	Q_CONSUMER_PARCEL,
+	Q_CONSUMER_NEXT,
+	Q_CONSUMER_FORGET,
 	QUERIES,
 };
 

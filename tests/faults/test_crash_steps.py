@@ -13,6 +13,7 @@ import harness
 from crash import Crash, driven, drives, points_of_source, start
 from faults import Preload, Reader, arrive_all, check_all, end, log_files, logged, wait_all, wait_tending
 from harness import JOB, put, text, wait_for
+from receiver import Receiver
 from test_crash_points import POINTS
 
 POWER = {"durability": "power"}
@@ -389,3 +390,22 @@ def test_what_is_left_of_another_ledger_is_not_its_log(service):
     start(s)
     end(s)
     check_all(s, files | new)
+
+
+@drives(("courier-before-send", 1, 3), ("courier-after-send", 1, 3), ("courier-delivered", 1, 3))
+def test_killed_while_events_are_delivered(service, folder, name, nth):
+    """Each event arrives, in the order of the log; what comes twice is the same, with the same id."""
+    crash, s = crashing(service, folder, name, nth)
+    with Receiver() as receiver:
+        s.sections["notify:ops"] = {"on": "run.started", "webhook": receiver.url()}
+        s.write_configuration()
+        start(s)
+        arrive_all(s, "r", 9)
+
+        def all_there():
+            ids = [e["id"] for e in s.events("run.started")]
+            return crash.happened and len(ids) == 9 and receiver.ids() == ids
+        wait_tending(s, all_there, lambda: f"{receiver.all()}\n{s.err()[-3000:]}")
+        end(s)
+        bodies = {got.id: got.body for got in receiver.all()}
+        assert all(got.body == bodies[got.id] for got in receiver.all())

@@ -1,13 +1,15 @@
 """Every configuration key, verb and event stands where users look: key in sample and brickwatch.ini(5), verb and
 option in brickwatch(8) and in the verb's help (from which the shells complete), event under a heading of
 brickwatch-events(5), each topic of traces in brickwatch-debug(7),
-each metric in brickwatch.ini(5), and alert rules use no others.
+each metric in brickwatch.ini(5), and alert rules use no others. Each field of an event's JSON Schema can be named in the
+templates of a notification.
 
 The schema table is read from its source, watcher/core/conf_schema.c: rows `{WATCH, "settle", TYPE, …},`. A row with
 `.now = ""` is a name kept for a later version; it must stand nowhere but may. Each verb is a file of
 watcher/cli with `const struct cli_verb cli_NAME = { .name = "NAME",`, and main.c's table names it.
 """
 
+import json
 import os
 import re
 
@@ -20,6 +22,8 @@ MAIN = "watcher/main.c"
 VERB_MANUAL = "man/brickwatch.8"
 EVENTS = "watcher/core/event.c"
 EVENT_MANUAL = "man/brickwatch-events.5"
+FIELDS = "watcher/core/event_text.c"
+SCHEMAS = "packaging/schema/"
 TOPICS = "include/base/trace.h"
 METRICS = "include/core/metrics.h"
 TOPIC_MANUAL = "man/brickwatch-debug.7"
@@ -130,6 +134,24 @@ def check_events(top, report):
             report.add(EVENT_MANUAL, 0, f"has no heading for {event}")
 
 
+def schema_fields(schema):
+    """Names of fields of an event, not those of an object inside of it."""
+    found = set(schema.get("properties", ()))
+    for part in schema.get("$defs", {}).values():
+        found |= set(part.get("properties", ()))
+    return found
+
+
+def check_fields(top, report):
+    table = re.search(r"names\[\] = \{(.*?)\};", common.without_comments(common.read_text(top, FIELDS)), re.S)
+    known = set(re.findall(r'"(\w+)"', table.group(1))) if table else set()
+    if len(known) < 20:
+        report.add(FIELDS, 0, f"only {len(known)} fields can be read: has the table another shape?")
+    for path in (p for p in common.tree_files(top) if p.startswith(SCHEMAS)):
+        for field in sorted(schema_fields(json.loads(common.read_text(top, path))) - known):
+            report.add(FIELDS, 0, f"lacks {field} of {path}")
+
+
 def check_topics(top, report):
     topics = _TOPIC.findall(common.read_text(top, TOPICS))
     if len(topics) < 3:
@@ -162,7 +184,8 @@ def check_metrics(top, report):
 
 
 def check(top, report):
-    for path in (SCHEMA, SAMPLE, KEY_MANUAL, MAIN, VERB_MANUAL, EVENTS, EVENT_MANUAL, TOPICS, TOPIC_MANUAL, METRICS):
+    for path in (SCHEMA, SAMPLE, KEY_MANUAL, MAIN, VERB_MANUAL, EVENTS, EVENT_MANUAL, FIELDS, TOPICS, TOPIC_MANUAL,
+                 METRICS):
         if not os.path.exists(f"{top}/{path}"):
             report.add(path, 0, "is not there")
     if not report.found:
@@ -170,6 +193,7 @@ def check(top, report):
         check_verbs(top, report)
         check_options(top, report)
         check_events(top, report)
+        check_fields(top, report)
         check_topics(top, report)
         check_metrics(top, report)
 

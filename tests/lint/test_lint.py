@@ -445,6 +445,9 @@ KEY_MANUAL = ("\n".join(f".TP\n\\fBkey_{n}\\fR\nText." for n in range(20)) + "\n
 MAIN_C = "static const struct cli_verb *const verbs[] = {\n\t&cli_run, &cli_scan, &cli_check};\n"
 EVENT_C = "\n".join(f'\t[EVENT_{n}] = "{n.lower().replace("_", ".")}",' for n in ("RUN_A", "RUN_B", "WATCH_C")) + "\n"
 EVENT_MANUAL = ".Ss run.a , run.b\nText.\n.Ss watch.c\nText with run.d.\n"
+FIELDS_C = "static const char *const names[] = {\n" + "".join(f'\t"field_{n}",\n' for n in range(20)) + "};\n"
+SCHEMA_JSON = ('{"$defs": {"a": {"properties": {"field_1": {"properties": {"inner": {}}}}}},'
+               ' "properties": {"field_2": {}}}\n')
 TOPICS = ("listing", "settle", "http")
 VERB_MANUAL = ".B run\n.B scan\n.Fl -wait\n.B check\n"
 SCAN_C = '{"wait", required_argument, NULL, 256}\n.help = "  --wait TIME        at most this long\\n",\n'
@@ -462,6 +465,8 @@ def _keys(tree):
     plant(tree, "man/brickwatch.8", VERB_MANUAL)
     plant(tree, "watcher/core/event.c", EVENT_C)
     plant(tree, "man/brickwatch-events.5", EVENT_MANUAL)
+    plant(tree, "watcher/core/event_text.c", FIELDS_C)
+    plant(tree, "packaging/schema/run.schema.json", SCHEMA_JSON)
     plant(tree, "include/base/trace.h", "".join(f'\tX({n.upper()}, "{n}", "text") \\\n' for n in TOPICS))
     plant(tree, "include/core/metrics.h",
           "".join(f'\tX({n.upper()}, "brickwatch_{n}", "gauge", "") \\\n' for n in METRICS))
@@ -495,6 +500,9 @@ def test_keys_clean(keys):
     ("watcher/base/use.c", "TRACE_HTTP", "TRACE_SETTLE", "nothing is traced for http"),
     ("man/brickwatch-events.5", ", run.b", "", "has no heading for run.b"),
     ("watcher/core/event.c", "watch.c", "run.d", "has no heading for run.d"),
+    ("watcher/core/event_text.c", "field_2\"", "field_x\"", "lacks field_2 of packaging/schema/run.schema.json"),
+    ("watcher/core/event_text.c", "field_1\"", "field_x\"", "lacks field_1 of packaging/schema/run.schema.json"),
+    ("watcher/core/event_text.c", "names[]", "words[]", "only 0 fields can be read"),
     ("watcher/core/conf_schema.c", "WATCH,", "CONF_KIND_WATCH,", "[watch] has no key key_0"),
 ])
 def test_keys_planted(keys, path, old, new, word):

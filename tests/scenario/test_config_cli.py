@@ -72,7 +72,7 @@ BAD = {
     "bad parameter": (b"param.a/b = x", [(1, "")]),
     "min over max": (b"min_size = 10\nmax_size = 5", [(2, "max_size")]),
     "job type with the wrong parameters": (b"arg = ${uri}", [(1, "param")]),
-    "later version": (b"[notify:x]\non = run.*", [(1, "not available")]),
+    "a consumer without an address": (b"[notify:x]\non = run.*", [(1, "no webhook and no mail_to")]),
     "what is found in a second look": (b"setle = 1s\nparam.a = ${foo}\n[watch:y]\njob_id = 5\njob_name = x\n",
                                        [(1, "settle"), (2, "foo"), (3, "has no directory"), (5, "keep one")]),
     "several": (b"setle = 1s\nrecursive = maybe\nmin_size = x\n[wacth:y]",

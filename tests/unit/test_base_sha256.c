@@ -60,11 +60,41 @@ static void test_two_at_once(void **state)
 	assert_memory_not_equal(da, db, sizeof(da));
 }
 
+/* RFC 4231, 4.2 to 4.4 and 4.7: short, of text, and longer than a block */
+static void test_hmac(void **state)
+{
+	static const struct {
+		char fill;
+		size_t key_len; /* 0: the key is "Jefe" */
+		const char *data, *hex;
+	} cases[] = {
+		{0x0b, 20, "Hi There", "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7"},
+		{0, 0, "what do ya want for nothing?",
+			"5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"},
+		{(char)0xaa, 131, "Test Using Larger Than Block-Size Key - Hash Key First",
+			"60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		char key[131], hex[SHA256_HEX_BYTES];
+		uint8_t mac[SHA256_BYTES];
+		size_t len = cases[i].key_len;
+
+		memset(key, cases[i].fill, sizeof(key));
+		sha256_hmac(
+			len > 0 ? key : "Jefe", len > 0 ? len : 4, cases[i].data, strlen(cases[i].data), mac);
+		sha256_hex(mac, hex);
+		assert_string_equal(hex, cases[i].hex);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_vectors),
 		cmocka_unit_test(test_two_at_once),
+		cmocka_unit_test(test_hmac),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -779,6 +779,9 @@ static void test_host_label_lengths(void **state)
 #define WS "[workspace]\nhost = https://x.example\ntoken_file = /t\n"		 /* lines 1 to 3 */
 #define N "[watch:w]\ndirectory = /d\npath_map = none\n"			 /* lines 4 to 6 */
 #define W "[watch:w]\ndirectory = /d\njob_id = 5\npath_map = /d => /Volumes/d\n" /* lines 4 to 7 */
+#define NOTE "[notify:n]\n"							 /* line 8, behind WS W */
+#define HOOK "webhook = https://hooks.example/secret\n"
+#define MAIL "mail_to = a@x.example\nmail_from = c@x.example\nsmtp = smtps://mail.example\n"
 
 static const struct {
 	const char *text, *told;
@@ -1015,9 +1018,65 @@ static const struct {
 	{WS W "sentinel = a/\n", "f:8: sentinel must be a name in the folder"},
 	{WS W "max_requests = 9\n", "f:8: max_requests is more than the workspace's 8"},
 	{WS W "[service]\nforget_gone_after = 2160h\n", ""},
-	{WS W "[service]\nforget_gone_after = 1d\n[notify:x]\non = run.*\n", "f:10: [notify:x] is not"},
-	{WS W "[notify:n]\non = x\nwebhook = https://x\n",
-		"f:8: [notify:n] is not available in this version"},
+	/* consumers */
+	{WS W NOTE "on = start.failed, watch.*\n" HOOK, ""},
+	{WS W NOTE "on = *\nwatch = w\n" HOOK, ""},
+	{WS W NOTE HOOK, "f:8: [notify:n] has no on: which events?"},
+	{WS W NOTE "on = run.*\n", "f:8: [notify:n] has no webhook and no mail_to"},
+	{WS W NOTE "on = run.*\n" HOOK MAIL,
+		"f:10: webhook and mail_to are both given; each takes a [notify:NAME] of its own"},
+	{WS W NOTE HOOK "on = start.faild\n",
+		"f:10: on: there is no event \"start.faild\"; did you mean start.failed?"},
+	{WS W NOTE HOOK "on = files.*\n",
+		"f:10: on: there is no event \"files.*\"; brickwatch-events(5) lists them"},
+	{WS W NOTE HOOK "on = notify.dropped\n",
+		"f:10: on: \"notify.dropped\": what is told about notifications"},
+	{WS W NOTE HOOK "on = [\n", "f:10: on: "},
+	{WS W NOTE "on = *\nwatch = v\n" HOOK, "f:10: there is no [watch:v]"},
+	{WS W "[watch:orders]\ndirectory = /o\njob_id = 5\npath_map = none\n" NOTE
+	      "on = *\nwatch = order\n" HOOK,
+		"f:14: there is no [watch:order]; did you mean orders?"},
+	{WS W NOTE "on = *\nwebhook = http://127.0.0.1:80/x?a=b&c\n", ""},
+	{WS W NOTE "on = *\nwebhook = http://hooks.example/x\n", "f:10: webhook: "},
+	{WS W NOTE "on = *\nwebhook = ftp://hooks.example/x\n", "f:10: webhook: "},
+	{WS W NOTE "on = *\nwebhook = hooks.example/x\n", "f:10: webhook: is https://HOST/…, or the absolute "
+							  "path of a file that holds such an address"},
+	{WS W NOTE "on = *\nwebhook = https://user:secret@hooks.example/\n",
+		"f:10: webhook: holds a user or password; give webhook_header"},
+	{WS W NOTE "on = *\nwebhook = https://hooks.example/ä\n",
+		"f:10: webhook: holds a character that an address cannot have"},
+	{WS W NOTE "on = *\nwebhook = https://hooks.example/a#b\n", "f:10: webhook: holds a #"},
+	{WS W NOTE "on = *\nwebhook = /etc/hook\n", ""},
+	{WS W NOTE "on = *\nwebhook = credential:hook\n", ""},
+	{WS W NOTE "on = *\n" HOOK "webhook_header = X-A: b\nwebhook_header = Authorization: Bearer x\n", ""},
+	{WS W NOTE "on = *\n" HOOK "webhook_header = X-A\n", "f:11: webhook_header: a line is NAME: VALUE"},
+	{WS W NOTE "on = *\n" HOOK "webhook_header = X A: b\n",
+		"f:11: webhook_header: a line is NAME: VALUE"},
+	{WS W NOTE "on = *\n" HOOK "webhook_header = host: b\n",
+		"f:11: webhook_header: host is set by brickwatch itself"},
+	{WS W NOTE "on = *\n" HOOK "webhook_body = {\"a\": ${run_id}, \"b\": \"${path}\"}\n", ""},
+	{WS W NOTE "on = *\n" HOOK "webhook_body = {\"a\": ${run_idd}}\n", "f:11: webhook_body: "},
+	{WS W NOTE "on = *\n" HOOK "webhook_body = {\"a\": }\n", "f:11: webhook_body: "},
+	{WS W NOTE "on = *\n" HOOK "subject = x\n", "f:11: subject is of no use without mail_to"},
+	{WS W NOTE "on = *\n" HOOK "digest = off\nretry_for = 1h\nrequest_timeout = 1s\n", ""},
+	{WS W NOTE "on = *\n" HOOK "digest = 20\n", "f:11: digest: "},
+	{WS W NOTE "on = *\n" MAIL, ""},
+	{WS W NOTE "on = *\nmail_to = a@x.example\n",
+		"f:10: mail_to is of no use without smtp\nf:10: mail_to is of no use without mail_from"},
+	{WS W NOTE "on = *\n" MAIL
+		   "smtp_username = u\nsmtp_password_file = /p\nsubject = ${type}\nbody = ${path}\n",
+		""},
+	{WS W NOTE "on = *\n" MAIL "smtp_username = u\n",
+		"f:13: smtp_username is of no use without smtp_password_file"},
+	{WS W NOTE "on = *\n" MAIL "subject = ${tpye}\n", "f:13: subject: "},
+	{WS W NOTE "on = *\nmail_to = a@x.example, b\nmail_from = <c@x.example>\nsmtp = mail.example\n",
+		"f:10: mail_to: \"b\" is not an address like name@example.com\n"
+		"f:11: mail_from: \"<c@x.example>\" is not an address like name@example.com\n"
+		"f:12: smtp is smtp://HOST[:PORT] or smtps://HOST[:PORT]"},
+	{WS W NOTE "on = *\nmail_to = a@x.example\nmail_from = c@x.example\nsmtp = smtp://u:p@mail.example\n",
+		"f:12: smtp holds a user or password"},
+	{WS W NOTE "on = *\nmail_to = a@x.example\nmail_from = c@x.example\nsmtp = smtp://mail.example/x\n",
+		"f:12: smtp is smtp://HOST[:PORT]"},
 	/* path_map */
 	{WS "[watch:w]\ndirectory = /d\njob_id = 5\n",
 		"f:4: warning: [watch:w] has no path_map: jobs get local paths; path_map = none says that "
@@ -1430,6 +1489,39 @@ static void test_print_ini(void **state)
 	conf_free(c);
 }
 
+/* What may be secret is shown as far as its host or its name, and cannot be read back. */
+static void test_print_hides_secrets(void **state)
+{
+	static const char text[] =
+		"[notify:n]\non = *\nwebhook = https://hooks.example:8443/SECRET?a=SECRET\n"
+		"webhook_header = X-Key: SECRET\nwebhook_body = {\"key\": \"SECRET\"}\n"
+		"webhook_secret_file = /etc/key\n[notify:file]\nwebhook = /etc/hook\n";
+
+	(void)state;
+	for (int json = 0; json < 2; json++) {
+		struct conf *c = conf_new();
+		struct conf_mistakes m = {.n = 0};
+		struct buf b = BUF_INIT(65536);
+
+		feed(c, text, &m);
+		conf_resolve(c);
+		conf_print(c, json, &b);
+		assert_null(strstr(buf_str(&b), "SECRET"));
+		assert_non_null(strstr(buf_str(&b), "https://hooks.example:8443/..."));
+		assert_non_null(strstr(buf_str(&b), "X-Key: ..."));
+		if (!json) {
+			assert_non_null(strstr(buf_str(&b), "\nwebhook_secret_file = /etc/key\n"));
+			assert_non_null(strstr(buf_str(&b), "\nwebhook = /etc/hook\n"));
+			assert_non_null(strstr(buf_str(&b), "\n# not shown: webhook_body = ...\n"));
+			assert_non_null(strstr(buf_str(&b), "\ndigest = 20/10m\n"));
+			assert_non_null(strstr(buf_str(&b), "\ndigest = off\n"));
+		}
+		conf_mistakes_done(&m);
+		buf_done(&b);
+		conf_free(c);
+	}
+}
+
 /* ---- the manual ---- */
 
 static void read_source(const char *path, struct buf *b)
@@ -1593,6 +1685,7 @@ int main(void)
 		cmocka_unit_test(test_mistakes_are_bounded),
 		cmocka_unit_test(test_print_json),
 		cmocka_unit_test(test_print_ini),
+		cmocka_unit_test(test_print_hides_secrets),
 		cmocka_unit_test(test_manual_has_the_shipped_list),
 		cmocka_unit_test(test_any_bytes),
 	};

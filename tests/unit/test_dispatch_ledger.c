@@ -13,6 +13,7 @@
 #include <cmocka.h>
 #include "base/fs.h"
 #include "base/mem.h"
+#include "dispatch/notices.h"
 
 #define ENDS_A "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 #define TOKEN_A "1111111111111111111111111111111111111111111111111111111111111111"
@@ -575,9 +576,9 @@ static void test_refuses_newer_schema(void **state)
 	struct ledger *l = open_ledger(p, true);
 
 	ledger_close(l);
-	run_sql(p, "PRAGMA user_version = 4");
+	run_sql(p, "PRAGMA user_version = 5");
 	expect_refusal(p, "newer brickwatch");
-	run_sql(p, "PRAGMA user_version = 3");
+	run_sql(p, "PRAGMA user_version = 4");
 	l = open_ledger(p, true);
 	ledger_close(l);
 }
@@ -653,6 +654,7 @@ static void test_migrates_older_schema(void **state)
 		"ALTER TABLE version DROP COLUMN birth_ns;"
 		"ALTER TABLE version DROP COLUMN marker_mtime_ns; ALTER TABLE version DROP COLUMN marker_ino;"
 		"ALTER TABLE version DROP COLUMN revived; ALTER TABLE version DROP COLUMN moved;"
+		"DROP TABLE notice; DROP TABLE consumer;"
 		"PRAGMA user_version = 1");
 	l = NULL;
 	assert_true(ledger_open_read_only(p->directory, &l, &err) < 0);
@@ -666,6 +668,47 @@ static void test_migrates_older_schema(void **state)
 		ledger_close(l);
 	}
 	assert_true(is_there(kept));
+	assert_int_equal(unlink(kept), 0);
+}
+
+/* Schema 3, of the program before consumers: the ledger goes on, and what is kept beside is still one for
+ * that program. */
+static void test_migrates_schema_3(void **state)
+{
+	struct place *p = *state;
+	CLEANUP_FREE char *kept = fs_join(p->directory, "ledger.db.schema-3");
+	CLEANUP_FREE char *now = fs_join(p->directory, LEDGER_FILE);
+	const struct notices_row notice = {.id = "00112233445566778899aabbccddeeff", .type = "run.started"};
+	struct ledger *l = open_ledger(p, true);
+	struct ledger_new v = new_row(l, "a", TOKEN_A);
+	int64_t id = insert(l, &v), seq;
+	CLEANUP_BUF struct buf line = BUF_INIT(1024);
+	struct notices_consumer consumer;
+
+	assert_int_equal(ledger_outbox_add(l, "x", "{}\n", 3, NULL), 0);
+	commit(l);
+	ledger_close(l);
+	run_sql(p, "DROP TABLE notice; DROP TABLE consumer; PRAGMA user_version = 3");
+	l = open_ledger(p, true);
+	assert_int_equal(ledger_outbox_next(l, 0, &seq, &line, NULL), 1);
+	assert_int_equal(notices_add(l, "ops", &notice, "{}\n", 3, NULL), 0);
+	commit(l);
+	ledger_close(l);
+	assert_true(is_there(kept));
+	/* back to the older program */
+	assert_int_equal(rename(kept, now), 0);
+	run_sql(p, "SELECT CASE WHEN (SELECT count(*) FROM sqlite_master WHERE name = 'notice') = 0 THEN 1 "
+		   "ELSE abs(-9223372036854775808) END");
+	l = open_ledger(p, true);
+	assert_int_equal(notices_consumer(l, "ops", &consumer, NULL), 0);
+	assert_int_equal(ledger_outbox_next(l, 0, &seq, &line, NULL), 1);
+	{
+		struct ledger_row row;
+
+		assert_int_equal(ledger_row(l, id, &row, NULL), 1);
+		ledger_row_done(&row);
+	}
+	ledger_close(l);
 	assert_int_equal(unlink(kept), 0);
 }
 
@@ -1016,6 +1059,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_refuses_foreign_files, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_refuses_newer_schema, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_migrates_older_schema, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_migrates_schema_3, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_damaged_values, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_damaged_pages, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_read_only, set_up, tear_down),

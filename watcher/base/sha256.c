@@ -6,8 +6,11 @@
 
 #include <openssl/evp.h>
 #include <stdlib.h>
+#include <string.h>
 #include "base/err.h"
 #include "base/mem.h"
+
+#define SHA256_BLOCK_BYTES 64
 
 struct sha256 {
 	EVP_MD_CTX *ctx;
@@ -43,6 +46,30 @@ void sha256(const void *p, size_t n, uint8_t out[SHA256_BYTES])
 
 	sha256_add(s, p, n);
 	sha256_end(s, out);
+}
+
+void sha256_hmac(const void *key, size_t key_len, const void *p, size_t n, uint8_t out[SHA256_BYTES])
+{
+	uint8_t pad[SHA256_BLOCK_BYTES] = {0};
+	struct sha256 *s;
+
+	if (key_len > sizeof(pad))
+		sha256(key, key_len, pad);
+	else if (key_len > 0)
+		memcpy(pad, key, key_len);
+	for (size_t i = 0; i < sizeof(pad); i++)
+		pad[i] ^= 0x36;
+	s = sha256_new();
+	sha256_add(s, pad, sizeof(pad));
+	sha256_add(s, p, n);
+	sha256_end(s, out);
+	for (size_t i = 0; i < sizeof(pad); i++)
+		pad[i] ^= 0x36 ^ 0x5c;
+	s = sha256_new();
+	sha256_add(s, pad, sizeof(pad));
+	sha256_add(s, out, SHA256_BYTES);
+	sha256_end(s, out);
+	OPENSSL_cleanse(pad, sizeof(pad));
 }
 
 void sha256_hex(const uint8_t digest[SHA256_BYTES], char out[SHA256_HEX_BYTES])

@@ -16,6 +16,7 @@
 #include "cli/dropin.h"
 #include "cli/online.h"
 #include "core/mountinfo.h"
+#include "dispatch/consumers.h"
 #include "dispatch/credential.h"
 #include "dispatch/secretfile.h"
 #include "dispatch/transport.h"
@@ -50,16 +51,29 @@ static void check_tell_transport(enum transport_sight sight, const char *sentenc
 		f->section, sentence, sight == TRANSPORT_REFUSED ? "; the service would not start" : "");
 }
 
+/* rc: the service would not start when it is below 0; *err: why, or what is doubtful. */
+static void check_tell_files(struct check_found *f, int rc, const struct err *err)
+{
+	if (rc < 0) {
+		(void)fprintf(stderr, "error: %s; the service would not start\n", err->text);
+		f->refused = true;
+	} else if (err->class != ERR_NONE) {
+		(void)fprintf(stderr, "warning: %s\n", err->text);
+	}
+}
+
 static void check_credential(struct check_found *f, const struct conf_workspace *ws)
 {
 	struct err err = ERR_INIT;
 
-	if (credential_look(ws, f->service, &err) < 0) {
-		(void)fprintf(stderr, "error: %s; the service would not start\n", err.text);
-		f->refused = true;
-	} else if (err.class != ERR_NONE) {
-		(void)fprintf(stderr, "warning: %s\n", err.text);
-	}
+	check_tell_files(f, credential_look(ws, f->service, &err), &err);
+}
+
+static void check_consumer(struct check_found *f, const struct conf_notify *n)
+{
+	struct err err = ERR_INIT;
+
+	check_tell_files(f, consumers_look(n, f->service, &err), &err);
 }
 
 /* What is not there before the start cannot be looked at. */
@@ -68,12 +82,30 @@ static void check_name_handed_over(const struct conf *conf)
 	for (size_t i = 0; i < conf->entries_n; i++) {
 		const struct conf_entry *e = &conf->entries[i];
 
-		if (text_starts_with(e->section, "workspace") && text_ends_with(e->key, "_file") &&
-			secretfile_is_handed_over(e->value))
+		bool may_name = text_ends_with(e->key, "_file") || strcmp(e->key, "webhook") == 0;
+
+		if (may_name && secretfile_is_handed_over(e->value))
 			(void)fprintf(stderr,
 				"note: [%s]: %s = %s is handed over by systemd at the start (LoadCredential= "
 				"in the unit); not checked\n",
 				e->section, e->key, e->value);
+	}
+}
+
+/* The address of a webhook is often all that is needed to post there. */
+static void check_hidden_addresses(const struct conf *conf)
+{
+	for (size_t i = 0; i < conf->entries_n; i++) {
+		const struct conf_entry *e = &conf->entries[i];
+		struct stat st;
+
+		if (strcmp(e->key, "webhook") == 0 && text_starts_with(e->value, "https://") &&
+			stat(e->file, &st) == 0 && (st.st_mode & S_IROTH))
+			(void)fprintf(stderr,
+				"warning: [%s]: everybody can read %s, and the address of a webhook is often "
+				"secret: chmod o-r it, or put the address into a file of its own and give "
+				"webhook = /PATH\n",
+				e->section, e->file);
 	}
 }
 
@@ -101,7 +133,7 @@ static void check_who(const struct conf *conf, const char *config)
 			pw->pw_name, config);
 }
 
-/* The files and ciphers of the workspaces. */
+/* The files and ciphers of the workspaces, and the files of the consumers. */
 static struct check_found check_workspaces(const struct conf *conf)
 {
 	struct check_found f = {.service = check_service_user(conf)};
@@ -114,7 +146,10 @@ static struct check_found check_workspaces(const struct conf *conf)
 		transport_look(ws, f.service, check_tell_transport, &f);
 		check_credential(&f, ws);
 	}
+	for (size_t i = 0; i < conf->notifies_n; i++)
+		check_consumer(&f, conf->notifies[i]);
 	check_name_handed_over(conf);
+	check_hidden_addresses(conf);
 	if (f.mistakes > 0)
 		(void)fprintf(stderr, "brickwatch: %zu mistake%s in the configuration\n", f.mistakes,
 			f.mistakes == 1 ? "" : "s");

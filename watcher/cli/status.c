@@ -20,6 +20,7 @@
 #define STATUS_WIDE 96		   /* columns: what the table takes when nothing is cut */
 #define STATUS_LONG_MS (60 * 1000) /* a pause that somebody should know of */
 #define STATUS_LONG_ROUND_MS 1000
+#define STATUS_LONG_FAILURE_MS (5 * 60 * 1000) /* of a consumer */
 
 enum { STATUS_CHECK = CLI_OPTION_FIRST };
 
@@ -404,6 +405,44 @@ static void status_stranded(struct status *s, const struct json *j)
 		"TEXT PATH\n");
 }
 
+static void status_judge_consumer(struct status *s, const struct json *j)
+{
+	char span[CLOCK_TEXT_BYTES];
+	int64_t fails_ms = status_number(j, "fails_ms");
+	CLEANUP_FREE char *how =
+		mem_printf("has not taken its events for %s", clock_format_span(fails_ms * US_PER_MS, span));
+
+	if (fails_ms >= STATUS_LONG_FAILURE_MS)
+		status_blame_place(s, j, "consumer", status_text(j, "consumer"), how);
+}
+
+/* Who is told of events. */
+static void status_consumer(struct status *s, const struct json *j)
+{
+	const char *last = status_text(j, "last_delivery"), *oldest = status_text(j, "oldest");
+	int64_t dropped = status_number(j, "dropped"), next_ms = status_number(j, "next_try_ms");
+	char span[CLOCK_TEXT_BYTES];
+
+	status_judge_consumer(s, j);
+	(void)buf_addf(&s->out, "\nconsumer %s (%s ", status_text(j, "consumer"), status_text(j, "way"));
+	status_add(s, status_text(j, "place"));
+	(void)buf_addf(&s->out, ") is %s, ", status_text(j, "state"));
+	status_many(s, status_text(j, "waiting"), "event",
+		strcmp(status_text(j, "waiting"), "1") == 0 ? " waits" : " wait");
+	if (oldest[0])
+		(void)buf_addf(&s->out, ", the oldest for %s", status_age(oldest, span));
+	if (last[0])
+		(void)buf_addf(&s->out, "; last delivery %s ago", status_age(last, span));
+	else
+		(void)buf_adds(&s->out, "; no delivery yet");
+	if (dropped > 0)
+		(void)buf_addf(&s->out, "; %" PRId64 " dropped so far", dropped);
+	if (next_ms > 0)
+		(void)buf_addf(&s->out, "; next try in %s", clock_format_span(next_ms * US_PER_MS, span));
+	(void)buf_addc(&s->out, '\n');
+	status_line(s, "    ", "", status_text(j, "detail"));
+}
+
 static void status_counts(struct status *s, const struct json *j)
 {
 	const struct json *oldest = json_get(j, "oldest");
@@ -440,6 +479,8 @@ static void status_record(const struct wire_record *raw, const struct json *j, v
 		status_place(s, j, kind[0] == 'j');
 	else if (strcmp(kind, "stranded") == 0)
 		status_stranded(s, j);
+	else if (strcmp(kind, "consumer") == 0)
+		status_consumer(s, j);
 	else if (strcmp(kind, "standing") == 0)
 		status_standing(s, j);
 	else if (strcmp(kind, "counts") == 0)

@@ -15,6 +15,7 @@
 #include "base/mem.h"
 #include "base/sha256.h"
 #include "base/text.h"
+#include "core/conf_notify.h"
 #include "core/conf_schema.h"
 #include "core/conf_value.h"
 
@@ -498,6 +499,14 @@ void conf_lost(struct conf *c, const char *section, const char *key)
 		c->partial = true;
 }
 
+static void resolve_digest(const struct conf *c, struct conf_notify *n)
+{
+	CLEANUP_FREE char *section = mem_printf("%s:%s", conf_schema_kind_name(CONF_KIND_NOTIFY), n->name);
+
+	if (!conf_entry_find(c, section, "digest"))
+		n->digest = conf_notify_default_digest(n);
+}
+
 void conf_resolve(struct conf *c)
 {
 	for (size_t i = 0; i < c->workspaces_n; i++)
@@ -510,6 +519,8 @@ void conf_resolve(struct conf *c)
 		if (w->path_map_n > 1)
 			qsort(w->path_map, w->path_map_n, sizeof(*w->path_map), compare_rules);
 	}
+	for (size_t i = 0; i < c->notifies_n; i++)
+		resolve_digest(c, c->notifies[i]);
 }
 
 const struct conf_section *conf_section_find(const struct conf *c, const char *section)

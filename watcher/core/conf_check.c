@@ -12,6 +12,7 @@
 #include "base/text.h"
 #include "core/conf_host.h"
 #include "core/conf_job.h"
+#include "core/conf_notify.h"
 #include "core/conf_schema.h"
 #include "core/conf_value.h"
 #include "core/filetype.h"
@@ -223,17 +224,10 @@ static void check_entries(const struct conf *c, struct conf_mistakes *m)
 		const struct conf_section *s = conf_section_find(c, e->section);
 		const struct conf_key *k = conf_schema_find((enum conf_kind)s->kind, e->key);
 
-		if (s->kind == CONF_KIND_NOTIFY)
-			continue; /* told once for the section */
 		if (k->type == CONF_TYPE_PATTERN || k->type == CONF_TYPE_MIME ||
 			k->type == CONF_TYPE_TEMPLATE || k->type == CONF_TYPE_PARAM)
 			check_values(k, e, s->object, m);
 		check_available(k, s, e, m);
-	}
-	for (size_t i = 0; i < c->sections_n; i++) {
-		if (c->sections[i].kind == CONF_KIND_NOTIFY)
-			conf_mistake_add(m, false, c->sections[i].file, c->sections[i].line,
-				"[%s] is not available in this version", c->sections[i].name);
 	}
 }
 
@@ -249,6 +243,18 @@ static const struct {
 	{CONF_KIND_WORKSPACE, "no_proxy", "proxy"},
 	{CONF_KIND_WORKSPACE, "client_key", "client_certificate"},
 	{CONF_KIND_WORKSPACE, "client_key_password_file", "client_certificate"},
+	{CONF_KIND_NOTIFY, "mail_to", "smtp"},
+	{CONF_KIND_NOTIFY, "mail_to", "mail_from"},
+	{CONF_KIND_NOTIFY, "mail_from", "mail_to"},
+	{CONF_KIND_NOTIFY, "smtp", "mail_to"},
+	{CONF_KIND_NOTIFY, "smtp_username", "smtp_password_file"},
+	{CONF_KIND_NOTIFY, "smtp_password_file", "smtp_username"},
+	{CONF_KIND_NOTIFY, "smtp_username", "smtp"},
+	{CONF_KIND_NOTIFY, "subject", "mail_to"},
+	{CONF_KIND_NOTIFY, "body", "mail_to"},
+	{CONF_KIND_NOTIFY, "webhook_header", "webhook"},
+	{CONF_KIND_NOTIFY, "webhook_body", "webhook"},
+	{CONF_KIND_NOTIFY, "webhook_secret_file", "webhook"},
 };
 
 static void check_needs(const struct site *s, enum conf_kind kind)
@@ -721,6 +727,27 @@ static void check_watch(const struct conf *c, size_t i, struct conf_mistakes *m)
 	}
 }
 
+/* ---- [notify:…] ---- */
+
+static void tell_of_notify(bool warning, const char *key, const char *text, void *arg)
+{
+	const struct site *s = arg;
+
+	TELL(s, warning, key, "%s", text);
+}
+
+static void check_notify(const struct conf *c, const struct conf_notify *n, struct conf_mistakes *m)
+{
+	struct site s = site_of(c, m, CONF_KIND_NOTIFY, n->name);
+
+	if (!is_tried(&s, "on"))
+		TELL(&s, false, NULL, "[%s] has no on: which events?", s.section);
+	if (!is_tried(&s, "webhook") && !is_tried(&s, "mail_to"))
+		TELL(&s, false, NULL, "[%s] has no webhook and no mail_to", s.section);
+	check_needs(&s, CONF_KIND_NOTIFY);
+	conf_notify_check(c, n, tell_of_notify, &s);
+}
+
 void conf_check(const struct conf *c, struct conf_mistakes *m)
 {
 	check_entries(c, m);
@@ -733,4 +760,6 @@ void conf_check(const struct conf *c, struct conf_mistakes *m)
 		conf_mistake_add(m, false, NULL, 0, "there is no [watch:NAME], so there is nothing to do");
 	for (size_t i = 0; i < c->watches_n; i++)
 		check_watch(c, i, m);
+	for (size_t i = 0; i < c->notifies_n; i++)
+		check_notify(c, c->notifies[i], m);
 }

@@ -70,6 +70,18 @@ static void add_line(const struct conf_key *k, const char *key, const char *valu
 	buf_done(&text);
 }
 
+/* What is not shown as it is cannot be read back either. */
+static void add_shown_line(const struct conf_key *k, const char *key, const char *value, struct buf *b)
+{
+	struct buf shown = BUF_INIT(CONF_TEXT_BYTES);
+
+	if (conf_value_add_shown(k, value, &shown))
+		add_line(k, key, buf_str(&shown), b);
+	else
+		(void)buf_addf(b, "# not shown: %s = %s\n", key, buf_str(&shown));
+	buf_done(&shown);
+}
+
 /* ---- one section ---- */
 
 struct printer {
@@ -172,7 +184,7 @@ static void print_entry(const struct printer *p, const struct conf_key *k, const
 	add_origin(e, p->b);
 	(void)buf_addc(p->b, '\n');
 	for (size_t i = 0; i < values.n; i++)
-		add_line(k, e->key, values.items[i], p->b);
+		add_shown_line(k, e->key, values.items[i], p->b);
 	conf_list_done(&values);
 }
 
@@ -233,6 +245,17 @@ static void write_json_origin(const struct printer *p, const char *key, const st
 	buf_done(&origin);
 }
 
+/* As far as it may be shown. */
+static void write_json_shown(
+	const struct printer *p, const struct conf_key *k, const char *key, const char *value)
+{
+	struct buf shown = BUF_INIT(CONF_TEXT_BYTES);
+
+	(void)conf_value_add_shown(k, value, &shown);
+	write_json_value(p, k, key, buf_str(&shown));
+	buf_done(&shown);
+}
+
 static void write_json_single(const struct printer *p, const struct conf_key *k, const struct conf_entry *e)
 {
 	struct conf_list values = {.n = 0};
@@ -241,7 +264,7 @@ static void write_json_single(const struct printer *p, const struct conf_key *k,
 		return;
 	BUG_ON(values.n == 0); /* conf_set() takes no empty value */
 	json_begin_object(p->w, e->key);
-	write_json_value(p, k, "value", values.items[0]);
+	write_json_shown(p, k, "value", values.items[0]);
 	write_json_origin(p, "origin", e);
 	json_end_object(p->w);
 	conf_list_done(&values);
@@ -254,7 +277,7 @@ static void write_json_items(const struct printer *p, const struct conf_key *k, 
 	if (entry_values(p, k, e, &values) < 0)
 		return;
 	for (size_t i = 0; i < values.n; i++)
-		json_add_string(p->w, NULL, values.items[i]);
+		write_json_shown(p, k, NULL, values.items[i]);
 	conf_list_done(&values);
 }
 

@@ -46,6 +46,7 @@
 
 #define MULTI CONF_MULTI
 #define COMMA CONF_COMMA
+#define HIDDEN CONF_HIDDEN
 
 /* Words stand in the order of their enum in core/conf.h (log_level: of base/log.h). */
 static const char *const LOG_LEVELS[] = {"error", "warning", "info", "debug", NULL};
@@ -251,32 +252,39 @@ static const struct conf_key KEYS[] = {
 	{WATCH, "paused", BOOL, AT(watch, paused), "no",
 		.help = "the watch is set up but starts no runs"},
 
-	{NOTIFY, "on", TEXT, AT(notify, on), NULL, .flags = MULTI | COMMA, .now = "",
+	{NOTIFY, "on", TEXT, AT(notify, on), NULL, .flags = MULTI | COMMA,
 		.help = "types of events, with * and ?"},
-	{NOTIFY, "watch", NAME, AT(notify, watch), NULL, .note = "all", .now = "",
+	{NOTIFY, "watch", NAME, AT(notify, watch), NULL, .note = "all",
 		.help = "events of this watch only"},
-	{NOTIFY, "mail_to", TEXT, AT(notify, mail_to), NULL, .flags = MULTI | COMMA, .now = "",
+	{NOTIFY, "mail_to", TEXT, AT(notify, mail_to), NULL, .flags = MULTI | COMMA,
 		.help = "addresses that get a mail"},
-	{NOTIFY, "mail_from", TEXT, AT(notify, mail_from), NULL, .now = "",
+	{NOTIFY, "mail_from", TEXT, AT(notify, mail_from), NULL,
 		.help = "address of the sender"},
-	{NOTIFY, "smtp", TEXT, AT(notify, smtp), NULL, .now = "",
+	{NOTIFY, "smtp", TEXT, AT(notify, smtp), NULL,
 		.help = "mail server: smtp://HOST or smtps://HOST"},
-	{NOTIFY, "smtp_username", TEXT, AT(notify, smtp_username), NULL, .now = "",
+	{NOTIFY, "smtp_username", TEXT, AT(notify, smtp_username), NULL,
 		.help = "user name at the mail server"},
-	{NOTIFY, "smtp_password_file", SECRET, AT(notify, smtp_password_file), NULL, .now = "",
+	{NOTIFY, "smtp_password_file", SECRET, AT(notify, smtp_password_file), NULL,
 		.help = "file with the password at the mail server"},
-	{NOTIFY, "subject", TEXT, AT(notify, subject), NULL, .now = "",
+	{NOTIFY, "subject", TEXT, AT(notify, subject), NULL,
 		.help = "template of the mail's subject"},
-	{NOTIFY, "body", TEXT, AT(notify, body), NULL, .now = "",
+	{NOTIFY, "body", TEXT, AT(notify, body), NULL,
 		.help = "template of the mail's text"},
-	{NOTIFY, "webhook", TEXT, AT(notify, webhook), NULL, .now = "",
-		.help = "address that gets a POST"},
-	{NOTIFY, "webhook_header", TEXT, AT(notify, webhook_header), NULL, .flags = MULTI, .now = "",
+	{NOTIFY, "webhook", TEXT, AT(notify, webhook), NULL, .flags = HIDDEN,
+		.help = "address that gets a POST, or the file that holds it"},
+	{NOTIFY, "webhook_header", TEXT, AT(notify, webhook_header), NULL, .flags = MULTI | HIDDEN,
 		.help = "header of the POST, NAME: VALUE"},
-	{NOTIFY, "webhook_body", TEXT, AT(notify, webhook_body), NULL, .now = "",
+	{NOTIFY, "webhook_body", TEXT, AT(notify, webhook_body), NULL, .flags = HIDDEN,
 		.help = "JSON template of the POST instead of the event"},
-	{NOTIFY, "webhook_secret_file", SECRET, AT(notify, webhook_secret_file), NULL, .now = "",
+	{NOTIFY, "webhook_secret_file", SECRET, AT(notify, webhook_secret_file), NULL,
 		.help = "file with the key that signs the POST"},
+	{NOTIFY, "digest", RATE, AT(notify, digest), NULL, "1/365d", "1000/s", .flags = CONF_OFF,
+		.note = "20/10m; off for a webhook that gets the events as they are",
+		.help = "when more events than this wait in that time, they go out together"},
+	{NOTIFY, "retry_for", DURATION, AT(notify, retry_for_us), "24h", "1s", "365d",
+		.help = "how long one event is tried before it is dropped"},
+	{NOTIFY, "request_timeout", DURATION, AT(notify, request_timeout_us), "30s", "100ms", "10m",
+		.help = "longest time for one delivery, connecting included"},
 };
 /* clang-format on */
 

@@ -12,6 +12,7 @@
 #include "base/num.h"
 #include "base/text.h"
 #include "core/conf_host.h"
+#include "core/conf_notify.h"
 #include "core/noproxy.h"
 #include "core/pathmap.h"
 
@@ -202,7 +203,8 @@ static int parse_string(const struct conf_key *k, const char *text, char **ret, 
 	if (k->type != CONF_TYPE_PATTERN && !text_is_utf8(text, strlen(text)))
 		return err_set(err, ERR_CONF, EINVAL,
 			"\"%s\" is not UTF-8; only paths and patterns may hold other bytes",
-			text_printable(text, strlen(text), shown, sizeof(shown)));
+			k->flags & CONF_HIDDEN ? "..."
+					       : text_printable(text, strlen(text), shown, sizeof(shown)));
 	*ret = mem_strdup(text);
 	return 0;
 }
@@ -666,6 +668,30 @@ void conf_value_add_canonical(const struct conf_key *k, const char *value, struc
 		(void)buf_adds(b, value);
 	free(text);
 	free(remote);
+}
+
+bool conf_value_add_shown(const struct conf_key *k, const char *value, struct buf *b)
+{
+	const char *colon = strchr(value, ':');
+
+	if (!(k->flags & CONF_HIDDEN)) {
+		(void)buf_adds(b, value);
+		return true;
+	}
+	if (k->flags & CONF_MULTI) { /* webhook_header */
+		(void)buf_addf(b, "%.*s: ...", colon ? (int)(colon - value) : 0, value);
+		return false;
+	}
+	if (strcmp(k->name, "webhook") != 0) {
+		(void)buf_adds(b, "...");
+		return false;
+	}
+	if (!conf_notify_is_file(value))
+		(void)buf_adds(b, text_starts_with(value, "http://") ? "http://" : "https://");
+	conf_notify_add_place(value, b);
+	if (!conf_notify_is_file(value))
+		(void)buf_adds(b, "/...");
+	return conf_notify_is_file(value);
 }
 
 void conf_value_done(const struct conf_key *k, void *object)

@@ -22,6 +22,7 @@
 #include "base/fs.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "core/conf_notify.h"
 #include "core/conf_schema.h"
 
 #define CREDENTIAL "credential:"
@@ -110,6 +111,15 @@ static void dropin_note_credential(struct dropin *d, const char *name)
 	d->credentials[d->credentials_n++] = name;
 }
 
+/* value: a path, credential:NAME, or NULL */
+static void dropin_note_secret(struct dropin *d, const char *value)
+{
+	if (value && text_starts_with(value, CREDENTIAL))
+		dropin_note_credential(d, value + strlen(CREDENTIAL));
+	else if (value)
+		dropin_note_parent(d, value, DROPIN_READ);
+}
+
 /* Files of secrets and certificates of a section. */
 static void dropin_note_secrets(struct dropin *d, enum conf_kind kind, const void *section)
 {
@@ -117,15 +127,9 @@ static void dropin_note_secrets(struct dropin *d, enum conf_kind kind, const voi
 	const struct conf_key *keys = conf_schema_keys(&n);
 
 	for (size_t i = 0; i < n; i++) {
-		const char *value;
-
-		if (keys[i].kind != kind || keys[i].type != CONF_TYPE_SECRET)
-			continue;
-		value = *(char *const *)(const void *)((const char *)section + keys[i].offset);
-		if (value && text_starts_with(value, CREDENTIAL))
-			dropin_note_credential(d, value + strlen(CREDENTIAL));
-		else if (value)
-			dropin_note_parent(d, value, DROPIN_READ);
+		if (keys[i].kind == kind && keys[i].type == CONF_TYPE_SECRET)
+			dropin_note_secret(
+				d, *(char *const *)(const void *)((const char *)section + keys[i].offset));
 	}
 }
 
@@ -144,8 +148,12 @@ static void dropin_note_all(struct dropin *d)
 	}
 	for (size_t i = 0; i < c->workspaces_n; i++)
 		dropin_note_secrets(d, CONF_KIND_WORKSPACE, c->workspaces[i]);
-	for (size_t i = 0; i < c->notifies_n; i++)
+	for (size_t i = 0; i < c->notifies_n; i++) {
+		const char *webhook = c->notifies[i]->webhook;
+
 		dropin_note_secrets(d, CONF_KIND_NOTIFY, c->notifies[i]);
+		dropin_note_secret(d, webhook && conf_notify_is_file(webhook) ? webhook : NULL);
+	}
 }
 
 /* ---- the text ---- */

@@ -38,6 +38,7 @@ static const char *const type_names[] = {
 	[EVENT_WORKSPACE_RESUMED] = "workspace.resumed",
 	[EVENT_JOB_SUSPENDED] = "job.suspended",
 	[EVENT_JOB_RESUMED] = "job.resumed",
+	[EVENT_NOTIFY_DROPPED] = "notify.dropped",
 	[EVENT_OPERATOR_ACTION] = "operator.action",
 	[EVENT_SERVICE_STARTED] = "service.started",
 	[EVENT_SERVICE_RELOADED] = "service.reloaded",
@@ -298,6 +299,21 @@ int event_place(struct buf *b, enum event_type type, const struct event_head *h,
 		json_add_i64(&w, "job_id", x->job_id);
 	json_add_string(&w, "detail", x->detail);
 	return finish(&w, type, err);
+}
+
+int event_notify_dropped(
+	struct buf *b, const struct event_head *h, const struct event_notify *x, struct err *err)
+{
+	struct json_writer w = JSON_WRITER(b);
+
+	buf_reset(b);
+	add_head(&w, EVENT_NOTIFY_DROPPED, h);
+	json_add_string(&w, "consumer", x->consumer);
+	json_add_string(&w, "detail", x->detail);
+	json_add_i64(&w, "count", x->count);
+	add_known(&w, "first_id", x->first_id);
+	add_known(&w, "last_id", x->last_id);
+	return finish(&w, EVENT_NOTIFY_DROPPED, err);
 }
 
 int event_action(struct buf *b, const struct event_head *h, const struct event_action *x, struct err *err)

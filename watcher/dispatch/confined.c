@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "confine/landlock.h"
+#include "core/conf_notify.h"
 #include "dispatch/secretfile.h"
 
 #define CONFINED_LOOK_US (2 * US_PER_S)
@@ -66,6 +67,8 @@ static struct walls *confined_plan(const struct conf *conf)
 	for (size_t i = 0; i < conf->notifies_n; i++) {
 		own_secret(w, conf->notifies[i]->smtp_password_file);
 		own_secret(w, conf->notifies[i]->webhook_secret_file);
+		if (conf->notifies[i]->webhook && conf_notify_is_file(conf->notifies[i]->webhook))
+			own_secret(w, conf->notifies[i]->webhook);
 	}
 	return w;
 }

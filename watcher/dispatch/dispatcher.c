@@ -31,6 +31,7 @@
 #include "dispatch/confined.h"
 #include "dispatch/confirm.h"
 #include "dispatch/control.h"
+#include "dispatch/courier.h"
 #include "dispatch/desk.h"
 #include "dispatch/facts.h"
 #include "dispatch/intake.h"
@@ -74,6 +75,7 @@ struct dispatcher {
 	struct sender_counts carried; /* of the senders before it */
 	struct jobwatch *jobwatch;    /* likewise */
 	struct outbox *outbox;	      /* likewise */
+	struct couriers *couriers;    /* likewise */
 	struct control *control;      /* NULL: a dry run, a scan, or it cannot be made */
 	struct metrics *metrics;      /* likewise */
 	struct desk desk;
@@ -145,6 +147,7 @@ static int open_state(struct dispatcher *d, struct err *err)
 	if (rc < 0)
 		return rc;
 	scribe_init(&d->scribe, d->ledger, false);
+	scribe_set_consumers(&d->scribe, d->conf);
 	d->outbox = outbox_new(d->loop, d->ledger, &d->conf->events, power, d->page);
 	return outbox_claim(d->outbox, d->keeper_fd, err);
 }
@@ -184,6 +187,8 @@ static void stop(struct dispatcher *d)
 		jobwatch_stop(d->jobwatch);
 	if (d->sender)
 		sender_stop(d->sender);
+	if (d->couriers)
+		couriers_stop(d->couriers);
 	d->stop_by_us = clock_mono_us() + STOP_WAIT_US;
 }
 
@@ -212,7 +217,7 @@ static int try_configuration(struct dispatcher *d, const struct conf *conf, bool
 	if (!trial)
 		return -err->code;
 	sender_free(trial);
-	return 0;
+	return couriers_try(&(struct couriers_options){.loop = d->loop, .conf = conf}, err);
 }
 
 /* No more is begun; what is on its way may finish. */
@@ -221,6 +226,7 @@ static void drain(struct dispatcher *d)
 	reload_drain(&d->reload, clock_mono_us() + STOP_WAIT_US);
 	jobwatch_stop(d->jobwatch);
 	sender_stop(d->sender);
+	couriers_stop(d->couriers);
 }
 
 static void on_configured(struct dispatcher *d, const struct wire_configured *m)
@@ -395,6 +401,8 @@ static int apply(struct dispatcher *d, struct err *err)
 		rc = control_apply(d->control, err);
 	if (rc == 0 && d->sender)
 		rc = sender_apply(d->sender, err);
+	if (rc == 0 && d->couriers) /* the last: with the events of all others */
+		rc = couriers_apply(d->couriers, err);
 	if (rc < 0)
 		return rc;
 	CRASH_POINT("dispatcher-before-commit");
@@ -415,6 +423,8 @@ static void undo(struct dispatcher *d)
 		sender_undo(d->sender);
 	if (d->outbox)
 		outbox_undo(d->outbox);
+	if (d->couriers)
+		couriers_undo(d->couriers);
 }
 
 static void fail_round(struct dispatcher *d, const struct err *err)
@@ -462,6 +472,8 @@ static void act(struct dispatcher *d)
 		control_committed(d->control);
 	if (d->sender)
 		sender_committed(d->sender);
+	if (d->couriers)
+		couriers_committed(d->couriers);
 	if (d->sender && d->page)
 		__atomic_store_n(&d->page->runs, sender_counts(d->sender).started, __ATOMIC_RELEASE);
 	for (size_t i = 0; i < d->conf->watches_n; i++) {
@@ -571,7 +583,8 @@ static bool is_finished(const struct dispatcher *d, int64_t now_us)
 		return false;
 	if (now_us >= d->stop_by_us)
 		return true;
-	return list_is_empty(&d->watches.facts) && (!d->sender || sender_counts(d->sender).in_flight == 0);
+	return list_is_empty(&d->watches.facts) && (!d->sender || sender_counts(d->sender).in_flight == 0) &&
+	       (!d->couriers || !couriers_are_busy(d->couriers));
 }
 
 static void set_wake(struct dispatcher *d, int64_t at_us)
@@ -603,6 +616,7 @@ static bool has_work(const struct dispatcher *d)
 	       stalls_have_work(&d->watches) || intake_due_us(d->intake) <= clock_mono_us() ||
 	       (d->jobwatch && jobwatch_has_work(d->jobwatch)) ||
 	       (d->control && control_has_work(d->control)) || (d->sender && sender_has_work(d->sender)) ||
+	       (d->couriers && couriers_have_work(d->couriers)) ||
 	       (d->outbox && outbox_wants_commit(d->outbox));
 }
 
@@ -669,6 +683,20 @@ static int start_jobwatch(struct dispatcher *d, struct err *err)
 	return d->jobwatch ? 0 : -err->code;
 }
 
+static int start_couriers(struct dispatcher *d, struct err *err)
+{
+	const struct couriers_options o = {
+		.loop = d->loop,
+		.conf = d->conf,
+		.ledger = d->ledger,
+		.scribe = &d->scribe,
+		.once = d->as.mode == WIRE_MODE_SCAN,
+	};
+
+	d->couriers = couriers_new(&o, err);
+	return d->couriers ? 0 : -err->code;
+}
+
 static void on_started(const char *watch, int64_t latency_us, void *arg)
 {
 	metrics_started(((struct dispatcher *)arg)->metrics, watch, latency_us);
@@ -688,9 +716,13 @@ static int start_sender(struct dispatcher *d, struct err *err)
 		.on_started = on_started,
 		.on_started_arg = d,
 	};
+	int rc;
 
 	d->sender = sender_new(&o, err);
-	return d->sender ? start_jobwatch(d, err) : -err->code;
+	if (!d->sender)
+		return -err->code;
+	rc = start_jobwatch(d, err);
+	return rc < 0 ? rc : start_couriers(d, err);
 }
 
 static struct desk_watch *lend_watch(struct desk *desk, size_t i)
@@ -730,6 +762,7 @@ static void fill_desk(struct dispatcher *d)
 	d->desk.jobwatch = d->jobwatch;
 	d->desk.intake = d->intake;
 	d->desk.outbox = d->outbox;
+	d->desk.couriers = d->couriers;
 	d->desk.control = d->control;
 	d->desk.hash = d->as.hash;
 	d->desk.watch = lend_watch;
@@ -772,6 +805,7 @@ static int take_over(struct dispatcher *d, struct err *err)
 	d->carried = sender_counts(d->sender);
 	sender_free(d->sender);
 	jobwatch_free(d->jobwatch);
+	couriers_free(d->couriers);
 	outbox_free(d->outbox);
 	intake = intake_new(r->conf, d->ledger, d->behind, &d->scribe, d->as.dry);
 	intake_carry(intake, d->intake);
@@ -779,11 +813,13 @@ static int take_over(struct dispatcher *d, struct err *err)
 	d->desk.intake = d->intake = intake;
 	d->desk.sender = d->sender = NULL; /* until fill_desk */
 	d->desk.jobwatch = d->jobwatch = NULL;
+	d->desk.couriers = d->couriers = NULL;
 	d->outbox = NULL;
 	watches_replace(&d->watches, r->conf);
 	conf_free(d->conf);
 	d->conf = r->conf;
 	r->conf = NULL;
+	scribe_set_consumers(&d->scribe, d->conf);
 	free(d->as.hash);
 	d->as.hash = r->hash;
 	r->hash = NULL;
@@ -809,7 +845,8 @@ static int take_over(struct dispatcher *d, struct err *err)
 static bool is_drained(const struct dispatcher *d, int64_t now_us)
 {
 	return d->reload.phase == RELOAD_DRAINING && !d->broken && list_is_empty(&d->watches.facts) &&
-	       (sender_counts(d->sender).in_flight == 0 || now_us >= d->reload.by_us);
+	       ((sender_counts(d->sender).in_flight == 0 && !couriers_are_busy(d->couriers)) ||
+		       now_us >= d->reload.by_us);
 }
 
 /* For another process to take over. It looks for lines that are written in its own log, which may be another
@@ -991,6 +1028,7 @@ static void tear_down(struct dispatcher *d)
 	watches_done(&d->watches);
 	sender_free(d->sender);
 	jobwatch_free(d->jobwatch);
+	couriers_free(d->couriers);
 	outbox_free(d->outbox);
 	intake_free(d->intake);
 	if (d->ledger)

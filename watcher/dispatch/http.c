@@ -370,6 +370,15 @@ static int prepare(struct http *h, struct slot *s, struct err *err)
 	return 0;
 }
 
+/* How much of the URL a trace may show. */
+static int shown_bytes(const struct http_request *q)
+{
+	size_t len;
+	const char *authority = outgoing_authority(q->url, &len);
+
+	return (int)(q->hides_url ? (size_t)(authority - q->url) + len : strlen(q->url));
+}
+
 /* Gives the call to an idle slot. curl only notes it: the first byte is sent from the loop. */
 static void start(struct http *h, struct call *c)
 {
@@ -391,7 +400,8 @@ static void start(struct http *h, struct call *c)
 		fail(h, c, NULL);
 		return;
 	}
-	trace(TRACE_HTTP, "%s %s", c->request.body ? "POST" : "GET", c->request.url);
+	trace(TRACE_HTTP, "%s %.*s", c->request.body ? "POST" : "GET", shown_bytes(&c->request),
+		c->request.url);
 	s->call = c;
 	list_remove(&s->in_slots);
 	list_add_tail(&h->busy, &s->in_slots);
@@ -551,9 +561,9 @@ static void trace_answer(struct slot *s, const struct http_response *r, long con
 	if (!trace_is_on(TRACE_HTTP))
 		return;
 	curl_easy_getinfo(s->easy, CURLINFO_TOTAL_TIME_T, &took_us);
-	trace(TRACE_HTTP, "%s: status %d after %" PRId64 " ms, %zu bytes, %ld new connection%s%s%s",
-		s->call->request.url, r->status, (int64_t)took_us / 1000, r->body_len, connects,
-		connects == 1 ? "" : "s", r->error[0] ? ": " : "", r->error);
+	trace(TRACE_HTTP, "%.*s: status %d after %" PRId64 " ms, %zu bytes, %ld new connection%s%s%s",
+		shown_bytes(&s->call->request), s->call->request.url, r->status, (int64_t)took_us / 1000,
+		r->body_len, connects, connects == 1 ? "" : "s", r->error[0] ? ": " : "", r->error);
 }
 
 static void finish(struct slot *s, CURLcode code)

@@ -212,6 +212,56 @@ static bool expiry_of(const struct sender_place *p, int64_t *ret)
 	return p->sign_in.has_token && *ret > 0;
 }
 
+/* One metric of all consumers. fn: false: this one has none. */
+static void each_consumer(struct metrics *m, enum metrics_name name,
+	bool (*fn)(const struct courier_view *v, int64_t *ret), bool is_time)
+{
+	struct courier_view v;
+
+	metrics_begin(&m->text, name);
+	for (size_t i = 0; couriers_view(m->desk->couriers, i, &v); i++) {
+		const struct metrics_label label = {"consumer", v.name};
+		int64_t value;
+
+		if (!fn(&v, &value))
+			continue;
+		if (is_time)
+			metrics_add_us(&m->text, name, &label, 1, value);
+		else
+			metrics_add(&m->text, name, &label, 1, value);
+	}
+}
+
+static bool takes_events(const struct courier_view *v, int64_t *ret)
+{
+	*ret = v->fails_since_us == 0;
+	return true;
+}
+
+static bool waiting_for(const struct courier_view *v, int64_t *ret)
+{
+	*ret = v->waiting;
+	return true;
+}
+
+static bool oldest_for(const struct courier_view *v, int64_t *ret)
+{
+	*ret = v->oldest_us;
+	return *ret > 0;
+}
+
+static bool delivered_to(const struct courier_view *v, int64_t *ret)
+{
+	*ret = v->delivered;
+	return true;
+}
+
+static bool dropped_for(const struct courier_view *v, int64_t *ret)
+{
+	*ret = v->dropped;
+	return true;
+}
+
 static void add_latencies(struct metrics *m)
 {
 	static const struct metrics_histogram none;
@@ -240,6 +290,11 @@ static void build(struct metrics *m)
 	each_place(m, METRICS_JOB_UP, true, goes_on, false);
 	each_place(m, METRICS_CREDENTIAL, false, changed_of, true);
 	each_place(m, METRICS_TOKEN_EXPIRY, false, expiry_of, true);
+	each_consumer(m, METRICS_CONSUMER_UP, takes_events, false);
+	each_consumer(m, METRICS_CONSUMER_EVENTS, waiting_for, false);
+	each_consumer(m, METRICS_CONSUMER_OLDEST, oldest_for, true);
+	each_consumer(m, METRICS_CONSUMER_DELIVERED, delivered_to, false);
+	each_consumer(m, METRICS_CONSUMER_DROPPED, dropped_for, false);
 	add_latencies(m);
 }
 

@@ -197,6 +197,32 @@ const char *const queries_sql[QUERIES] = {
 		" AND host = ?2 AND next_attempt > 0 ORDER BY next_attempt DESC LIMIT 10000))",
 	[Q_OUTBOX_ROWS] = "SELECT ifnull((SELECT seq FROM outbox ORDER BY seq DESC LIMIT 1)"
 			  " - (SELECT seq FROM outbox ORDER BY seq LIMIT 1) + 1, 0)",
+	[Q_NOTICE_ADD] = "INSERT INTO notice (consumer, id, type, watch, made, line) VALUES (?1, ?2, ?3, ?4, "
+			 "?5, ?6)",
+	[Q_NOTICE_NEXT] = "SELECT seq, id, type, watch, made, line FROM notice WHERE consumer = ?1 AND seq > "
+			  "?2 ORDER BY seq LIMIT 1",
+	[Q_NOTICE_NTH] = "SELECT max(seq) FROM (SELECT seq FROM notice WHERE consumer = ?1 ORDER BY seq "
+			 "LIMIT ?2)",
+	[Q_NOTICE_TALLY] = "SELECT type, watch, count(*) FROM notice WHERE consumer = ?1 AND seq <= ?2 GROUP "
+			   "BY type, watch ORDER BY count(*) DESC, type, watch",
+	[Q_NOTICE_SPAN] = "SELECT count(*), coalesce(min(made), 0), coalesce(max(made), 0) FROM notice WHERE "
+			  "consumer = ?1 AND seq <= ?2",
+	/* the last before the first that is not */
+	[Q_NOTICE_LATE] =
+		"SELECT max(seq) FROM notice WHERE consumer = ?1 AND seq < ifnull((SELECT seq FROM notice "
+		"WHERE consumer = ?1 AND made >= ?2 ORDER BY seq LIMIT 1), 9223372036854775807)",
+	[Q_NOTICE_REMOVE] = "DELETE FROM notice WHERE consumer = ?1 AND seq > ?2 AND seq <= ?3",
+	[Q_CONSUMER] = "SELECT waiting, through, delivered, dropped, delivered_at, ifnull((SELECT made FROM "
+		       "notice WHERE consumer = ?1 ORDER BY seq LIMIT 1), 0) FROM consumer WHERE name = ?1",
+	[Q_CONSUMER_ADDED] = "INSERT INTO consumer (name, waiting) VALUES (?1, 1) ON CONFLICT (name) DO "
+			     "UPDATE SET waiting = waiting + 1",
+	[Q_CONSUMER_REMOVED] =
+		"UPDATE consumer SET waiting = waiting - ?2, delivered = delivered + ?3, dropped = dropped + "
+		"?4, delivered_at = max(delivered_at, ?5), through = CASE WHEN ?6 THEN 0 ELSE through END "
+		"WHERE name = ?1",
+	[Q_CONSUMER_PARCEL] = "UPDATE consumer SET through = ?2 WHERE name = ?1",
+	[Q_CONSUMER_NEXT] = "SELECT name FROM consumer WHERE name > ?1 ORDER BY name LIMIT 1",
+	[Q_CONSUMER_FORGET] = "DELETE FROM consumer WHERE name = ?1",
 };
 
 void queries_bind_key(struct ledger *l, struct sqlite3_stmt *s, const struct ledger_key *key)

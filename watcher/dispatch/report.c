@@ -10,6 +10,7 @@
 #include "base/fs.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "dispatch/consumers.h"
 #include "dispatch/desk.h"
 #include "dispatch/standing.h"
 #include "dispatch/waits.h"
@@ -401,6 +402,7 @@ enum status_part {
 	STATUS_SERVICE,
 	STATUS_WATCHES,
 	STATUS_PLACES,
+	STATUS_CONSUMERS,
 	STATUS_STANDING,
 	STATUS_COUNTS,
 	STATUS_END
@@ -698,7 +700,13 @@ static int status_next(struct control_job *j, struct buf *json, struct err *err)
 			add_place(&w, d, &place);
 		return 1;
 	}
-	if (s->part == STATUS_PLACES)
+	if (s->part == STATUS_PLACES) {
+		s->part = STATUS_CONSUMERS;
+		s->i = 0;
+	}
+	if (s->part == STATUS_CONSUMERS && consumers_add_json(d->couriers, s->i++, &w))
+		return 1;
+	if (s->part == STATUS_CONSUMERS)
 		s->part = STATUS_STANDING;
 	rc = s->part == STATUS_STANDING ? standing_next(&s->standing, d->ledger, d->conf, &w, err) : 0;
 	if (rc != 0)

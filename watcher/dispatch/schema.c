@@ -72,6 +72,14 @@ static const char *const schema_steps[] = {
 	/* 3: the marker that said a version was complete */
 	("ALTER TABLE version ADD COLUMN marker_mtime_ns INTEGER NOT NULL DEFAULT 0;"
 	 "ALTER TABLE version ADD COLUMN marker_ino INTEGER NOT NULL DEFAULT 0;"),
+	/* 4: events that wait for consumers; the index has all that a digest counts by */
+	("CREATE TABLE notice (seq INTEGER PRIMARY KEY AUTOINCREMENT, consumer TEXT NOT NULL, id TEXT NOT "
+	 "NULL,"
+	 " type TEXT NOT NULL, watch TEXT NOT NULL, made INTEGER NOT NULL, line BLOB NOT NULL);"
+	 "CREATE INDEX notice_consumer ON notice (consumer, seq, type, watch, made);"
+	 "CREATE TABLE consumer (name TEXT PRIMARY KEY, waiting INTEGER NOT NULL DEFAULT 0,"
+	 " through INTEGER NOT NULL DEFAULT 0, delivered INTEGER NOT NULL DEFAULT 0,"
+	 " dropped INTEGER NOT NULL DEFAULT 0, delivered_at INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;"),
 };
 
 /* From schema `from` (0: an empty file) to ours, as one transaction. */

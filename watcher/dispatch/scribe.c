@@ -9,9 +9,13 @@
 #include <sys/random.h>
 #include <unistd.h>
 #include "base/clock.h"
+#include "core/notice.h"
+#include "dispatch/notices.h"
 
 static struct event_head head_of(struct scribe *s, const char *watch, int64_t now_us)
 {
+	s->watch = watch;
+	s->now_us = now_us;
 	return (struct event_head){.time_us = now_us, .id = s->id, .host = s->host, .watch = watch};
 }
 
@@ -32,12 +36,34 @@ static struct event_head token_head(struct scribe *s, const char *token, enum ev
 	return head_of(s, watch, now_us);
 }
 
-/* built: what the builder of the line returned */
-static int put(struct scribe *s, int built, struct err *err)
+static int tell_consumers(struct scribe *s, enum event_type type, struct err *err)
 {
+	struct notices_row r = {.made_us = s->now_us};
+	int rc = 0;
+
+	(void)snprintf(r.id, sizeof(r.id), "%s", s->id);
+	(void)snprintf(r.type, sizeof(r.type), "%s", event_type_name(type));
+	(void)snprintf(r.watch, sizeof(r.watch), "%s", s->watch ? s->watch : "");
+	for (size_t i = 0; s->conf && rc == 0 && i < s->conf->notifies_n; i++) {
+		const struct conf_notify *n = s->conf->notifies[i];
+
+		if (!notice_wants(n, r.type, r.watch))
+			continue;
+		rc = notices_add(s->ledger, n->name, &r, buf_str(&s->line), s->line.len, err);
+		s->notices++;
+	}
+	return rc;
+}
+
+/* built: what the builder of the line returned */
+static int put(struct scribe *s, enum event_type type, int built, struct err *err)
+{
+	int rc;
+
 	if (built < 0)
 		return built;
-	return ledger_outbox_add(s->ledger, s->id, buf_str(&s->line), s->line.len, err);
+	rc = ledger_outbox_add(s->ledger, s->id, buf_str(&s->line), s->line.len, err);
+	return rc < 0 ? rc : tell_consumers(s, type, err);
 }
 
 void scribe_init(struct scribe *s, struct ledger *ledger, bool silent)
@@ -51,6 +77,11 @@ void scribe_init(struct scribe *s, struct ledger *ledger, bool silent)
 void scribe_done(struct scribe *s)
 {
 	buf_done(&s->line);
+}
+
+void scribe_set_consumers(struct scribe *s, const struct conf *conf)
+{
+	s->conf = conf;
 }
 
 struct event_file scribe_file_of(const struct ledger_row *r)
@@ -95,7 +126,7 @@ int scribe_run_started(struct scribe *s, const struct ledger_row *r, int64_t att
 	if (s->silent)
 		return 0;
 	h = token_head(s, r->token, EVENT_RUN_STARTED, 1, r->watch, now_us);
-	return put(s, event_run_started(&s->line, &h, &f, &run, err), err);
+	return put(s, EVENT_RUN_STARTED, event_run_started(&s->line, &h, &f, &run, err), err);
 }
 
 int scribe_run_skipped(struct scribe *s, const struct ledger_row *r, const char *principal,
@@ -108,7 +139,7 @@ int scribe_run_skipped(struct scribe *s, const struct ledger_row *r, const char 
 	if (s->silent)
 		return 0;
 	h = token_head(s, r->token, EVENT_RUN_SKIPPED, 1, r->watch, now_us);
-	return put(s, event_run_skipped(&s->line, &h, &f, &run, reason, err), err);
+	return put(s, EVENT_RUN_SKIPPED, event_run_skipped(&s->line, &h, &f, &run, reason, err), err);
 }
 
 int scribe_start(struct scribe *s, enum event_type type, const char *watch, const char *token,
@@ -120,7 +151,7 @@ int scribe_start(struct scribe *s, enum event_type type, const char *watch, cons
 	if (s->silent)
 		return 0;
 	h = token[0] ? token_head(s, token, type, ordinal, watch, now_us) : random_head(s, watch, now_us);
-	return put(s, event_start(&s->line, type, &h, f, x, err), err);
+	return put(s, type, event_start(&s->line, type, &h, f, x, err), err);
 }
 
 int scribe_rejected(struct scribe *s, const char *watch, const struct event_file *f, const char *rule,
@@ -131,7 +162,7 @@ int scribe_rejected(struct scribe *s, const char *watch, const struct event_file
 	if (s->silent)
 		return 0;
 	h = random_head(s, watch, now_us);
-	return put(s, event_file_rejected(&s->line, &h, f, rule, detail, err), err);
+	return put(s, EVENT_FILE_REJECTED, event_file_rejected(&s->line, &h, f, rule, detail, err), err);
 }
 
 int scribe_waiting(struct scribe *s, enum event_type type, const char *watch, const struct event_file *f,
@@ -142,7 +173,7 @@ int scribe_waiting(struct scribe *s, enum event_type type, const char *watch, co
 	if (s->silent)
 		return 0;
 	h = random_head(s, watch, now_us);
-	return put(s, event_file_waiting(&s->line, type, &h, f, waiting_for, since_us, err), err);
+	return put(s, type, event_file_waiting(&s->line, type, &h, f, waiting_for, since_us, err), err);
 }
 
 int scribe_gone(struct scribe *s, enum event_type type, const struct ledger_row *r, int64_t ordinal,
@@ -155,7 +186,7 @@ int scribe_gone(struct scribe *s, enum event_type type, const struct ledger_row 
 		return 0;
 	h = r->token[0] ? token_head(s, r->token, type, ordinal, r->watch, now_us)
 			: random_head(s, r->watch, now_us);
-	return put(s, event_file_waiting(&s->line, type, &h, &f, waiting_for, since_us, err), err);
+	return put(s, type, event_file_waiting(&s->line, type, &h, &f, waiting_for, since_us, err), err);
 }
 
 int scribe_watch(struct scribe *s, enum event_type type, const char *watch, const struct event_watch *w,
@@ -166,7 +197,7 @@ int scribe_watch(struct scribe *s, enum event_type type, const char *watch, cons
 	if (s->silent)
 		return 0;
 	h = random_head(s, watch, now_us);
-	return put(s, event_watch(&s->line, type, &h, w, err), err);
+	return put(s, type, event_watch(&s->line, type, &h, w, err), err);
 }
 
 int scribe_place(struct scribe *s, enum event_type type, const char *watch, const struct event_place *x,
@@ -177,7 +208,17 @@ int scribe_place(struct scribe *s, enum event_type type, const char *watch, cons
 	if (s->silent)
 		return 0;
 	h = random_head(s, watch, now_us);
-	return put(s, event_place(&s->line, type, &h, x, err), err);
+	return put(s, type, event_place(&s->line, type, &h, x, err), err);
+}
+
+int scribe_notify_dropped(struct scribe *s, const struct event_notify *x, int64_t now_us, struct err *err)
+{
+	struct event_head h;
+
+	if (s->silent)
+		return 0;
+	h = random_head(s, NULL, now_us);
+	return put(s, EVENT_NOTIFY_DROPPED, event_notify_dropped(&s->line, &h, x, err), err);
 }
 
 int scribe_action(
@@ -188,7 +229,7 @@ int scribe_action(
 	if (s->silent)
 		return 0;
 	h = random_head(s, watch, now_us);
-	return put(s, event_action(&s->line, &h, x, err), err);
+	return put(s, EVENT_OPERATOR_ACTION, event_action(&s->line, &h, x, err), err);
 }
 
 int scribe_service(struct scribe *s, enum event_type type, const struct event_service *x, int64_t now_us,
@@ -199,5 +240,5 @@ int scribe_service(struct scribe *s, enum event_type type, const struct event_se
 	if (s->silent)
 		return 0;
 	h = random_head(s, NULL, now_us);
-	return put(s, event_service(&s->line, type, &h, x, err), err);
+	return put(s, type, event_service(&s->line, type, &h, x, err), err);
 }
