@@ -78,12 +78,12 @@ struct exchange_line {
 
 /* Borrowed, valid during the callback. */
 struct exchange_result {
-	bool ok;	/* a complete answer is there; or the line is made */
-	bool sent;	/* something of the request was written, or the server may have read of it */
-	bool resent;	/* more than once (or, before curl 7.80, perhaps) */
-	bool denied;	/* the server does not take user name or password */
-	bool untrusted; /* there is no TLS that is wanted, or none that can be trusted */
-	int status;	/* the server's last code; 0: none */
+	bool ok;	  /* a complete answer is there; or the line is made */
+	bool sent;	  /* something of the request was written, or the server may have read of it */
+	bool resent;	  /* more than once (or, before curl 7.80, perhaps) */
+	bool denied;	  /* the server does not take user name or password */
+	bool no_starttls; /* the server does not offer what is wanted */
+	int status;	  /* the server's last code; 0: none */
 	int proxy_status;
 	const char *body; /* "" unless ok; a NUL that is not counted follows */
 	size_t body_len;
@@ -106,10 +106,10 @@ bool exchanges_have_room(const struct exchanges *x);
  * nothing was begun. Does not block, but for the transport's files after a failure. */
 int exchanges_request(struct exchanges *x, const struct exchange_request *q, exchange_fn fn, void *arg,
 	struct err *err) MUST_CHECK;
-/* The same for a line; but when it is made (result ok), the place is in use until exchange_end(). fn is told
- * of the making only: from then on the caller waits on exchange_fd() itself. */
+/* The same for a line, in *ret at once; but when it is made (result ok), the place is in use until
+ * exchange_end(). fn is told of the making only: from then on the caller waits on exchange_fd() itself. */
 int exchanges_dial(struct exchanges *x, const struct exchange_line *q, exchange_fn fn, void *arg,
-	struct err *err) MUST_CHECK;
+	struct exchange **ret, struct err *err) MUST_CHECK;
 
 /* Of a line that is made. The descriptor stays libcurl's. */
 int exchange_fd(struct exchange *e);

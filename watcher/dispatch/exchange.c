@@ -492,7 +492,7 @@ static void read_failure(struct exchange *x, CURLcode code, struct exchange_resu
 	r->sent = was_sent(x) && kind != MISHAP_TLS;
 	r->proxy_status = (int)connect_status;
 	r->denied = code == CURLE_LOGIN_DENIED;
-	r->untrusted = code == CURLE_USE_SSL_FAILED || kind == MISHAP_TLS || kind == MISHAP_CERTIFICATE;
+	r->no_starttls = code == CURLE_USE_SSL_FAILED;
 	r->error = explain_failure(x, code, kind);
 	if (!r->sent)
 		x->client->doubt = true;
@@ -901,15 +901,19 @@ int exchanges_request(
 
 /* ---- a line ---- */
 
-int exchanges_dial(
-	struct exchanges *c, const struct exchange_line *q, exchange_fn fn, void *arg, struct err *err)
+int exchanges_dial(struct exchanges *c, const struct exchange_line *q, exchange_fn fn, void *arg,
+	struct exchange **ret, struct err *err)
 {
 	struct exchange *x = prepare(c, err);
+	int r;
 
 	if (x == NULL)
 		return -err->code;
 	x->is_line = true;
-	return begin(x, set_line(x, q), q->url, fn, arg, err);
+	r = begin(x, set_line(x, q), q->url, fn, arg, err);
+	if (r == 0)
+		*ret = x;
+	return r;
 }
 
 int exchange_fd(struct exchange *x)
