@@ -21,6 +21,8 @@ needs_packages() { # SET: its packages, one a line
 			python3-jsonschema python3-pytest python3-pytest-timeout python3-pytest-xdist
 		# TLS and a proxy in front of the stand-in.
 		printf '%s\n' nginx squid-openssl
+		# A mail server.
+		printf '%s\n' exim4-daemon-light
 		# systemd-analyze reads what check --print-dropin prints.
 		printf '%s\n' systemd
 		# Who follows the event log, and what doc/event-storage.md works on it with.

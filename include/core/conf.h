@@ -175,8 +175,9 @@ struct conf_notify {
 	struct conf_list on;
 	char *watch;
 	struct conf_list mail_to;
-	char *mail_from, *smtp, *smtp_username, *smtp_password_file, *subject, *body;
-	char *webhook; /* an address, or a file that holds it: conf_notify_is_file() */
+	char *mail_from, *smtp, *smtp_username, *smtp_password_file, *ca_file, *subject;
+	struct conf_list body; /* lines */
+	char *webhook;	       /* an address, or a file that holds it: conf_notify_is_file() */
 	struct conf_list webhook_header;
 	char *webhook_body, *webhook_secret_file;
 	struct conf_rate digest; /* count 0: off */

@@ -31,5 +31,7 @@ bool conf_notify_is_file(const char *webhook);
 void conf_notify_add_place(const char *webhook, struct buf *b);
 /* How many are delivered by themselves, unless the key says so. */
 struct conf_rate conf_notify_default_digest(const struct conf_notify *n);
+/* How long one delivery may take, unless the key says so. */
+int64_t conf_notify_default_timeout_us(const struct conf_notify *n);
 
 #endif

@@ -29,6 +29,7 @@ struct mishap {
 	enum mishap_kind kind;
 	const char *words;  /* libcurl's own, "" for none */
 	const char *host;   /* NAME[:PORT] */
+	const char *key;    /* of the configuration, with that name; NULL: "host" */
 	const char *proxy;  /* what was asked for the way to it, "http://…"; NULL: none was */
 	int connect_status; /* what the proxy answered to CONNECT; 0: nothing (yet) */
 	long verify;	    /* X509_V_ERR_… of the certificate; 0: none */

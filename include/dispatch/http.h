@@ -1,6 +1,6 @@
 /*
- * http: requests over HTTPS by libcurl's multi interface, driven by base/loop. It knows connections, limits,
- * TLS and what became of an exchange; not the Jobs API, not when to try again.
+ * http: requests over HTTPS, on dispatch/exchange, and those that wait for a connection. It knows URLs,
+ * header lines and what became of a request; not the Jobs API, not when to try again.
  *
  * What it never does: follow a redirect, ask a proxy that is not configured, read a netrc or cookie file,
  * take a setting from the environment, speak anything but HTTP/1.1 over TLS 1.2 or later (plain HTTP to this
@@ -19,16 +19,18 @@
 #include "base/loop.h"
 #include "base/secret.h"
 #include "core/outcome.h"
+#include "dispatch/exchange.h"
 #include "dispatch/transport.h"
 
-#define HTTP_REQUESTS_MAX 256	       /* at once, of one client: each has a connection of its own */
-#define HTTP_WAITING_MAX 4096	       /* requests that wait for one of these */
-#define HTTP_BODY_BYTES (1024u * 1024) /* of an answer: larger ones are cut off and count as lost */
-#define HTTP_HEAD_BYTES (64u * 1024)   /* header lines of an answer, interim answers included */
-#define HTTP_HEADERS_MAX 16	       /* of a request */
+#define HTTP_REQUESTS_MAX 256		      /* at once, of one client: each has a connection of its own */
+#define HTTP_WAITING_MAX 4096		      /* requests that wait for one of these */
+#define HTTP_BODY_BYTES EXCHANGE_BODY_BYTES   /* of an answer: larger ones are cut off and count as lost */
+#define HTTP_HEAD_BYTES EXCHANGE_HEAD_BYTES   /* header lines of an answer, interim answers included */
+#define HTTP_HEADERS_MAX EXCHANGE_HEADERS_MAX /* of a request */
 #define HTTP_URL_BYTES 8192
-#define HTTP_LIFE_S 300 /* of a connection, and 60 of an address: so a change in the name service is seen */
-#define HTTP_RETRY_AFTER_MAX_US (INT64_C(86400) * 1000000)
+#define HTTP_LIFE_S                                                                                          \
+	EXCHANGE_LIFE_S /* of a connection, and 60 of an address: so a change in the name service is seen */
+#define HTTP_RETRY_AFTER_MAX_US EXCHANGE_RETRY_AFTER_MAX_US
 
 struct http; /* a client: connections, limits, waiting requests */
 

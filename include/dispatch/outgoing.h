@@ -15,5 +15,7 @@ int outgoing_check(const struct http_request *q, struct err *err) MUST_CHECK;
 /* NAME[:PORT] of a URL that was found good: borrowed, *ret_len bytes. */
 const char *outgoing_authority(const char *url, size_t *ret_len);
 bool outgoing_is_encrypted(const char *url);
+/* Is its host this machine, by an address or name that stands for nothing else? */
+bool outgoing_is_here(const char *url);
 
 #endif

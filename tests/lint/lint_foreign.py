@@ -3,7 +3,7 @@
 import common
 
 ONLY_IN = {
-    "curl/curl.h": "watcher/dispatch/http.c",
+    "curl/curl.h": "watcher/dispatch/exchange.c",
     "sqlite3.h": "watcher/dispatch/db.c",
     "magic.h": "watcher/sniff/magic.c",
     "ini.h": "watcher/keep/conffile.c",

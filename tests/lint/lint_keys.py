@@ -1,8 +1,8 @@
 """Every configuration key, verb and event stands where users look: key in sample and brickwatch.ini(5), verb and
 option in brickwatch(8) and in the verb's help (from which the shells complete), event under a heading of
 brickwatch-events(5), each topic of traces in brickwatch-debug(7),
-each metric in brickwatch.ini(5), and alert rules use no others. Each field of an event's JSON Schema can be named in the
-templates of a notification.
+each metric in brickwatch.ini(5), and alert rules use no others. Each field of an event's JSON Schema can be named in
+the templates of a notification.
 
 The schema table is read from its source, watcher/core/conf_schema.c: rows `{WATCH, "settle", TYPE, …},`. A row with
 `.now = ""` is a name kept for a later version; it must stand nowhere but may. Each verb is a file of

@@ -82,9 +82,9 @@ def check_sample(keys, text):
     found = {}
     complaints = []
     for section, name, value, off, block in sample_entries(text):
-        if (section, name) in found:
+        if (section, name) in found and section != "notify":  # of which there are two: by mail, by webhook
             complaints.append(f"{name} of [{section}] stands twice")
-        found[section, name] = (value, off, " ".join(block).lower())
+        found.setdefault((section, name), (value, off, " ".join(block).lower()))
     known = {(k.section, k.name): k for k in keys}
     complaints += [f"{name} of [{section}] is not in the table" for section, name in found
                    if (section, name) not in known]

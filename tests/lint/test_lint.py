@@ -236,7 +236,7 @@ def test_foreign_clean(tree):
 
 
 @pytest.mark.parametrize("path, header, word", [
-    ("watcher/sense/walk.c", "curl/curl.h", "only watcher/dispatch/http.c may"),
+    ("watcher/sense/walk.c", "curl/curl.h", "only watcher/dispatch/exchange.c may"),
     ("include/core/settle.h", "cjson/cJSON.h", "only watcher/base/json.c may"),
     ("watcher/core/settle.c", "glib.h", "neither the C library's nor a library brickwatch uses"),
 ])
@@ -246,9 +246,9 @@ def test_foreign_planted(tree, path, header, word):
 
 
 def test_foreign_at_its_place(tree):
-    plant(tree, "watcher/dispatch/http.c", "#include <curl/curl.h>\n")
+    plant(tree, "watcher/dispatch/exchange.c", "#include <curl/curl.h>\n")
     assert_clean("foreign", tree)
-    plant(tree, "watcher/dispatch/http.c", "#include <stdio.h>\n")
+    plant(tree, "watcher/dispatch/exchange.c", "#include <stdio.h>\n")
     assert_finds("foreign", tree, "does not include <curl/curl.h>")
 
 

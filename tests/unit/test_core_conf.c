@@ -1069,9 +1069,11 @@ static const struct {
 	{WS W NOTE "on = *\n" MAIL "smtp_username = u\n",
 		"f:13: smtp_username is of no use without smtp_password_file"},
 	{WS W NOTE "on = *\n" MAIL "subject = ${tpye}\n", "f:13: subject: "},
-	{WS W NOTE "on = *\nmail_to = a@x.example, b\nmail_from = <c@x.example>\nsmtp = mail.example\n",
-		"f:10: mail_to: \"b\" is not an address like name@example.com\n"
-		"f:11: mail_from: \"<c@x.example>\" is not an address like name@example.com\n"
+	{WS W NOTE "on = *\nmail_to = a@x.example, b\nmail_from = <c@x@y>\nsmtp = mail.example\n",
+		"f:10: mail_to: \"b\" is not an address like ops@example.com or Night shift "
+		"<ops@example.com>\n"
+		"f:11: mail_from: \"<c@x@y>\" is not an address like ops@example.com or Night shift "
+		"<ops@example.com>\n"
 		"f:12: smtp is smtp://HOST[:PORT] or smtps://HOST[:PORT]"},
 	{WS W NOTE "on = *\nmail_to = a@x.example\nmail_from = c@x.example\nsmtp = smtp://u:p@mail.example\n",
 		"f:12: smtp holds a user or password"},
@@ -1196,7 +1198,7 @@ static void test_multi_keys(void **state)
 {
 	static const char multi[] =
 		" include exclude ignore types exclude_types reject_names on mail_to only directory "
-		"path_map webhook_header arg no_proxy trace ";
+		"path_map webhook_header arg no_proxy trace body ";
 	static const char comma[] =
 		" include exclude ignore types exclude_types reject_names on mail_to only no_proxy trace ";
 	size_t n, multi_n = 0;
@@ -1211,7 +1213,7 @@ static void test_multi_keys(void **state)
 		assert_int_equal((keys[i].flags & CONF_COMMA) != 0, strstr(comma, word) != NULL);
 		multi_n += (keys[i].flags & CONF_MULTI) != 0;
 	}
-	assert_int_equal(multi_n, 15);
+	assert_int_equal(multi_n, 16);
 }
 
 static void test_word_orders(void **state)

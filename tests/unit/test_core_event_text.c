@@ -14,6 +14,7 @@
 #include "base/mem.h"
 #include "core/event.h"
 
+/* A template and what becomes of it stand on a line. */
 /* clang-format off */
 #define EVENT \
 	"{\"time\":\"2026-01-02T03:04:05.123456Z\",\"type\":\"run.started\",\"watch\":null," \

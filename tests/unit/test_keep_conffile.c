@@ -566,7 +566,8 @@ static void expect_default(const struct conf_key *k, const struct conf *c, const
 	const char *section = k->kind == CONF_KIND_SERVICE     ? "service"
 			      : k->kind == CONF_KIND_EVENTS    ? "events"
 			      : k->kind == CONF_KIND_WORKSPACE ? "workspace"
-							       : "watch:incoming";
+			      : k->kind == CONF_KIND_WATCH     ? "watch:incoming"
+							       : "notify:oncall";
 
 	conf_section(defaults, section, NULL, 0, &m);
 	assert_true(conf_value_format(k, conf_section_find(c, section)->object, &shown));

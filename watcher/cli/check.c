@@ -71,8 +71,11 @@ static void check_credential(struct check_found *f, const struct conf_workspace 
 
 static void check_consumer(struct check_found *f, const struct conf_notify *n)
 {
+	struct conf_workspace certificates = {.ca_file = n->ca_file};
 	struct err err = ERR_INIT;
 
+	(void)snprintf(f->section, sizeof(f->section), "[notify:%s]", n->name);
+	transport_look(&certificates, f->service, check_tell_transport, f);
 	check_tell_files(f, consumers_look(n, f->service, &err), &err);
 }
 

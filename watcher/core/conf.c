@@ -499,12 +499,14 @@ void conf_lost(struct conf *c, const char *section, const char *key)
 		c->partial = true;
 }
 
-static void resolve_digest(const struct conf *c, struct conf_notify *n)
+static void resolve_notify(const struct conf *c, struct conf_notify *n)
 {
 	CLEANUP_FREE char *section = mem_printf("%s:%s", conf_schema_kind_name(CONF_KIND_NOTIFY), n->name);
 
 	if (!conf_entry_find(c, section, "digest"))
 		n->digest = conf_notify_default_digest(n);
+	if (!conf_entry_find(c, section, "request_timeout"))
+		n->request_timeout_us = conf_notify_default_timeout_us(n);
 }
 
 void conf_resolve(struct conf *c)
@@ -520,7 +522,7 @@ void conf_resolve(struct conf *c)
 			qsort(w->path_map, w->path_map_n, sizeof(*w->path_map), compare_rules);
 	}
 	for (size_t i = 0; i < c->notifies_n; i++)
-		resolve_digest(c, c->notifies[i]);
+		resolve_notify(c, c->notifies[i]);
 }
 
 const struct conf_section *conf_section_find(const struct conf *c, const char *section)

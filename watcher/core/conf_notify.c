@@ -11,9 +11,9 @@
 #include "core/conf_host.h"
 #include "core/event_text.h"
 #include "core/glob.h"
+#include "core/mailbox.h"
 #include "core/notice.h"
 
-#define MAIL_ADDRESS_BYTES 254 /* RFC 5321, 4.5.3.1.3, without its brackets */
 #define SHOWN_BYTES 120
 
 struct telling {
@@ -169,27 +169,13 @@ static void check_webhook(const struct telling *t)
 /* ---- mail ---- */
 
 /* NAME@DOMAIN as it goes into an SMTP command: without display names, quotes and comments. */
-static bool is_mail_address(const char *text)
-{
-	const char *at = strrchr(text, '@');
-
-	if (!at || at == text || !at[1] || strlen(text) > MAIL_ADDRESS_BYTES)
-		return false;
-	for (const char *p = text; *p; p++)
-		if ((unsigned char)*p <= 0x20 || *p == 0x7f || strchr("<>()[]\\,;:\"", *p) ||
-			(*p == '@' && p != at))
-			return false;
-	return true;
-}
-
 static void check_mail_address(const struct telling *t, const char *key, const char *text)
 {
-	char shown[SHOWN_BYTES];
+	struct mailbox mailbox;
+	struct err err = ERR_INIT;
 
-	if (!is_mail_address(text))
-		tell(t, false, key,
-			mem_printf("%s: \"%s\" is not an address like name@example.com", key,
-				text_printable(text, strlen(text), shown, sizeof(shown))));
+	if (mailbox_parse(text, &mailbox, &err) < 0)
+		tell(t, false, key, mem_printf("%s: %s", key, err.text));
 }
 
 static void check_smtp(const struct telling *t)
@@ -254,7 +240,8 @@ void conf_notify_check(const struct conf *c, const struct conf_notify *n, conf_n
 		check_webhook(&t);
 	check_mail(&t);
 	check_template(&t, "subject", n->subject, EVENT_TEXT_PLAIN);
-	check_template(&t, "body", n->body, EVENT_TEXT_PLAIN);
+	for (size_t i = 0; i < n->body.n; i++)
+		check_template(&t, "body", n->body.items[i], EVENT_TEXT_PLAIN);
 	check_template(&t, "webhook_body", n->webhook_body, EVENT_TEXT_JSON);
 }
 
@@ -264,4 +251,11 @@ struct conf_rate conf_notify_default_digest(const struct conf_notify *n)
 	if (n->webhook && !n->webhook_body)
 		return (struct conf_rate){.count = 0};
 	return (struct conf_rate){.count = 20, .per_us = INT64_C(600) * 1000000};
+}
+
+int64_t conf_notify_default_timeout_us(const struct conf_notify *n)
+{
+	/* A mail server may take its time (RFC 5321, 4.5.3.2), and one that was left while it did has the
+	 * mail. */
+	return INT64_C(1000000) * (n->webhook ? 30 : 300);
 }

@@ -50,7 +50,7 @@ static const struct row rows[] = {
 
 	/* the way */
 	{MISHAP_NO_PROXY_ADDRESS, ANY, 0, NULL, "no name server knows the proxy {proxy}: is proxy right?"},
-	{MISHAP_NO_ADDRESS, ANY, 0, NULL, "no name server knows {host}: is host right?"},
+	{MISHAP_NO_ADDRESS, ANY, 0, NULL, "no name server knows {host}: is {key} right?"},
 	{MISHAP_NO_CONNECTION, ANY, WITH_PROXY, NULL, "the proxy {proxy} cannot be reached"},
 	{MISHAP_NO_CONNECTION, ANY, 0, NULL, "{host} cannot be reached"},
 	{MISHAP_TIMEOUT, ANY, WITH_PROXY, "Resolving timed out",
@@ -205,7 +205,9 @@ static void add_sentence(const struct mishap *m, const char *text, struct buf *b
 		{"client", m->client_certificate},
 		{"ca", at_proxy ? m->proxy_ca_file : m->ca_file},
 		{"ca_key", at_proxy ? "proxy_ca_file" : "ca_file"},
-		{"key", at_proxy ? "proxy" : "host"},
+		{"key", at_proxy	 ? "proxy"
+			: m->key != NULL ? m->key
+					 : "host"},
 		{"status", status},
 		{"versions", versions(m, tls, sizeof(tls))},
 		{NULL, NULL},

@@ -66,6 +66,7 @@ static struct walls *confined_plan(const struct conf *conf)
 		own_workspace(w, conf->workspaces[i]);
 	for (size_t i = 0; i < conf->notifies_n; i++) {
 		own_secret(w, conf->notifies[i]->smtp_password_file);
+		own_secret(w, conf->notifies[i]->ca_file);
 		own_secret(w, conf->notifies[i]->webhook_secret_file);
 		if (conf->notifies[i]->webhook && conf_notify_is_file(conf->notifies[i]->webhook))
 			own_secret(w, conf->notifies[i]->webhook);

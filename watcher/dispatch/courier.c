@@ -22,6 +22,7 @@
 #include "base/num.h"
 #include "core/backoff.h"
 #include "core/notice.h"
+#include "dispatch/mail.h"
 #include "dispatch/notices.h"
 #include "dispatch/webhook.h"
 
@@ -79,7 +80,7 @@ static const struct courier_way *way_of(const struct couriers_options *o, const 
 {
 	if (o->way)
 		return o->way;
-	return n->webhook ? &webhook_way : NULL;
+	return n->webhook ? &webhook_way : &mail_way;
 }
 
 /* ---- giving up ---- */
@@ -545,9 +546,6 @@ static int make_way(
 	const struct courier_way_options w = {
 		.loop = o->loop, .conf = n, .credentials_directory = getenv("CREDENTIALS_DIRECTORY")};
 
-	if (!way)
-		return err_set(
-			err, ERR_CONF, EINVAL, "[notify:%s]: mail is not available in this version", n->name);
 	*ret = way->make(&w, err);
 	return *ret ? 0 : -err->code;
 }

@@ -108,3 +108,11 @@ const char *outgoing_authority(const char *url, size_t *ret_len)
 	*ret_len = strcspn(p, "/?#");
 	return p;
 }
+
+bool outgoing_is_here(const char *url)
+{
+	size_t len;
+	const char *authority = outgoing_authority(url, &len);
+
+	return is_loopback(authority, len);
+}
