@@ -657,11 +657,12 @@ static int renew(struct dispatcher *d, struct err *err)
 			n.renewed);
 	if (rc == 0 && n.held > 0)
 		log_warning("%" PRId64
-			    " waiting files are held: their watch or workspace is not configured any "
-			    "more; they go on when it is back",
+			    " waiting files are held: their watch is not configured any more, or no request "
+			    "can be made for them; they go on when the configuration lets them",
 			n.held);
 	if (rc == 0 && n.back > 0)
-		log_info("%" PRId64 " files that were held go on: their watch is back", n.back);
+		log_info("%" PRId64 " files that were held go on: the configuration has a way for them again",
+			n.back);
 	return rc;
 }
 
