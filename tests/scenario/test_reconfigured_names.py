@@ -139,7 +139,7 @@ def test_while_the_name_is_not_known(service, other):
 
 
 def test_what_may_be_out_stays_with_its_host(service, other):
-    """Its answer was lost: only the first host can tell. What was refused for sure, and what never went out, goes on."""
+    """Its answer was lost: only the first host can tell. What was surely refused or never went out goes on."""
     s = service(workspace={"max_requests": "1"}).start()
     s.api.fault("truncate", path="run-now")
     s.api.fault("status", path="run-now", status=401, times=None)

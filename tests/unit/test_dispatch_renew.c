@@ -247,7 +247,8 @@ static void test_workspace_removed(void **state)
 	expect(b, gone, LEDGER_PENDING, "", 44);
 }
 
-/* The number of a job_name is not known yet, maybe at another host: rows that were never sent wait for that. */
+/* The number of a job_name is not known yet, maybe at another host: rows that were never sent wait for that.
+ */
 static void test_name_not_known(void **state)
 {
 	struct bench *b = *state;

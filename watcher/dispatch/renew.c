@@ -77,10 +77,9 @@ static int renew_hold_idle(const struct conf *conf, struct ledger *l, const stru
 	int64_t now_us, struct err *err)
 {
 	if (!conf_watch_find(conf, row->watch))
-		return renew_hold(
-			l, row, RENEW_REMOVED, "its watch is not configured any more", now_us, err);
-	return renew_hold(l, row, RENEW_IMPOSSIBLE, "no request can be made for it by this configuration",
-		now_us, err);
+		return renew_hold(l, row, RENEW_REMOVED, "its watch is not configured any more", now_us, err);
+	return renew_hold(
+		l, row, RENEW_IMPOSSIBLE, "no request can be made for it by this configuration", now_us, err);
 }
 
 /* One pending row that is not marked sent: RENEW_…, -errno. Its request is for a host of former days and

@@ -46,8 +46,8 @@ static int next_held(
 	return rc;
 }
 
-/* The next line, and how many rows of it stand still: what was never sent may just wait for its job to be known.
- * 1, 0, -errno */
+/* The next line, and how many rows of it stand still: what was never sent may just wait for its job to be
+ * known. 1, 0, -errno */
 static int next_line(
 	struct standing *s, struct ledger *l, const struct conf *conf, int64_t *ret_n, struct err *err)
 {
@@ -58,8 +58,9 @@ static int next_line(
 	if (rc <= 0 || remake_has_host(conf, s->host))
 		return rc;
 	w = conf_watch_find(conf, s->watch);
-	rc = w && remake_waits_for_job(w) ? ledger_count_sent(l, s->watch, s->host, STANDING_MOST, ret_n, err)
-					  : ledger_count_line(l, s->watch, s->host, STANDING_MOST, ret_n, err);
+	rc = w && remake_waits_for_job(w)
+		     ? ledger_count_sent(l, s->watch, s->host, STANDING_MOST, ret_n, err)
+		     : ledger_count_line(l, s->watch, s->host, STANDING_MOST, ret_n, err);
 	return rc < 0 ? rc : 1;
 }
 
