@@ -4,6 +4,7 @@
 #ifndef CLI_CLIENT_H
 #define CLI_CLIENT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include "base/err.h"
 #include "base/json.h"
@@ -20,6 +21,8 @@ struct client_command {
 	struct wire_command command; /* client_ask fills in protocol */
 	const char *const *operands;
 	size_t operands_n;
+	bool looks; /* changes nothing, and what there is to see is said soon: 10 s are waited for a beginning
+		     */
 	/* each record of the answer: its text, and parsed */
 	void (*record)(const struct wire_record *raw, const struct json *j, void *arg);
 	void *arg;

@@ -130,6 +130,8 @@ struct event_service {
 const char *event_type_name(enum event_type type);
 /* All of them. */
 const char *const *event_type_names(size_t *ret_n);
+/* Does a type fit this one or pattern ("run.*")? 0 or -errno: *err names all there are. */
+int event_check_pattern(const char *pattern, struct err *err) MUST_CHECK;
 
 /* Id of an event about a version with a token: the first 32 hex digits of SHA-256 over "TOKEN TYPE ORDINAL".
  * ordinal: of this type for this version, from 1. Frozen: doc/event-log.md has a test vector. */

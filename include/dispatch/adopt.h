@@ -15,7 +15,7 @@ enum adopt_result {
 	ADOPT_OTHER,	/* no line about a started run */
 	ADOPT_KNOWN,	/* the ledger has it as started, or a newer version of the file */
 	ADOPT_INSERTED, /* a new row */
-	ADOPT_STARTED,	/* a row that was there is started now; was_pending says whether it waited */
+	ADOPT_STARTED,	/* a version that the ledger had otherwise; was_pending says whether it waited */
 	ADOPT_DAMAGED,	/* such a line, with values that cannot be; *err says which */
 };
 

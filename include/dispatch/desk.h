@@ -49,7 +49,7 @@ struct desk_watch { /* the dispatcher's, one a watch */
 	const struct intake_peer *peer;
 	struct link *link; /* NULL: its watcher does not run */
 	bool scanned, lost;
-	const char *lost_why; /* in words; constant */
+	const char *lost_why; /* in words */
 };
 
 struct desk {

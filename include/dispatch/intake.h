@@ -49,6 +49,7 @@ struct intake_result {
 	bool announced; /* the watch's first complete listing */
 	bool greeted;	/* the watcher has said hello: it may be asked now */
 	bool lost;	/* its folder is gone … */
+	char *lost_why; /* … which, and why, in the watcher's words; owned; or NULL */
 	bool no_mount;	/* … or rather the mount is that should be there */
 	/* It looks like the file of another row that was moved: nothing was written, ask whether the old name
 	 * is gone, and take the message again with intake_take_moved(). 0: it does not. Texts are owned. */

@@ -1,7 +1,8 @@
 /*
  * jobgone: the waiting rows of a watch whose job_name stands for another job now. Those of the former job
  * become dead letters (job_gone): whoever made the other job decides, by `rerun`, whether it is to have them.
- * When the name was not known before, their requests are made anew instead.
+ * When the name was not known before, the requests of all of them are made anew instead, whatever they were
+ * for; those of which that cannot be done are held.
  *
  * Rows marked sent are left alone: only their token can tell whether their run exists.
  */
@@ -22,8 +23,9 @@ struct jobgone {	    /* one going-through; a value */
 	int64_t gone_id;    /* of the former job; 0: there was none */
 	int64_t after;	    /* rows up to this one are done */
 	int64_t all_closed; /* rows that became dead letters */
+	int64_t all_held;   /* … or were held */
 	/* of the transaction under way */
-	int64_t next_after, closed;
+	int64_t next_after, closed, held;
 	bool finished;
 };
 

@@ -134,6 +134,7 @@ struct sender {
 struct lanes_lining {
 	struct sender *s;
 	const struct sender_options *o;
+	struct err *err;
 };
 
 /* Rows keep wall-clock times; this one is not moved by somebody who sets the clock. */

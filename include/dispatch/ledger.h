@@ -333,6 +333,9 @@ int ledger_pending_line(struct ledger *l, char *watch, size_t watch_bytes, char 
 /* How many there are of those, counted up to `most`. 1 or -errno */
 int ledger_count_line(struct ledger *l, const char *watch, const char *host, int64_t most, int64_t *ret,
 	struct err *err) MUST_CHECK;
+/* … those marked sent only. */
+int ledger_count_sent(struct ledger *l, const char *watch, const char *host, int64_t most, int64_t *ret,
+	struct err *err) MUST_CHECK;
 
 /* ---- files that are gone for long ---- */
 

@@ -32,7 +32,7 @@ struct look {
 	char *unknown;
 	bool no_entry; /* that was the credential */
 	/* to be written */
-	bool write_id, write_good, good;
+	bool write_id, write_good, write_moving, good;
 	bool moving;
 	struct jobgone gone;
 };

@@ -16,6 +16,11 @@
 
 /* The row's watch, or NULL: it is not configured any more, or not in a way that requests could be made. */
 const struct conf_watch *remake_watch(const struct conf *conf, const struct ledger_row *row);
+/* Is the job that its job_name stands for not known yet? What is not marked sent waits for that. */
+bool remake_waits_for_job(const struct conf_watch *w);
+/* The host whose line of the sender a pending row belongs to: one that waits for its job does not go to the
+ * host that it was made for. */
+const char *remake_host(const struct conf *conf, const struct ledger_row *row);
 /* Is there a workspace with this host? */
 bool remake_has_host(const struct conf *conf, const char *host);
 /* It waits, may have been sent, and only the workspace where that was can tell; which is not configured any

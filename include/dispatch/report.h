@@ -21,6 +21,7 @@ struct desk;
 struct report_rows {
 	struct selection at;
 	const struct desk *desk; /* NULL: without a service */
+	const struct conf *conf;
 	int64_t ids[REPORT_PAGE];
 	int n, pos;
 	int64_t waiting; /* files that are not in the ledger yet, shown before: for the totals */

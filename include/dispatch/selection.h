@@ -41,6 +41,9 @@ int selection_load(const struct selection *s, struct ledger *l, int64_t id, stru
 bool selection_fits(const char *glob, const char *root, const char *relpath);
 /* The number of a state, -1: "" (any), -2: unknown. */
 int selection_state(const char *name);
+/* What to say of a word that is no state: which there are. also: further words, with ", " behind, or "".
+ * Always -errno. */
+int selection_no_state(const char *name, const char *also, struct err *err);
 /* "--state held --watch orders /a/b …": for operator.action, cut where it is long. */
 void selection_describe(const struct control_request *r, struct buf *b);
 

@@ -22,6 +22,8 @@
 
 struct watches;
 
+#define WATCHES_WHY_BYTES 1024
+
 struct watch_state {
 	struct watches *all;
 	struct intake_peer peer;
@@ -29,10 +31,10 @@ struct watch_state {
 	struct confirm *confirm;
 	uint64_t epoch; /* which of its watchers; facts of an earlier one get no answer */
 	bool ever_attached;
-	bool scanned;	      /* listed completely since it was attached */
-	bool lost;	      /* its folder is gone */
-	const char *lost_why; /* in words; constant */
-	bool is_done;	      /* scan: has nothing left to wait for */
+	bool scanned;			  /* listed completely since it was attached */
+	bool lost;			  /* its folder is gone */
+	char lost_why[WATCHES_WHY_BYTES]; /* in words */
+	bool is_done;			  /* scan: has nothing left to wait for */
 	struct stall stall;
 	struct desk_watch desk;
 };

@@ -112,6 +112,29 @@ def test_killed_while_files_of_a_former_job_are_gone_through(service, folder, na
     assert s.runs_of(late)[0].run.job_id == 6
 
 
+@drives(("jobwatch-moving", 1, 2, 3), commit=True)
+def test_killed_while_files_of_another_host_get_the_job_of_a_name(service, folder, name, nth):
+    """Host and kind of job were mended together: more waiting files than one transaction takes."""
+    crash = Crash(folder, name, nth)
+    s = service(workspace={"host": "http://127.0.0.1:9"}).start()
+    paths = [s.put(f"{n}.csv") for n in range(600)]
+    wait_for(lambda: '"pending":600' in s.verb("status", "--json").out, "600 files to wait")
+    s.stop()
+    s.api.add_job(6, ["path"], name="load")
+    del s.sections["workspace"]["host"]
+    s.watches["drop"].update(job_id=None, job_name="load")
+    s.write_configuration()
+    s.environment = {**s.environment, **crash.environment}
+    s.start(wait=False)
+    for path in paths:
+        s.wait_run(path, timeout=60)
+    assert crash.happened
+    wait_for(lambda: len({e["path"] for e in s.events("run.started")}) == 600, s.err)
+    s.stop()
+    assert {r.job_id for r in s.api.runs} == {6} and not s.events("watch.held") and not s.events("start.failed")
+    s.check_runs(dict.fromkeys(paths, 1))
+
+
 def first_schema():
     """The SQL of schema 1, as the source has it; a step is never changed."""
     source = (TOP / "watcher" / "dispatch" / "schema.c").read_text()

@@ -114,7 +114,7 @@ def test_a_scan_that_waits_shows_how_much(service):
     s.api.fault("status", status=503, path="run-now", times=1000)
     s.put("a.csv")
     status, seen = on_terminal(s, 200, "scan", "--wait", "3s", streams=("stderr",))
-    assert status == 69 and "waiting 1" in seen, seen
+    assert status == 69 and "pending 1" in seen, seen
     status, seen = on_terminal(s, 200, "scan", "--dry-run", streams=("stderr",))
     assert status == 0 and "\x1b" not in seen
 

@@ -293,11 +293,22 @@ static void test_ids(void **state)
 
 static void test_names(void **state)
 {
+	static const char *const fit[] = {"run.started", "run.*", "*", "file.[vw]*", NULL};
+	static const char *const none[] = {"", "run", "run.?", "started", "nonsense", NULL};
+	struct err err = ERR_INIT;
+
 	(void)state;
 	assert_string_equal(event_type_name(EVENT_RUN_STARTED), "run.started");
 	assert_string_equal(event_type_name(EVENT_WATCH_DEGRADED), "watch.degraded");
 	assert_string_equal(event_type_name(EVENT_WATCH_STALLED), "watch.stalled");
 	assert_string_equal(event_type_name(EVENT_SERVICE_STOPPED), "service.stopped");
+	for (const char *const *it = fit; *it; it++)
+		assert_int_equal(event_check_pattern(*it, &err), 0);
+	for (const char *const *it = none; *it; it++) {
+		assert_true(event_check_pattern(*it, &err) < 0);
+		assert_non_null(strstr(err.text, "there are run.started, "));
+		assert_non_null(strstr(err.text, ", service.stopped")); /* all of them have room */
+	}
 }
 
 int main(void)

@@ -174,7 +174,9 @@ static void test_what_the_ledger_has(void **state)
 	make_line(b, "/drop", "a");
 	/* held, since nobody knew */
 	(void)insert(b, LEDGER_HELD, "", 10, NOW + 5);
-	assert_int_equal(adopt(b, buf_str(&b->line)).result, ADOPT_INSERTED);
+	a = adopt(b, buf_str(&b->line));
+	assert_int_equal(a.result, ADOPT_STARTED);
+	assert_false(a.was_pending);
 	newest(b, "/drop", "a", &r);
 	assert_int_equal(r.state, LEDGER_STARTED);
 	assert_int_equal(ledger_remove(b->ledger, r.id, NULL), 0);

@@ -102,6 +102,43 @@ static int64_t add(struct bench *b, const char *name, enum ledger_state state, c
 	return add_with(b, name, state, host, token);
 }
 
+static int64_t add_held(struct bench *b, const char *name, const char *host, const char *reason)
+{
+	int64_t id = add(b, name, LEDGER_PENDING, host);
+
+	assert_int_equal(ledger_set_state(b->ledger, id, LEDGER_HELD, reason, "", "", NOW, NULL), 0);
+	return id;
+}
+
+static struct conf_watch *watch_in(struct bench *b)
+{
+	for (size_t i = 0; i < b->conf->watches_n; i++)
+		if (strcmp(b->conf->watches[i]->name, "in") == 0)
+			return b->conf->watches[i];
+	fail_msg("no watch");
+	return NULL;
+}
+
+/* The job of watch `in` by a name. */
+static void name_job(struct bench *b)
+{
+	struct conf_watch *w;
+
+	configure(b, "42");
+	w = watch_in(b);
+	w->job_name = mem_strdup("load");
+	w->job_id = 0;
+}
+
+static void expect_unsent(struct bench *b, int64_t id, enum renew_end end)
+{
+	struct ledger_row r;
+
+	assert_int_equal(ledger_row(b->ledger, id, &r, NULL), 1);
+	assert_int_equal(renew_unsent(b->conf, b->ledger, &r, NULL), end);
+	ledger_row_done(&r);
+}
+
 static void expect(struct bench *b, int64_t id, enum ledger_state state, const char *reason, int64_t job_id)
 {
 	CLEANUP_FREE char *start = mem_printf("{\"job_id\":%d", (int)job_id);
@@ -175,7 +212,7 @@ static void test_watch_removed(void **state)
 	assert_int_equal(ledger_mark_sent(b->ledger, sent, NULL), 0);
 	configure(b, NULL);
 	renew(b, 0, 1, 0);
-	expect_told(b, "\"watch\":\"in\",\"detail\":\"1 held: the watch or its workspace is not configured");
+	expect_told(b, "\"watch\":\"in\",\"detail\":\"1 held: the watch is not configured");
 	expect(b, waits, LEDGER_HELD, RENEW_REMOVED, 1);
 	expect(b, sent, LEDGER_PENDING, "", 1);
 	configure(b, "44");
@@ -200,7 +237,57 @@ static void test_workspace_removed(void **state)
 	assert_int_equal(mistakes.n, 0);
 	renew(b, 0, 1, 0);
 	expect(b, here, LEDGER_PENDING, "", 1);
-	expect(b, gone, LEDGER_HELD, RENEW_REMOVED, 1);
+	expect(b, gone, LEDGER_HELD, RENEW_IMPOSSIBLE, 1);
+	expect_told(b, "\"watch\":\"in\",\"detail\":\"1 held: no request can be made for it");
+	b->hash[0]++;
+	renew(b, 0, 0, 0); /* still not */
+	expect(b, gone, LEDGER_HELD, RENEW_IMPOSSIBLE, 1);
+	configure(b, "44");
+	renew(b, 1, 0, 1);
+	expect(b, gone, LEDGER_PENDING, "", 44);
+}
+
+/* The number of a job_name is not known yet, maybe at another host: rows that were never sent wait for that.
+ */
+static void test_name_not_known(void **state)
+{
+	struct bench *b = *state;
+	int64_t here = add(b, "a", LEDGER_PENDING, "a.example"),
+		there = add(b, "b", LEDGER_PENDING, "old.example"),
+		sent = add(b, "c", LEDGER_PENDING, "old.example");
+	int64_t held = add_held(b, "d", "old.example", RENEW_REMOVED);
+
+	assert_int_equal(ledger_mark_sent(b->ledger, sent, NULL), 0);
+	name_job(b);
+	renew(b, 0, 0, 1);
+	expect_told(b, NULL);
+	expect(b, here, LEDGER_PENDING, "", 1);
+	expect(b, there, LEDGER_PENDING, "", 1);
+	expect(b, held, LEDGER_PENDING, "", 1);
+	expect_unsent(b, there, RENEW_STAYS);
+	watch_in(b)->job_id = 4711; /* as when its answer has come */
+	expect_unsent(b, here, RENEW_ANEW);
+	expect_unsent(b, there, RENEW_ANEW);
+	expect_unsent(b, held, RENEW_ANEW);
+	expect_unsent(b, held, RENEW_STAYS);
+	expect(b, here, LEDGER_PENDING, "", 4711);
+	expect(b, there, LEDGER_PENDING, "", 4711);
+	expect(b, held, LEDGER_PENDING, "", 4711);
+	expect(b, sent, LEDGER_PENDING, "", 1);
+}
+
+/* A program before this one held rows although their watch was there: they go on without any change. */
+static void test_held_by_mistake(void **state)
+{
+	struct bench *b = *state;
+	int64_t held, existing;
+
+	renew(b, 0, 0, 0);
+	held = add_held(b, "a", "old.example", RENEW_REMOVED);
+	existing = add_held(b, "b", "a.example", "existing");
+	renew(b, 0, 0, 1);
+	expect(b, held, LEDGER_PENDING, "", 42);
+	expect(b, existing, LEDGER_HELD, "existing", 1);
 }
 
 /* A token that another row has is not taken from it: the old request stays. */
@@ -255,6 +342,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_renewed, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_watch_removed, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_workspace_removed, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_name_not_known, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_held_by_mistake, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_token_is_taken, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_release, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_many, set_up, tear_down),

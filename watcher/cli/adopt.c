@@ -165,7 +165,7 @@ static int adopt_run(const struct cli_verb *verb, int argc, char **argv)
 			a->inserted, a->started, a->known, a->damaged);
 	else
 		(void)printf("%" PRId64 " files adopted that were not known, %" PRId64
-			     " that waited or were held; %" PRId64 " were known as started; %" PRId64
+			     " that waited, were held or skipped; %" PRId64 " were known as started; %" PRId64
 			     " damaged lines\n",
 			a->inserted, a->started, a->known, a->damaged);
 	return rc;

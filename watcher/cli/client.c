@@ -1,5 +1,6 @@
 /*
- * client: the service answers at once or says why not, so a long silence means that it hangs.
+ * client: the service answers at once or says why not, so a long silence means that it hangs. What changes
+ * something is waited for longer: it may be done although nobody waits any more.
  */
 #include "cli/client.h"
 
@@ -20,6 +21,7 @@
 #include "dispatch/control.h"
 
 #define CLIENT_SILENCE_MS 60000
+#define CLIENT_LOOK_MS 10000 /* watchers have up to 5 s for their part of the answer */
 #define CLIENT_CONNECT_S 10
 
 struct client {
@@ -111,13 +113,21 @@ static int client_take_record(struct client_command *q, const struct wire_record
 	return 0;
 }
 
+/* How long the next message is waited for. The first one of who only looks is a sign of life. */
+static int client_patience_ms(const struct client *c, const struct client_command *q)
+{
+	return q->looks && !c->recorded ? CLIENT_LOOK_MS : CLIENT_SILENCE_MS;
+}
+
 static int client_receive(struct client *c, struct client_command *q, char **ret_text, struct err *err)
 {
 	for (;;) {
-		int rc = sock_wait(c->fd, POLLIN, CLIENT_SILENCE_MS);
+		int ms = client_patience_ms(c, q), rc = sock_wait(c->fd, POLLIN, ms);
 
 		if (rc == -ETIMEDOUT)
-			return err_set(err, ERR_SYSTEM, ETIMEDOUT, "the service does not answer");
+			return err_set(err, ERR_SYSTEM, ETIMEDOUT,
+				"the service does not answer: it has said nothing for %d s, so it hangs",
+				ms / 1000);
 		if (rc == 0)
 			rc = wire_recv(c->fd, &c->in, err);
 		if (rc == 0)

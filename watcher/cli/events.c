@@ -20,9 +20,10 @@
 #include "base/text.h"
 #include "cli/audit.h"
 #include "cli/follow.h"
+#include "core/event.h"
 
 #define EVENTS_LINE_BYTES (1024 * 1024)
-#define EVENTS_PATH_COLUMNS 24 /* a path is not cut shorter */
+#define EVENTS_PATH_COLUMNS 24 /* a path is not cut shorter where there is room */
 
 enum { EVENTS_SINCE = CLI_OPTION_FIRST, EVENTS_UNTIL, EVENTS_TYPE, EVENTS_WATCH, EVENTS_RUN, EVENTS_SUMMARY };
 
@@ -49,7 +50,7 @@ static int events_take(int opt, const char *value, void *arg, struct err *err)
 		return clock_parse_user(value, clock_wall_us(), &e->until_us, err);
 	case EVENTS_TYPE:
 		e->type = value;
-		return 0;
+		return event_check_pattern(value, err);
 	case EVENTS_WATCH:
 		e->watch = value;
 		return 0;
@@ -110,10 +111,12 @@ static void events_add(struct buf *b, const char *text)
 static void events_add_path(struct buf *b, const char *path, size_t columns)
 {
 	CLEANUP_BUF struct buf whole = BUF_INIT(EVENTS_LINE_BYTES);
+	/* a column more for the sign that something was cut behind it */
+	size_t used = terminal_width(buf_str(b)) + 1, room = columns > used ? columns - used : 1;
+	size_t wanted = columns / 3 > EVENTS_PATH_COLUMNS ? columns / 3 : EVENTS_PATH_COLUMNS;
 
 	events_add(&whole, path);
-	(void)terminal_add_cut_front(
-		b, buf_str(&whole), columns / 3 > EVENTS_PATH_COLUMNS ? columns / 3 : EVENTS_PATH_COLUMNS);
+	(void)terminal_add_cut_front(b, buf_str(&whole), room < wanted ? room : wanted);
 }
 
 /* One line for people: time, watch, type, and what is most worth knowing. */
@@ -131,6 +134,10 @@ static void events_print(size_t columns, const struct json *j)
 
 	events_add(&b, time ? time : "?");
 	(void)buf_addf(&b, "  %-16s  %-12s", type ? type : "?", watch ? watch : "-");
+	if (columns > 0 && columns < terminal_width(buf_str(&b)) + 3 + EVENTS_PATH_COLUMNS) {
+		buf_reset(&b); /* narrow: a shorter time, and no watch */
+		(void)buf_addf(&b, "%.19sZ  %-16s", time ? time : "?", type ? type : "?");
+	}
 	for (size_t i = 0; i < ARRAY_SIZE(shown); i++) {
 		const char *text = json_get_text(j, shown[i].key);
 

@@ -201,6 +201,7 @@ static int explain_ask_service(struct explain_watch *e, struct err *err)
 		.command = {.verb = "explain", .watch = e->watch->name},
 		.operands = operands,
 		.operands_n = 1,
+		.looks = true,
 		.record = explain_record,
 		.arg = e,
 	};

@@ -20,6 +20,7 @@
 #include "dispatch/report.h"
 
 #define FILES_PATH_COLUMNS 24 /* a path is not cut shorter */
+#define FILES_OPEN_BYTES 1024
 
 enum { FILES_STATE = CLI_OPTION_FIRST, FILES_WATCH, FILES_SINCE, FILES_UNTIL, FILES_DAY };
 
@@ -27,8 +28,8 @@ struct files {
 	struct control_request request; /* texts borrowed */
 	const char *day;
 	bool json;
-	size_t columns; /* of the terminal that is written to; 0: none, nothing is cut */
-	int64_t open;	/* files in a state that is not an end */
+	size_t columns;	 /* of the terminal that is written to; 0: none, nothing is cut */
+	struct buf open; /* how many files are in a state that is no end, of each */
 	bool problem;
 };
 
@@ -49,7 +50,9 @@ static int files_set_day(struct files *f, const char *value, struct err *err)
 	next = mktime(&tm);
 	f->request.until_us = (int64_t)next * US_PER_S;
 	f->day = value;
-	return 0;
+	return f->request.since_us <= clock_wall_us()
+		       ? 0
+		       : err_set(err, ERR_USAGE, EINVAL, "--day: %s has not begun yet", value);
 }
 
 static int files_take(int opt, const char *value, void *arg, struct err *err)
@@ -60,7 +63,7 @@ static int files_take(int opt, const char *value, void *arg, struct err *err)
 	case FILES_STATE:
 		f->request.state = (char *)(uintptr_t)value;
 		if (strcmp(value, "waiting") != 0 && selection_state(value) < 0)
-			return err_set(err, ERR_USAGE, EINVAL, "--state: there is no state \"%s\"", value);
+			return selection_no_state(value, "waiting, ", err);
 		return 0;
 	case FILES_WATCH:
 		f->request.watch = (char *)(uintptr_t)value;
@@ -94,15 +97,22 @@ static const char *files_text(const struct json *j, const char *key)
 	return text ? text : "";
 }
 
-/* Fits the terminal: the path gives way first, from its front, since the file's name is at its end. */
-static void files_print_line(size_t columns, const char *left, const char *path, const char *right)
+/* Fits the terminal: the path gives way first, from its front, since the file's name is at its end; then what
+ * is right of it, from its end; and on a narrow one what is left of it but the state. */
+static void files_print_line(
+	size_t columns, const char *state, const char *left, const char *path, const char *right)
 {
 	CLEANUP_BUF struct buf b = BUF_INIT(2 * CONTROL_RECORD_BYTES),
 			       line = BUF_INIT(2 * CONTROL_RECORD_BYTES);
-	size_t taken = terminal_width(left) + terminal_width(right);
-	size_t room = columns > taken + FILES_PATH_COLUMNS ? columns - taken : FILES_PATH_COLUMNS;
+	size_t before = terminal_width(state), taken, room;
+	bool narrow = columns > 0 && columns < before + terminal_width(left) + FILES_PATH_COLUMNS;
 
-	(void)buf_adds(&b, left);
+	before += narrow ? 0 : terminal_width(left);
+	taken = before + terminal_width(right);
+	room = columns > taken + FILES_PATH_COLUMNS ? columns - taken : FILES_PATH_COLUMNS;
+	if (before + room >= columns) /* a column for the sign that something was cut behind it */
+		room = columns > before + 1 ? columns - before - 1 : 1;
+	(void)buf_addf(&b, "%s%s", state, narrow ? "" : left);
 	if (columns > 0)
 		(void)terminal_add_cut_front(&b, path, room);
 	else
@@ -115,13 +125,16 @@ static void files_print_line(size_t columns, const char *left, const char *path,
 
 static void files_print(size_t columns, const struct json *j)
 {
-	CLEANUP_BUF struct buf left = BUF_INIT(CONTROL_RECORD_BYTES), path = BUF_INIT(CONTROL_RECORD_BYTES),
-			       right = BUF_INIT(CONTROL_RECORD_BYTES);
+	CLEANUP_BUF struct buf state = BUF_INIT(CONTROL_RECORD_BYTES), left = BUF_INIT(CONTROL_RECORD_BYTES),
+			       path = BUF_INIT(CONTROL_RECORD_BYTES), right = BUF_INIT(CONTROL_RECORD_BYTES);
 	const char *when = files_text(j, json_get(j, "since") ? "since" : "changed");
-	const char *state = files_text(j, "state"), *run = files_text(j, "run_id");
+	const char *run = files_text(j, "run_id");
 	const char *why = files_text(j, files_text(j, "waiting_for")[0] ? "waiting_for" : "reason");
 
-	(void)buf_addf(&left, "%-10s  %.19s  %-12s  ", state, when[0] ? when : "-", files_text(j, "watch"));
+	(void)buf_addf(&state, "%-10s  ", files_text(j, "state"));
+	/* UTC and with its zone, so that --since takes it as it stands */
+	(void)buf_addf(
+		&left, "%.19s%s  %-12s  ", when[0] ? when : "-", when[0] ? "Z" : "", files_text(j, "watch"));
 	(void)text_add_printable(&path, files_text(j, "path"), strlen(files_text(j, "path")));
 	if (run[0])
 		(void)buf_addf(&right, "  run %s", run);
@@ -130,7 +143,7 @@ static void files_print(size_t columns, const struct json *j)
 		(void)text_add_printable(&right, why, strlen(why));
 		(void)buf_addc(&right, ')');
 	}
-	files_print_line(columns, buf_str(&left), buf_str(&path), buf_str(&right));
+	files_print_line(columns, buf_str(&state), buf_str(&left), buf_str(&path), buf_str(&right));
 }
 
 static void files_totals(struct files *f, const struct json *totals)
@@ -145,7 +158,7 @@ static void files_totals(struct files *f, const struct json *totals)
 			continue;
 		(void)buf_addf(&b, "%s%s %" PRId64, b.len > 0 ? ", " : "", state, n);
 		if (!files_is_end(state))
-			f->open += n;
+			(void)buf_addf(&f->open, "%s%" PRId64 " %s", f->open.len > 0 ? ", " : "", n, state);
 	}
 	if (!f->json)
 		(void)printf("%s\n", b.len > 0	  ? buf_str(&b)
@@ -171,12 +184,13 @@ static void files_record(const struct wire_record *raw, const struct json *j, vo
 }
 
 /* 1: some, 0: there are none, -errno */
-static int files_from_ledger(struct files *f, struct ledger *l, struct err *err)
+static int files_from_ledger(struct files *f, const struct conf *conf, struct ledger *l, struct err *err)
 {
 	CLEANUP_BUF struct buf json = BUF_INIT(CONTROL_RECORD_BYTES);
 	CLEANUP_FREE struct report_rows *rows = mem_alloc(sizeof(*rows));
 	int rc = selection_init(&rows->at, &f->request, err);
 
+	rows->conf = conf;
 	while (rc >= 0 || rc == -EINPROGRESS) {
 		buf_reset(&json);
 		rc = report_rows_next(rows, l, &json, err);
@@ -208,7 +222,7 @@ static int files_read(struct files *f, const struct conf *conf, const char *why)
 	}
 	rc = ledger_open_read_only(conf->service.state_directory, &l, &err);
 	if (rc == 0)
-		rc = files_from_ledger(f, l, &err);
+		rc = files_from_ledger(f, conf, l, &err);
 	ledger_close(l);
 	if (rc == 0 && f->request.watch[0] && !conf_watch_find(conf, f->request.watch)) {
 		log_error("there is no watch \"%s\", and the ledger has no such files of one",
@@ -255,7 +269,8 @@ static int files_run(const struct cli_verb *verb, int argc, char **argv)
 		{"since", required_argument, NULL, FILES_SINCE},
 		{"until", required_argument, NULL, FILES_UNTIL}, {"day", required_argument, NULL, FILES_DAY}};
 	char none[] = "";
-	struct files f = {.request = {.watch = none, .state = none, .glob = none, .reason = none}};
+	struct files f = {.request = {.watch = none, .state = none, .glob = none, .reason = none},
+		.open = BUF_INIT(FILES_OPEN_BYTES)};
 	struct cli_common common;
 	struct conf *conf;
 	int rest, rc;
@@ -275,7 +290,12 @@ static int files_run(const struct cli_verb *verb, int argc, char **argv)
 	trace_set_up((enum log_level)conf->service.log_level, conf->service.trace);
 	rc = files_ask(&f, conf);
 	conf_free(conf);
-	return rc == CLI_DONE && f.day && f.open > 0 ? CLI_FAILED : rc;
+	if (rc == CLI_DONE && f.day && f.open.len > 0) {
+		log_error("not all files of %s are through: %s", f.day, buf_str(&f.open));
+		rc = CLI_FAILED;
+	}
+	buf_done(&f.open);
+	return rc;
 }
 
 const struct cli_verb cli_files = {
@@ -292,7 +312,7 @@ const struct cli_verb cli_files = {
 		"  --until T          … before\n"
 		"  --day D            of this local day; exit status 1 unless all of them are started, "
 		"rejected,\n"
-		"                     skipped, superseded, dropped or discarded\n"
+		"                     skipped, superseded, dropped or discarded; it says what they are\n"
 		"  --json             one JSON object a line\n"
 		"  GLOB               such as '*.csv', 'orders/**', or a whole path (beginning with /)\n",
 	.run = files_run,

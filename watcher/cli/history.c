@@ -78,8 +78,8 @@ static int history_keep_request(struct ledger *l, const struct conf *conf, const
 }
 
 /* The row, in words, and for a waiting one why it waits. 1, 0: no such row, -errno */
-static int history_row(struct ledger *l, int64_t id, const char *which, struct ledger_row *row,
-	struct buf *text, struct buf *waits, struct err *err)
+static int history_row(struct ledger *l, const struct conf *conf, int64_t id, const char *which,
+	struct ledger_row *row, struct buf *text, struct buf *waits, struct err *err)
 {
 	struct ledger_note note = {.detail = NULL};
 	int rc = ledger_row(l, id, row, err);
@@ -89,7 +89,7 @@ static int history_row(struct ledger *l, int64_t id, const char *which, struct l
 	rc = ledger_note(l, id, &note, err);
 	if (rc > 0)
 		history_describe(row, note.detail, which, text);
-	if (rc > 0 && row->state == LEDGER_PENDING && waits_describe(l, row, waits, err) < 0)
+	if (rc > 0 && row->state == LEDGER_PENDING && waits_describe(l, conf, row, waits, err) < 0)
 		rc = -err->code;
 	ledger_note_done(&note);
 	if (rc <= 0)
@@ -146,8 +146,9 @@ static int history_look(struct ledger *l, const struct history_question *q, stru
 		relation = version_compare(&known.version, q->now, VERSION_BY_LISTING,
 			(enum conf_version)q->watch->version, true);
 	ret->kind = relation == VERSION_SAME ? HISTORY_SAME : HISTORY_OLDER;
-	rc = history_row(l, known.id, ret->kind == HISTORY_SAME ? "this version" : "an older version", &row,
-		text, &ret->waits, err);
+	rc = history_row(l, q->conf, known.id,
+		ret->kind == HISTORY_SAME ? "this version" : "an older version", &row, text, &ret->waits,
+		err);
 	if (rc <= 0)
 		return rc;
 	ret->state = row.state;
@@ -198,7 +199,7 @@ static int history_tell_removed(struct ledger *l, const struct conf *conf, int64
 {
 	CLEANUP_BUF struct buf text = BUF_INIT(16384), waits = BUF_INIT(LEDGER_META_BYTES * 4);
 	struct ledger_row row;
-	int rc = history_row(l, id, "it", &row, &text, &waits, err);
+	int rc = history_row(l, conf, id, "it", &row, &text, &waits, err);
 
 	if (rc <= 0)
 		return rc;

@@ -31,9 +31,7 @@ static int operate_take(int opt, const char *value, void *arg, struct err *err)
 	switch (opt) {
 	case OPERATE_STATE:
 		m->state = value;
-		return selection_state(value) < 0
-			       ? err_set(err, ERR_USAGE, EINVAL, "--state: there is no state \"%s\"", value)
-			       : 0;
+		return selection_state(value) < 0 ? selection_no_state(value, "", err) : 0;
 	case OPERATE_WATCH:
 		m->watch = value;
 		return 0;

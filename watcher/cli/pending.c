@@ -28,6 +28,7 @@ void pending_ask(const struct conf *conf, const char *path, struct buf *text)
 {
 	struct pending p = {.path = path, .text = text};
 	struct client_command q = {.command = {.verb = "files", .state = "pending", .glob = path},
+		.looks = true,
 		.record = pending_record,
 		.arg = &p};
 	CLEANUP_FREE char *said = NULL;

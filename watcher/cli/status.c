@@ -491,7 +491,8 @@ static int status_run(const struct cli_verb *verb, int argc, char **argv)
 {
 	static const struct option own[] = {{"check", no_argument, NULL, STATUS_CHECK}};
 	struct status s = {.out = BUF_INIT(STATUS_TEXT_BYTES), .why = BUF_INIT(STATUS_WHY_BYTES)};
-	struct client_command q = {.command.verb = "status", .record = status_record, .arg = &s};
+	struct client_command q = {
+		.command.verb = "status", .looks = true, .record = status_record, .arg = &s};
 	struct cli_common common;
 	struct conf *conf;
 	int rest, rc;

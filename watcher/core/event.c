@@ -5,6 +5,8 @@
  */
 #include "core/event.h"
 
+#include <errno.h>
+#include <fnmatch.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -160,6 +162,19 @@ const char *const *event_type_names(size_t *ret_n)
 {
 	*ret_n = ARRAY_SIZE(type_names);
 	return type_names;
+}
+
+int event_check_pattern(const char *pattern, struct err *err)
+{
+	CLEANUP_BUF struct buf all = BUF_INIT(ERR_TEXT_BYTES);
+
+	for (size_t i = 0; i < ARRAY_SIZE(type_names); i++) {
+		if (fnmatch(pattern, type_names[i], 0) == 0)
+			return 0;
+		(void)buf_addf(&all, "%s%s", i > 0 ? ", " : "", type_names[i]);
+	}
+	return err_set(err, ERR_USAGE, EINVAL, "there is no type of event \"%.60s\"; there are %s", pattern,
+		buf_str(&all));
 }
 
 void event_id_make(const char *token, enum event_type type, int64_t ordinal, char out[EVENT_ID_BYTES])

@@ -235,7 +235,10 @@ static int adopt_file(struct ledger *l, struct line *x, struct adopt *ret, struc
 		known.version.size == x->row.version.size &&
 		known.version.mtime_ns == x->row.version.mtime_ns) {
 		rc = ledger_remove(l, known.id, err); /* this very version, known without its run */
-		return rc < 0 ? rc : insert(l, x, ret, err);
+		if (rc == 0)
+			rc = insert(l, x, ret, err);
+		ret->result = ADOPT_STARTED;
+		return rc;
 	}
 	if (rc > 0) {
 		rc = ledger_row(l, known.id, &row, err);

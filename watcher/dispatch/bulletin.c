@@ -258,6 +258,11 @@ int bulletin_trouble(struct intake *in, struct intake_peer *peer, const struct w
 		rc = scribe_watch(in->scribe, what->event, peer->watch->name, &x, now_us, err);
 	if (rc < 0)
 		return rc;
+	if (ret->lost) { /* what is said behind the semicolon is for who reads the log */
+		free(ret->lost_why);
+		ret->lost_why = mem_printf(
+			"%s: %.*s", incoming_show(t->path, path), (int)strcspn(detail, ";"), detail);
+	}
 	if (ret->lost || strcmp(t->kind, "back") == 0)
 		peer->announced = false;
 	incoming_say(ret, is_said ? LOG_LEVEL_DEBUG : what->level,

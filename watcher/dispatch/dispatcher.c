@@ -512,6 +512,34 @@ static bool scan_is_over(const struct dispatcher *d, int64_t now_us)
 	return c.in_flight == 0 && c.pending <= c.given_up;
 }
 
+/* For so long must stay unchanged what a listing finds. */
+static int64_t scan_needs_us(const struct watch_state *w)
+{
+	const struct conf_watch *conf = w->peer.watch;
+	int64_t looks_us = strcmp(w->peer.method, "poll") == 0 ? 2 * conf->poll_interval_us : 0;
+
+	return conf->settle_quiet_us > looks_us ? conf->settle_quiet_us : looks_us;
+}
+
+/* Some files are left: were they given a chance? Whoever scans with too little patience would never start
+ * anything, and is told by the exit status. */
+static int tell_left(const struct dispatcher *d, const struct watch_state *w)
+{
+	char needed[CLOCK_TEXT_BYTES], wait[CLOCK_TEXT_BYTES];
+	int64_t needs_us = scan_needs_us(w);
+
+	if (d->as.wait_us == 0 || d->as.wait_us > needs_us) {
+		log_warning("watch %s: some files were not complete yet and are left for the next scan",
+			w->peer.watch->name);
+		return EXIT_DONE;
+	}
+	log_error("watch %s: some files are left: what a listing finds must stay unchanged for %s (settle), "
+		  "and --wait %s is no longer than that",
+		w->peer.watch->name, clock_format_span(needs_us, needed),
+		clock_format_span(d->as.wait_us, wait));
+	return EXIT_FAILED;
+}
+
 static int scan_status(const struct dispatcher *d)
 {
 	struct sender_counts c = {.started = 0};
@@ -536,9 +564,8 @@ static int scan_status(const struct dispatcher *d)
 		if (!w->ever_attached || w->is_done || w->lost)
 			continue;
 		if (w->scanned) {
-			log_warning(
-				"watch %s: some files were not complete yet and are left for the next scan",
-				w->peer.watch->name);
+			if (tell_left(d, w) != EXIT_DONE)
+				status = EXIT_FAILED;
 			continue;
 		}
 		log_error("watch %s could not be listed", w->peer.watch->name);
@@ -657,11 +684,12 @@ static int renew(struct dispatcher *d, struct err *err)
 			n.renewed);
 	if (rc == 0 && n.held > 0)
 		log_warning("%" PRId64
-			    " waiting files are held: their watch or workspace is not configured any "
-			    "more; they go on when it is back",
+			    " waiting files are held: their watch is not configured any more, or no request "
+			    "can be made for them; they go on when the configuration lets them",
 			n.held);
 	if (rc == 0 && n.back > 0)
-		log_info("%" PRId64 " files that were held go on: their watch is back", n.back);
+		log_info("%" PRId64 " files that were held go on: the configuration has a way for them again",
+			n.back);
 	return rc;
 }
 

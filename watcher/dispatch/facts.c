@@ -140,8 +140,10 @@ static void act_on_watcher(struct fact *f)
 	if (r->lost) {
 		w->scanned = false;
 		w->lost = true;
-		w->lost_why = r->no_mount ? "its mount is missing"
-					  : "its folder is missing, cannot be opened, or lacks its sentinel";
+		(void)snprintf(w->lost_why, sizeof(w->lost_why), "%s",
+			r->no_mount   ? "its mount is missing"
+			: r->lost_why ? r->lost_why
+				      : "its folder cannot be looked at");
 	}
 	if (r->announced)
 		w->lost = false;

@@ -174,6 +174,7 @@ void intake_result_init(struct intake_result *r)
 void intake_result_done(struct intake_result *r)
 {
 	free(r->text);
+	free(r->lost_why);
 	free(r->moved_root);
 	free(r->moved_from);
 	buf_done(&r->bits);

@@ -45,10 +45,12 @@ static int jobgone_row(struct jobgone *g, const struct conf *conf, const struct 
 {
 	int rc = 0;
 
-	if (strcmp(row->watch, w->name) != 0 || strcmp(row->host, w->workspace->host_token) != 0)
+	if (strcmp(row->watch, w->name) != 0)
 		return 0;
-	if (g->gone_id == 0) {
+	/* one for another host is of a former configuration, not of the former job */
+	if (g->gone_id == 0 || strcmp(row->host, w->workspace->host_token) != 0) {
 		rc = renew_unsent(conf, l, row, err);
+		g->held += rc == RENEW_HELD;
 	} else if (row->job_id == g->gone_id) {
 		rc = jobgone_close(g, w, l, scribe, row, err);
 		g->closed += rc == 0;
@@ -62,7 +64,7 @@ int jobgone_apply(struct jobgone *g, const struct conf *conf, const struct conf_
 	int64_t ids[JOBGONE_PAGE];
 	int n = ledger_unsent(l, g->after, ids, JOBGONE_PAGE, err), rc = 0;
 
-	g->closed = 0;
+	g->closed = g->held = 0;
 	g->finished = n < JOBGONE_PAGE;
 	g->next_after = n > 0 ? ids[n - 1] : g->after;
 	for (int i = 0; i < n && rc >= 0; i++) {
@@ -77,6 +79,8 @@ int jobgone_apply(struct jobgone *g, const struct conf *conf, const struct conf_
 			ledger_row_done(&row);
 		}
 	}
+	if (n >= 0 && rc >= 0 && g->finished && g->all_held + g->held > 0)
+		rc = renew_tell_impossible(l, scribe, w->name, err);
 	if (n >= 0 && rc >= 0 && g->closed > 0 && w->on_failure == CONF_FAIL_PAUSE)
 		rc = sender_pause(sender, w->name, JOBGONE_REASON, err);
 	return n < 0 ? n : rc < 0 ? rc : 0;
@@ -86,5 +90,6 @@ bool jobgone_committed(struct jobgone *g)
 {
 	g->after = g->next_after;
 	g->all_closed += g->closed;
+	g->all_held += g->held;
 	return g->finished;
 }

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/mem.h"
+#include "dispatch/remake.h"
 
 int64_t lanes_wall_us(const struct sender *s, int64_t mono_us)
 {
@@ -208,6 +209,22 @@ void lanes_strand(struct sender *s, const char *watch, const char *host, int64_t
 		(struct stranded){.watch = mem_strdup(watch), .host = mem_strdup(host), .rows = rows};
 }
 
+/* Rows for a host of former days, of a watch whose job is not known yet: those that were never sent are its
+ * own, and get another request. Leaves the others. */
+static int claim_own(const struct lanes_lining *x, const struct conf_watch *conf, const char *host,
+	int64_t *rows, struct err *err)
+{
+	struct line *own = lanes_find_line(x->s, conf->name, lanes_find(x->s, conf->workspace));
+	int64_t sent = 0;
+	int rc = ledger_count_sent(x->s->ledger, conf->name, host, INT64_MAX, &sent, err);
+
+	if (rc < 0)
+		return rc;
+	own->pending += *rows - sent;
+	*rows = sent;
+	return 0;
+}
+
 int lanes_line_up(const char *watch, const char *host, int64_t rows, void *arg)
 {
 	const struct lanes_lining *x = arg;
@@ -217,6 +234,12 @@ int lanes_line_up(const char *watch, const char *host, int64_t rows, void *arg)
 
 	if (!is_chosen_watch(x->o, watch))
 		return 0;
+	if (conf && remake_waits_for_job(conf) && strcmp(conf->workspace->host_token, host) != 0) {
+		int rc = claim_own(x, conf, host, &rows, x->err);
+
+		if (rc < 0 || rows == 0)
+			return rc;
+	}
 	if (conf && conf->workspace && strcmp(conf->workspace->host_token, host) == 0)
 		lane = lanes_find(x->s, conf->workspace);
 	else
@@ -238,7 +261,7 @@ int lanes_line_up(const char *watch, const char *host, int64_t rows, void *arg)
 		add_line(x->s, watch, NULL, lane);
 		return 0;
 	}
-	line->pending = rows;
+	line->pending += rows;
 	return 0;
 }
 

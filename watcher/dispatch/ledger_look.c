@@ -173,15 +173,27 @@ int ledger_pending_line(
 	return db_finish(&l->db, &c, err);
 }
 
-int ledger_count_line(
-	struct ledger *l, const char *watch, const char *host, int64_t most, int64_t *ret, struct err *err)
+static int count_line(struct ledger *l, enum query q, const char *watch, const char *host, int64_t most,
+	int64_t *ret, struct err *err)
 {
-	struct sqlite3_stmt *s = db_use(&l->db, Q_COUNT_LINE);
+	struct sqlite3_stmt *s = db_use(&l->db, q);
 
 	db_bind_text(&l->db, s, 1, watch);
 	db_bind_text(&l->db, s, 2, host);
 	db_bind_i64(&l->db, s, 3, most);
 	return db_get_one(&l->db, s, 0, ret, err);
+}
+
+int ledger_count_line(
+	struct ledger *l, const char *watch, const char *host, int64_t most, int64_t *ret, struct err *err)
+{
+	return count_line(l, Q_COUNT_LINE, watch, host, most, ret, err);
+}
+
+int ledger_count_sent(
+	struct ledger *l, const char *watch, const char *host, int64_t most, int64_t *ret, struct err *err)
+{
+	return count_line(l, Q_COUNT_SENT, watch, host, most, ret, err);
 }
 
 int ledger_accepted_since(struct ledger *l, const char *watch, int64_t since_us, int64_t rows, int64_t *ret,

@@ -233,13 +233,19 @@ static int write_number(struct ledger *l, const char *meta, int64_t value, struc
 	return ledger_set_meta(l, meta, text, err);
 }
 
+static int write_moving(const struct look *l, struct err *err)
+{
+	CLEANUP_FREE char *moving = mem_printf(META_MOVING "%s", l->watch->name);
+
+	return write_number(l->o->ledger, moving, l->gone.gone_id, err);
+}
+
 static int write_id(const struct look *l, struct err *err)
 {
 	CLEANUP_FREE char *name = name_meta(l->watch);
-	CLEANUP_FREE char *moving = mem_printf(META_MOVING "%s", l->watch->name);
 	int rc = write_number(l->o->ledger, name, l->watch->job_id, err);
 
-	return rc < 0 ? rc : write_number(l->o->ledger, moving, l->gone.gone_id, err);
+	return rc < 0 ? rc : write_moving(l, err);
 }
 
 static int write_good(const struct look *l, struct err *err)
@@ -262,7 +268,7 @@ static int move_rows(struct look *l, struct err *err)
 static int64_t rows_moved(struct look *l)
 {
 	const char *name = l->watch->name;
-	int64_t closed = l->gone.closed;
+	int64_t closed = l->gone.closed, held = l->gone.held;
 
 	l->moving = !jobgone_committed(&l->gone);
 	if (!l->moving && l->gone.all_closed > 0)
@@ -271,13 +277,13 @@ static int64_t rows_moved(struct look *l)
 			" are dead letters now (%s); `brickwatch rerun --watch %s --state failed` starts job "
 			"%" PRId64 " for them",
 			name, l->gone.all_closed, l->gone.gone_id, JOBGONE_REASON, name, l->watch->job_id);
-	sender_gone(l->o->sender, name, closed);
+	sender_gone(l->o->sender, name, closed + held);
 	return closed;
 }
 
 bool look_has_work(const struct look *l)
 {
-	return l->write_id || l->write_good || look_is_moving(l);
+	return l->write_id || l->write_good || l->write_moving || look_is_moving(l);
 }
 
 int look_apply(struct look *l, struct err *err)
@@ -286,6 +292,8 @@ int look_apply(struct look *l, struct err *err)
 
 	if (l->write_id)
 		rc = write_id(l, err);
+	else if (l->write_moving)
+		rc = write_moving(l, err);
 	if (rc == 0 && l->write_good)
 		rc = write_good(l, err);
 	if (rc == 0 && look_is_moving(l))
@@ -297,7 +305,7 @@ int64_t look_committed(struct look *l)
 {
 	int64_t closed = 0;
 
-	l->write_good = l->write_id = false;
+	l->write_good = l->write_id = l->write_moving = false;
 	if (!l->wanted)
 		return 0;
 	if (look_is_moving(l)) {
@@ -334,6 +342,12 @@ void look_begin(struct look *l)
 	if (found.n > 0)
 		judge(l, &found);
 	findings_done(&found);
+	/* Rows of a former configuration wait for the number. It may come by another watch of the same name,
+	 * whose answer is kept, and then this process end: so it is noted now that they do. */
+	if (l->watch->job_name && l->watch->job_id == 0) {
+		l->gone = (struct jobgone){.gone_id = 0};
+		l->moving = l->write_moving = true;
+	}
 	l->next_us = 0;
 	update_hold(l);
 	let_start(l);

@@ -234,7 +234,7 @@ static int requeue_renewed(
 	if (rc <= 0)
 		return rc;
 	if (now.host)
-		freed_of(o, row->watch, now.host)->rows++;
+		freed_of(o, row->watch, remake_host(d->conf, &now))->rows++;
 	ledger_row_done(&now);
 	o->then.changed++;
 	return 0;
@@ -281,11 +281,12 @@ static enum left left_waiting(const struct control_job *j, const struct ledger_r
 static void note_dropped(struct operate *o, const struct desk *d, const struct ledger_row *row)
 {
 	const struct conf_watch *w = conf_watch_find(d->conf, row->watch);
-	struct freed *f = freed_of(o, row->watch, row->host);
+	const char *host = remake_host(d->conf, row);
+	struct freed *f = freed_of(o, row->watch, host);
 
 	if (row->sent)
 		f->stranded++;
-	else if (w && w->workspace && strcmp(w->workspace->host_token, row->host) == 0)
+	else if (w && w->workspace && strcmp(w->workspace->host_token, host) == 0)
 		f->gone++;
 }
 

@@ -130,6 +130,7 @@ const char *const queries_sql[QUERIES] = {
 		" ORDER BY watch, host LIMIT 1",
 	[Q_COUNT_LINE] = "SELECT count(*) FROM (SELECT 1 FROM version WHERE state = 'pending' AND watch = ?1"
 			 " AND host = ?2 LIMIT ?3)",
+	[Q_COUNT_SENT] = "SELECT count(*) FROM (SELECT 1 FROM version" IS_CERTAIN "AND sent LIMIT ?3)",
 	[Q_SWEEP] =
 		"SELECT id, missed FROM version WHERE id > ?2 AND id <= ?3 AND watch = ?1 AND verify_at = 0 "
 		"AND state NOT IN ('pending', 'held', 'failed') ORDER BY id",

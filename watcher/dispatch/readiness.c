@@ -75,7 +75,7 @@ static void describe(const struct readiness_view *v, struct buf *line)
 	if (watching < v->expected)
 		add_names(v, line);
 	(void)buf_addf(line,
-		"; started %" PRId64 ", failed %" PRId64 ", rejected %" PRId64 ", waiting %" PRId64 "%s%s",
+		"; started %" PRId64 ", failed %" PRId64 ", rejected %" PRId64 ", pending %" PRId64 "%s%s",
 		c->started, c->failed + v->watches->failed, v->watches->rejected, c->pending,
 		v->ledger_fails ? "; the ledger cannot be written" : "",
 		v->log_fails ? "; the event log cannot be written" : "");

@@ -15,6 +15,18 @@ const struct conf_watch *remake_watch(const struct conf *conf, const struct ledg
 	return w && w->workspace && w->job_id > 0 ? w : NULL;
 }
 
+bool remake_waits_for_job(const struct conf_watch *w)
+{
+	return w->job_name && w->job_id <= 0;
+}
+
+const char *remake_host(const struct conf *conf, const struct ledger_row *row)
+{
+	const struct conf_watch *w = conf_watch_find(conf, row->watch);
+
+	return w && !row->sent && remake_waits_for_job(w) ? w->workspace->host_token : row->host;
+}
+
 bool remake_has_host(const struct conf *conf, const char *host)
 {
 	for (size_t i = 0; i < conf->workspaces_n; i++)

@@ -64,6 +64,39 @@ static int renew_row(const struct conf *conf, struct ledger *l, const struct led
 	return rc < 0 ? rc : 1;
 }
 
+static int renew_hold(struct ledger *l, const struct ledger_row *row, const char *reason, const char *what,
+	int64_t now_us, struct err *err)
+{
+	int rc = ledger_set_state(l, row->id, LEDGER_HELD, reason, what, "", now_us, err);
+
+	return rc < 0 ? rc : RENEW_HELD;
+}
+
+/* Held for want of a request: is its watch there? */
+static int renew_hold_idle(const struct conf *conf, struct ledger *l, const struct ledger_row *row,
+	int64_t now_us, struct err *err)
+{
+	if (!conf_watch_find(conf, row->watch))
+		return renew_hold(l, row, RENEW_REMOVED, "its watch is not configured any more", now_us, err);
+	return renew_hold(
+		l, row, RENEW_IMPOSSIBLE, "no request can be made for it by this configuration", now_us, err);
+}
+
+/* One pending row that is not marked sent: RENEW_…, -errno. Its request is for a host of former days and
+ * nothing else can be made: nobody would ever send it. */
+static int renew_pending(const struct conf *conf, struct ledger *l, const struct ledger_row *row,
+	struct start *s, struct buf *body, struct err *err)
+{
+	const struct conf_watch *w = conf_watch_find(conf, row->watch);
+	int rc = w && !remake_waits_for_job(w) ? renew_row(conf, l, row, s, body, err) : 0;
+
+	if (rc != 0)
+		return rc < 0 ? rc : RENEW_ANEW;
+	if (w && (remake_waits_for_job(w) || strcmp(row->host, w->workspace->host_token) == 0))
+		return RENEW_STAYS;
+	return renew_hold_idle(conf, l, row, clock_wall_us(), err);
+}
+
 int renew_unsent(const struct conf *conf, struct ledger *l, const struct ledger_row *row, struct err *err)
 {
 	CLEANUP_BUF struct buf body = BUF_INIT(REQUEST_BODY_BYTES);
@@ -71,33 +104,9 @@ int renew_unsent(const struct conf *conf, struct ledger *l, const struct ledger_
 	int rc;
 
 	start_init(&s);
-	rc = renew_row(conf, l, row, &s, &body, err);
+	rc = renew_pending(conf, l, row, &s, &body, err);
 	start_done(&s);
 	return rc;
-}
-
-static int renew_hold(struct ledger *l, const struct ledger_row *row, const char *what, struct err *err)
-{
-	return ledger_set_state(l, row->id, LEDGER_HELD, RENEW_REMOVED, what, "", clock_wall_us(), err);
-}
-
-/* One pending row that is not marked sent. */
-static int renew_pending(const struct conf *conf, struct ledger *l, const struct ledger_row *row,
-	struct start *s, struct buf *body, struct renew_counts *counts, struct err *err)
-{
-	int rc;
-
-	if (!conf_watch_find(conf, row->watch)) {
-		counts->held++;
-		return renew_hold(l, row, "its watch is not configured any more", err);
-	}
-	rc = renew_row(conf, l, row, s, body, err);
-	if (rc == 0 && !remake_has_host(conf, row->host)) {
-		counts->held++;
-		return renew_hold(l, row, "its workspace is not configured any more", err);
-	}
-	counts->renewed += rc > 0;
-	return rc < 0 ? rc : 0;
 }
 
 static int renew_page(const struct conf *conf, struct ledger *l, const int64_t *ids, int n,
@@ -116,7 +125,9 @@ static int renew_page(const struct conf *conf, struct ledger *l, const int64_t *
 			log_error("%s; it is left as it is", err->text);
 			rc = 0;
 		} else if (rc > 0) {
-			rc = renew_pending(conf, l, &row, &s, &body, counts, err);
+			rc = renew_pending(conf, l, &row, &s, &body, err);
+			counts->renewed += rc == RENEW_ANEW;
+			counts->held += rc == RENEW_HELD;
 			ledger_row_done(&row);
 		}
 	}
@@ -128,6 +139,21 @@ static int renew_page(const struct conf *conf, struct ledger *l, const int64_t *
 }
 
 /* ---- held rows ---- */
+
+/* Does it have a request that can be sent, or will be made anew? 1, 0, -errno */
+static int renew_has_way(
+	const struct conf *conf, struct ledger *l, const struct ledger_row *row, struct err *err)
+{
+	CLEANUP_BUF struct buf body = BUF_INIT(REQUEST_BODY_BYTES);
+	const struct conf_watch *w = conf_watch_find(conf, row->watch);
+	int rc = row->token[0] ? ledger_request(l, row->id, &body, err) : 0;
+
+	if (rc <= 0)
+		return rc;
+	if (!w)
+		return remake_has_host(conf, row->host);
+	return remake_waits_for_job(w) || strcmp(row->host, w->workspace->host_token) == 0;
+}
 
 static int renew_release_row(const struct conf *conf, struct ledger *l, const struct ledger_row *row,
 	int64_t now_us, struct err *err)
@@ -141,10 +167,7 @@ static int renew_release_row(const struct conf *conf, struct ledger *l, const st
 	start_init(&s);
 	rc = renew_row(conf, l, row, &s, &body, err);
 	start_done(&s);
-	if (rc != 0)
-		return rc;
-	rc = row->token[0] ? ledger_request(l, row->id, &body, err) : 0;
-	return rc < 0 ? rc : rc > 0 && remake_has_host(conf, row->host);
+	return rc != 0 ? rc : renew_has_way(conf, l, row, err);
 }
 
 int renew_release(const struct conf *conf, struct ledger *l, int64_t id, int64_t now_us, struct err *err)
@@ -156,20 +179,19 @@ int renew_release(const struct conf *conf, struct ledger *l, int64_t id, int64_t
 		return rc;
 	rc = row.state == LEDGER_HELD ? renew_release_row(conf, l, &row, now_us, err) : 0;
 	if (rc == 0 && row.state == LEDGER_HELD)
-		rc = ledger_set_state(l, id, LEDGER_HELD, RENEW_REMOVED,
-			"no request can be made for it by this configuration", "", now_us, err);
+		rc = renew_hold_idle(conf, l, &row, now_us, err);
 	ledger_row_done(&row);
-	return rc;
+	return rc == RENEW_HELD ? 0 : rc;
 }
 
-/* Rows that were held because their watch was not there, and now it is. */
-static int renew_bring_back(
-	const struct conf *conf, struct ledger *l, const char *watch, int64_t *back, struct err *err)
+/* Rows that were held for this reason, which may be over. */
+static int renew_bring_back(const struct conf *conf, struct ledger *l, const char *watch, const char *reason,
+	int64_t *back, struct err *err)
 {
 	int64_t ids[RENEW_PAGE], after = 0;
 	int n;
 
-	while ((n = ledger_held(l, watch, RENEW_REMOVED, after, ids, RENEW_PAGE, err)) > 0) {
+	while ((n = ledger_held(l, watch, reason, after, ids, RENEW_PAGE, err)) > 0) {
 		int rc = 0;
 
 		after = ids[n - 1];
@@ -190,6 +212,28 @@ static int renew_bring_back(
 	return n;
 }
 
+static int renew_tell_reason(struct ledger *l, struct scribe *scribe, const char *watch, const char *reason,
+	const char *text, struct err *err)
+{
+	struct event_watch x = {.method = "", .file_system = ""};
+	CLEANUP_FREE char *detail = NULL;
+	int rc = ledger_count_held(l, watch, reason, &x.count, err);
+
+	if (rc < 0 || x.count == 0)
+		return rc;
+	detail = mem_printf("%" PRId64 " held: %s --watch %s", x.count, text, watch);
+	x.detail = detail;
+	return scribe_watch(scribe, EVENT_WATCH_HELD, watch, &x, clock_wall_us(), err);
+}
+
+int renew_tell_impossible(struct ledger *l, struct scribe *scribe, const char *watch, struct err *err)
+{
+	return renew_tell_reason(l, scribe, watch, RENEW_IMPOSSIBLE,
+		"no request can be made for it by this configuration; what is held goes on by one that can, "
+		"or is closed by brickwatch drop",
+		err);
+}
+
 /* Also about those that were held before: who changes the configuration is reminded of them, and a crash in
  * the middle leaves nothing out. */
 static int renew_tell_held(struct ledger *l, struct scribe *scribe, struct err *err)
@@ -198,22 +242,25 @@ static int renew_tell_held(struct ledger *l, struct scribe *scribe, struct err *
 	int rc;
 
 	while ((rc = ledger_held_watch(l, watch, sizeof(watch), err)) > 0) {
-		struct event_watch x = {.method = "", .file_system = ""};
-		CLEANUP_FREE char *detail = NULL;
-
-		rc = ledger_count_held(l, watch, RENEW_REMOVED, &x.count, err);
-		if (rc == 0 && x.count > 0) {
-			detail = mem_printf(
-				"%" PRId64
-				" held: the watch or its workspace is not configured any more; what is held "
-				"goes on when it is back, or by brickwatch release --watch %s",
-				x.count, watch);
-			x.detail = detail;
-			rc = scribe_watch(scribe, EVENT_WATCH_HELD, watch, &x, clock_wall_us(), err);
-		}
+		rc = renew_tell_reason(l, scribe, watch, RENEW_REMOVED,
+			"the watch is not configured any more; what is held goes on when it is back, or by "
+			"brickwatch release",
+			err);
+		if (rc == 0)
+			rc = renew_tell_impossible(l, scribe, watch, err);
 		if (rc < 0)
 			return rc;
 	}
+	return rc;
+}
+
+static int renew_bring_all_back(
+	const struct conf *conf, struct ledger *l, const char *reason, int64_t *back, struct err *err)
+{
+	int rc = 0;
+
+	for (size_t i = 0; rc >= 0 && i < conf->watches_n; i++)
+		rc = renew_bring_back(conf, l, conf->watches[i]->name, reason, back, err);
 	return rc;
 }
 
@@ -226,8 +273,11 @@ int renew_waiting(const struct conf *conf, struct ledger *l, struct scribe *scri
 	int n, rc = ledger_meta(l, META_CONFIGURATION, &last, err);
 
 	*ret = counts;
-	if (rc < 0 || (rc > 0 && strcmp(buf_str(&last), configuration_hash) == 0))
-		return rc < 0 ? rc : 0;
+	if (rc < 0)
+		return rc;
+	if (rc > 0 && strcmp(buf_str(&last), configuration_hash) == 0)
+		/* held by a program before this one, although their watch is there */
+		return renew_bring_all_back(conf, l, RENEW_REMOVED, &ret->back, err);
 	while ((n = ledger_unsent(l, after, ids, RENEW_PAGE, err)) > 0) {
 		after = ids[n - 1];
 		rc = renew_page(conf, l, ids, n, &counts, err);
@@ -236,8 +286,9 @@ int renew_waiting(const struct conf *conf, struct ledger *l, struct scribe *scri
 	}
 	if (n < 0 || rc < 0)
 		return n < 0 ? n : rc;
-	for (size_t i = 0; rc >= 0 && i < conf->watches_n; i++)
-		rc = renew_bring_back(conf, l, conf->watches[i]->name, &counts.back, err);
+	rc = renew_bring_all_back(conf, l, RENEW_REMOVED, &counts.back, err);
+	if (rc >= 0)
+		rc = renew_bring_all_back(conf, l, RENEW_IMPOSSIBLE, &counts.back, err);
 	if (rc >= 0)
 		rc = renew_tell_held(l, scribe, err);
 	if (rc >= 0)

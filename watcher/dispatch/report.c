@@ -75,16 +75,16 @@ static void describe_retry(const struct ledger_row *r, const struct ledger_note 
 	}
 }
 
-/* Why it is not sent, or nothing. desk: NULL without a service. 0 or -errno */
-static int describe_wait(struct ledger *l, const struct desk *d, const struct ledger_row *r,
+/* Why it is not sent, or nothing. 0 or -errno */
+static int describe_wait(const struct report_rows *all, struct ledger *l, const struct ledger_row *r,
 	const struct ledger_note *n, struct buf *text, struct err *err)
 {
-	int rc = r->state == LEDGER_PENDING ? waits_describe(l, r, text, err) : 0;
+	int rc = r->state == LEDGER_PENDING ? waits_describe(l, all->conf, r, text, err) : 0;
 
 	if (rc < 0 || r->state != LEDGER_PENDING)
 		return rc;
-	if (d)
-		describe_pause(d, r, text);
+	if (all->desk)
+		describe_pause(all->desk, r, text);
 	if (text->len == 0)
 		describe_retry(r, n, text);
 	return 0;
@@ -147,7 +147,7 @@ int report_rows_next(struct report_rows *r, struct ledger *l, struct buf *json, 
 			return rc;
 		if (rc == 0)
 			continue;
-		rc = describe_wait(l, r->desk, &row, &note, &waits, err);
+		rc = describe_wait(r, l, &row, &note, &waits, err);
 		if (rc == 0)
 			add_row(&w, &row, &note, &waits);
 		r->totals[row.state]++;
@@ -204,6 +204,7 @@ static int files_open(struct control_job *j, struct err *err)
 	if (rc < 0)
 		return rc;
 	f->rows.desk = j->host;
+	f->rows.conf = f->rows.desk->conf;
 	f->wants_waiting = (is_waiting || !j->request->state[0]) && r.operands_n == 0;
 	f->wants_rows = !is_waiting;
 	buf_init(&f->page, WIRE_MESSAGE_BYTES);
@@ -259,8 +260,24 @@ static bool files_takes(const struct files *f, const char *line, size_t len)
 	return selection_fits(f->rows.at.glob, path, "") || selection_fits(f->rows.at.glob, "", relpath);
 }
 
+/* Is it looked at because it is held, and shown as that? */
+static bool files_is_held(const struct files *f, struct desk *d, const char *line, size_t len)
+{
+	struct err err = ERR_INIT;
+	CLEANUP_JSON struct json *item = json_parse(line, len, &err);
+	const char *path = json_get_text(item, "path"), *relpath = json_get_text(item, "relpath");
+	size_t n = path ? strlen(path) : 0, rel = relpath ? strlen(relpath) : 0;
+	CLEANUP_FREE char *root = n > rel + 1 ? mem_strndup(path, n - rel - 1) : NULL;
+	struct ledger_key key = {.watch = d->conf->watches[f->watch]->name, .relpath = relpath};
+	struct ledger_known known;
+
+	return f->wants_rows && root && ledger_root(d->ledger, root, false, &key.root_id, &err) > 0 &&
+	       ledger_newest(d->ledger, &key, &known, &err) > 0 && known.state == LEDGER_HELD &&
+	       strcmp(known.rules_hash, LEDGER_RULES_LOOK) == 0;
+}
+
 /* The next one of the page. 1, 0 */
-static int files_from_page(struct files *f, struct buf *json)
+static int files_from_page(struct files *f, struct desk *d, struct buf *json)
 {
 	while (f->pos < f->page.len) {
 		const char *line = buf_str(&f->page) + f->pos;
@@ -269,7 +286,7 @@ static int files_from_page(struct files *f, struct buf *json)
 
 		f->pos += len + (end ? 1 : 0);
 		f->offset++;
-		if (!files_takes(f, line, len))
+		if (!files_takes(f, line, len) || files_is_held(f, d, line, len))
 			continue;
 		(void)buf_add(json, line, len);
 		f->rows.waiting++;
@@ -349,7 +366,7 @@ static int files_waiting(struct control_job *j, struct buf *json)
 			files_next_watch(f);
 			continue;
 		}
-		if (files_from_page(f, json) > 0)
+		if (files_from_page(f, d, json) > 0)
 			return 1;
 		if (f->answered && f->page.len == 0) {
 			files_next_watch(f);
@@ -398,8 +415,8 @@ const struct control_verb report_files = {
 /* ---- status ---- */
 
 enum status_part {
-	STATUS_COUNTING,
 	STATUS_SERVICE,
+	STATUS_COUNTING,
 	STATUS_WATCHES,
 	STATUS_PLACES,
 	STATUS_CONSUMERS,
@@ -456,8 +473,6 @@ static int status_open(struct control_job *j, struct err *err)
 	s->give_up_us = clock_mono_us() + COUNT_PATIENCE_US;
 	s->tally.of_watch = status_on_tally;
 	s->tally.arg = j;
-	/* counting reads the whole ledger: not for who only asks for health */
-	s->part = j->request->yes ? STATUS_SERVICE : STATUS_COUNTING;
 	s->last = -1;
 	return 0;
 }
@@ -673,16 +688,17 @@ static int status_next(struct control_job *j, struct buf *json, struct err *err)
 		j->wake_at_us = s->give_up_us;
 		return -EAGAIN;
 	}
+	if (s->part == STATUS_SERVICE) { /* at once: who asks is waiting for a sign of life */
+		/* counting reads the whole ledger: not for who only asks for health */
+		s->part = j->request->yes ? STATUS_WATCHES : STATUS_COUNTING;
+		add_service(&w, d);
+		return 1;
+	}
 	if (s->part == STATUS_COUNTING) {
 		rc = status_count(s, d, err);
 		if (rc < 0)
 			return rc;
-		s->part = STATUS_SERVICE;
-	}
-	if (s->part == STATUS_SERVICE) {
 		s->part = STATUS_WATCHES;
-		add_service(&w, d);
-		return 1;
 	}
 	if (s->part == STATUS_WATCHES && s->i < d->conf->watches_n)
 		return add_watch(&w, d, s->i++, s, err);

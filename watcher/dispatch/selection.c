@@ -23,12 +23,23 @@ int selection_state(const char *name)
 	return -2;
 }
 
+int selection_no_state(const char *name, const char *also, struct err *err)
+{
+	CLEANUP_BUF struct buf b = BUF_INIT(ERR_TEXT_BYTES);
+
+	for (int state = 0; state < LEDGER_STATES; state++)
+		(void)buf_addf(
+			&b, "%s%s", state > 0 ? ", " : "", ledger_state_name((enum ledger_state)state));
+	return err_set(err, ERR_USAGE, EINVAL, "there is no state \"%.60s\"; there are %s%s", name, also,
+		buf_str(&b));
+}
+
 int selection_init(struct selection *s, const struct control_request *r, struct err *err)
 {
 	int state = selection_state(r->state);
 
 	if (state < -1)
-		return err_set(err, ERR_USAGE, EINVAL, "there is no state \"%.60s\"", r->state);
+		return selection_no_state(r->state, "", err);
 	if (r->glob[0] && glob_check(r->glob, err) < 0)
 		return err_set(err, ERR_USAGE, EINVAL, "%s", err->text);
 	*s = (struct selection){

@@ -220,7 +220,7 @@ int sender_doubt_all(struct sender *s, struct err *err)
 struct sender *sender_new(const struct sender_options *o, struct err *err)
 {
 	struct sender *s = mem_alloc(sizeof(*s));
-	struct lanes_lining lining = {.s = s, .o = o};
+	struct lanes_lining lining = {.s = s, .o = o, .err = err};
 
 	s->loop = o->loop;
 	s->conf = o->conf;
@@ -371,7 +371,8 @@ void sender_released(struct sender *s, const char *watch, const char *host, int6
 {
 	const struct sender_options o = {.conf = s->conf, .only_watch = ""};
 	const struct conf_watch *conf = conf_watch_find(s->conf, watch);
-	struct lanes_lining lining = {.s = s, .o = &o};
+	struct err err = ERR_INIT;
+	struct lanes_lining lining = {.s = s, .o = &o, .err = &err};
 	struct lane *lane = lanes_find_host(s, host);
 	struct line *line;
 

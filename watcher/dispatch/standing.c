@@ -6,6 +6,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include "dispatch/remake.h"
 
 static void add_record(const struct standing *s, const struct conf *conf, const char *state, const char *host,
 	const char *reason, int64_t n, struct json_writer *w)
@@ -45,12 +46,22 @@ static int next_held(
 	return rc;
 }
 
-static bool has_host(const struct conf *conf, const char *host)
+/* The next line, and how many rows of it stand still: what was never sent may just wait for its job to be
+ * known. 1, 0, -errno */
+static int next_line(
+	struct standing *s, struct ledger *l, const struct conf *conf, int64_t *ret_n, struct err *err)
 {
-	for (size_t i = 0; i < conf->workspaces_n; i++)
-		if (conf->workspaces[i]->host_token && strcmp(conf->workspaces[i]->host_token, host) == 0)
-			return true;
-	return false;
+	int rc = ledger_pending_line(l, s->watch, sizeof(s->watch), s->host, sizeof(s->host), err);
+	const struct conf_watch *w;
+
+	*ret_n = 0;
+	if (rc <= 0 || remake_has_host(conf, s->host))
+		return rc;
+	w = conf_watch_find(conf, s->watch);
+	rc = w && remake_waits_for_job(w)
+		     ? ledger_count_sent(l, s->watch, s->host, STANDING_MOST, ret_n, err)
+		     : ledger_count_line(l, s->watch, s->host, STANDING_MOST, ret_n, err);
+	return rc < 0 ? rc : 1;
 }
 
 static int next_pending(
@@ -60,10 +71,8 @@ static int next_pending(
 	int rc;
 
 	do
-		rc = ledger_pending_line(l, s->watch, sizeof(s->watch), s->host, sizeof(s->host), err);
-	while (rc > 0 && has_host(conf, s->host));
-	if (rc > 0)
-		rc = ledger_count_line(l, s->watch, s->host, STANDING_MOST, &n, err);
+		rc = next_line(s, l, conf, &n, err);
+	while (rc > 0 && n == 0);
 	if (rc > 0)
 		add_record(s, conf, "pending", s->host, "workspace_removed", n, w);
 	return rc;

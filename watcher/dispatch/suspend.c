@@ -165,7 +165,8 @@ bool suspend_has_news(const struct sender *s)
 static int record_pause(struct sender *s, const struct pause *p, const enum event_type types[2],
 	const char *watch, const char *meta, struct event_place *x, struct err *err)
 {
-	CLEANUP_FREE char *value = p->told ? waits_make(p->told_kind, p->words) : NULL;
+	CLEANUP_FREE char *value =
+		p->told ? waits_make(p->told_kind, watch ? x->job_id : WAITS_ANY_JOB, p->words) : NULL;
 	int rc;
 
 	if (!pause_has_news(p))
@@ -264,17 +265,21 @@ void suspend_watch_done(struct sender *s, bool done)
 
 /* ---- what a former process has told ---- */
 
-static int recall_pause(struct sender *s, struct pause *p, const char *meta, struct err *err)
+/* What was told of another job than this one is over. */
+static int recall_pause(struct sender *s, struct pause *p, const char *meta, int64_t job_id, struct err *err)
 {
 	CLEANUP_BUF struct buf value = BUF_INIT(LEDGER_META_BYTES);
 	enum outcome_kind kind = OUTCOME_STARTED;
 	const char *words = "";
+	int64_t of = WAITS_ANY_JOB;
 	int rc = ledger_meta(s->ledger, meta, &value, err);
 
 	if (rc <= 0)
 		return rc;
-	(void)waits_read(buf_str(&value), &kind, &words);
+	(void)waits_read(buf_str(&value), &kind, &of, &words);
 	pause_recall(p, kind, words);
+	if (of != WAITS_ANY_JOB && of != job_id)
+		(void)pause_end(p);
 	return 0;
 }
 
@@ -298,12 +303,13 @@ int suspend_recall(struct sender *s, struct err *err)
 	for (size_t i = 0; i < s->lanes_n && rc == 0; i++) {
 		CLEANUP_FREE char *meta = lane_meta(s->lanes[i]);
 
-		rc = recall_pause(s, &s->lanes[i]->pause, meta, err);
+		rc = recall_pause(s, &s->lanes[i]->pause, meta, WAITS_ANY_JOB, err);
 	}
 	for (size_t i = 0; i < s->lines_n && rc == 0; i++) {
-		CLEANUP_FREE char *meta = line_meta(s->lines[i]);
+		struct line *line = s->lines[i];
+		CLEANUP_FREE char *meta = line_meta(line);
 
-		rc = recall_pause(s, &s->lines[i]->pause, meta, err);
+		rc = recall_pause(s, &line->pause, meta, line->conf ? line->conf->job_id : 0, err);
 		if (rc == 0)
 			rc = recall_paused(s, s->lines[i], err);
 	}

@@ -166,7 +166,10 @@ static void resume_committed(struct control_job *j)
 	if (v->changes)
 		log_info("watch %s is resumed by %s", j->request->watch, j->request->user);
 	if (by_conf)
-		control_say(j, 1, "watch %.60s has `paused = yes` in the configuration", j->request->watch);
+		control_say(j, 1,
+			"watch %.60s stays paused: it has `paused = yes` in the configuration; take that "
+			"out there, then brickwatch reload",
+			j->request->watch);
 	else
 		control_say(j, 0,
 			v->changes || v->mounts > 0 ? "watch %.60s goes on" : "watch %.60s is not paused",

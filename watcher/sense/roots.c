@@ -243,8 +243,8 @@ void sense_say_hello(struct sense *s)
 		.pid = getpid(),
 		.limits = probe_may_lease() ? ""
 					    : "without CAP_LEASE it cannot be asked whether another user's "
-					      "file is still open: "
-					      "what is renamed or linked in from elsewhere waits longer"};
+					      "file is still open: one whose close was not seen is taken "
+					      "after the longer quiet time, open or not"};
 
 	for (size_t i = 0; i < s->roots_n; i++) {
 		(void)buf_adds(&types, s->roots[i].mount ? s->roots[i].mount->kind.type : "");
