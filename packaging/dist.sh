@@ -15,9 +15,18 @@ complain() {
 logged() {
 	local log=$packages/$1.log
 	shift
-	"$@" >"$log" 2>&1 </dev/null && return 0
+	"$@" >"$log" 2>&1 </dev/null 9>&- && return 0
 	tail -n 40 "$log" >&2
 	complain "failed: $* (all of it: $log)"
+}
+
+# Only one at a time builds in here; it waits for the one before. The lock ends with this process, not with those it has left.
+take_packages() {
+	mkdir -p "$packages"
+	exec 9>"$packages/.lock"
+	flock -n 9 && return 0
+	printf '%s: waiting for another build in %s\n' "${0##*/}" "$packages" >&2
+	flock 9
 }
 
 upstream_version() { sed -n 's/^AC_INIT(\[brickwatch\], \[\(.*\)\])$/\1/p' "$top/configure.ac"; }

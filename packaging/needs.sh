@@ -46,8 +46,8 @@ needs_packages() { # SET: its packages, one a line
 		printf '%s\n' debugedit dpkg-dev dwz elfutils libcmocka-dev python3 rpm
 		;;
 	machine)
-		printf '%s\n' autopkgtest blhc lintian mmdebstrap mount procps python3 python3-pytest python3-pytest-timeout rpmlint \
-			systemd systemd-container util-linux
+		printf '%s\n' autopkgtest blhc cpio lintian mmdebstrap mount procps python3 python3-pytest python3-pytest-timeout \
+			rpm2cpio rpmlint systemd systemd-container util-linux
 		;;
 	bench)
 		# What brickwatch is measured against, and what they need.

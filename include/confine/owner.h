@@ -5,6 +5,7 @@
 #ifndef CONFINE_OWNER_H
 #define CONFINE_OWNER_H
 
+#include <sys/types.h>
 #include "base/err.h"
 
 /* As root, and with a directory that is there and is not root's: this process becomes its owner for good,
@@ -12,5 +13,7 @@
  * 0: there is nothing to become, -errno with *err (the process must not go on then). Reads /etc/passwd and
  * /etc/group. Sources: setresuid(2), initgroups(3), capabilities(7). */
 int owner_become(const char *directory, struct err *err) MUST_CHECK;
+/* The same with that user and his own group: for before there is such a directory. */
+int owner_become_user(uid_t user, struct err *err) MUST_CHECK;
 
 #endif

@@ -88,6 +88,9 @@ struct control_options {
 struct control *control_new(const struct control_options *o, struct err *err);
 /* Takes NULL. Clients are let go, the socket is removed. */
 void control_free(struct control *c);
+/* Another process is to take this one's place: the socket is left where it is, and refuses until that one
+ * listens, so that who asks meanwhile knows that it is worth waiting. */
+void control_leave(struct control *c);
 
 /* The changes that wait for a transaction, as the dispatcher's other parts have it. */
 bool control_has_work(const struct control *c);

@@ -76,6 +76,8 @@ struct desk {
 	int64_t reload_status;	/* … and how the last one did, */
 	int64_t reload_watches; /* with so many watches */
 	char *reload_text;	/* mistakes, a line each */
+	/* why the last try to write the metrics failed, in words; "" it did not */
+	char metrics_trouble[ERR_TEXT_BYTES];
 };
 
 /* Where a watch of this name is, or -1. */

@@ -10,6 +10,9 @@
 
 /* Answers on fd (-1: to the dispatcher, through the outlet) with WIRE_EXPLAINED steps and, last,
  * WIRE_EXPLAINED_FILE (rule "" when the file would be reported ready; size -1 when there is no such file).
+ * Of a watched directory itself it says only whether it can be listed (size -1: it is missing): steps
+ * "directory" and, if it is closed to us, "closed" (the folder that is) and "group" (the number of its group,
+ * if that would help).
  * With a type to ask for, the last message comes later, from the loop; done(arg) is called after it. */
 void explain_path(struct sense *s, int fd, const char *path, void (*done)(void *arg), void *arg);
 /* The sniffer's answer. */

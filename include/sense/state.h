@@ -89,6 +89,8 @@ struct sense {
 
 /* The root open for this round: a descriptor (borrowed) or -errno. May block on a dead mount. */
 int sense_root_fd(struct sense *s, size_t root);
+/* Can it be opened and listed? The descriptor of this round, or -errno as above. */
+int sense_root_try(struct sense *s, size_t root);
 const char *sense_root_words(int code);
 /* Closes what sense_root_fd opened. */
 void sense_roots_close(struct sense *s);

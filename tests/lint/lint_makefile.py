@@ -22,7 +22,8 @@ def in_folders(path, folders):
 
 
 def check_listed(top, files, variables, report):
-    lists = [ws for name, ws in variables.items() if re.search(r"^EXTRA_DIST$|^dist_|_SOURCES$|_main$|^copied_", name)]
+    lists = [ws for name, ws in variables.items()
+             if re.search(r"^EXTRA_DIST$|^(nobase_)?dist_|_SOURCES$|_main$|^copied_", name)]
     words = {w for ws in lists for w in ws}
     # Without a _SOURCES of its own a program has one source of its name.
     for name in ("unit_tests", "sim_programs"):

@@ -202,6 +202,25 @@ def test_reload_with_another_token_and_log(walled):
     assert lines_about(s, "a new dispatcher takes over") and "killed" not in s.err()
 
 
+def test_who_asks_while_a_dispatcher_takes_over_waits_for_it(walled):
+    """Another token file each time. The service runs, so nobody is told that it does not."""
+    s = walled(walls=False)
+    for turn in range(4):
+        token = s.folder / f"secrets{turn}" / "token"
+        token.parent.mkdir()
+        shutil.copy(s.token_file, token)
+        s.sections["workspace"]["token_file"] = token
+        s.write_configuration()
+        before = s.pid("bw-dispatch")
+        assert s.verb("reload").status == 0
+        while s.pids("bw-dispatch") in ([], [before]):
+            done = s.verb("status", "--check")
+            assert done.status in (0, 1) and "watches ready" in done.out, done
+            done = s.verb("reload")
+            assert done.status == 0, done
+        assert s.verb("status", "--check").status in (0, 1)
+
+
 def test_reload_while_files_come(walled):
     """Every file is started once, whichever dispatcher is there."""
     s = walled(walls=False)

@@ -1,6 +1,7 @@
 """`check --print-dropin`: systemd reads it as it is meant (systemd-analyze shows what it made of it)."""
 
 import os
+import pwd
 import re
 import shutil
 import subprocess
@@ -99,8 +100,30 @@ def test_who_may_not_read_the_folder_is_told(service):
         os.chmod(s.folder / name, mode)
     out = s.verb("check", "--print-dropin").out
     assert f"# Only its group may read {s.folder}/a:\n#SupplementaryGroups=adm\n" in out, out
-    assert f"# Neither its group nor others may read {s.folder}/b: setfacl" in out, out
+    assert f"# nobody may not read {s.folder}/b: setfacl -m u:nobody:rx, or another mode" in out, out
     assert f"{s.folder}/c:" not in out, out
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to give a folder to others")
+def test_a_group_that_would_not_help_is_not_proposed(service):
+    """That of root, and one that the service's user is in already."""
+    s = service(watches={"a": {}, "b": {}})
+    os.chown(s.state, 65534, 65534)
+    for name, group in (("a", 0), ("b", pwd.getpwuid(65534).pw_gid)):
+        os.chown(s.folder / name, 0, group)
+        os.chmod(s.folder / name, 0o750)
+    out = s.verb("check", "--print-dropin").out
+    assert "SupplementaryGroups" not in out and f"# nobody may not read {s.folder}/a: setfacl" in out, out
+    assert f"{s.folder}/b:" not in out, out
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to become somebody else")
+def test_another_user_says_that_he_cannot_tell(service):
+    s = service(user=4712)
+    os.chown(s.state, 4711, 4711)
+    os.chmod(s.drop, 0o700)
+    out = s.verb("check", "--print-dropin").out
+    assert "# Whether the service's user can read the folders was not looked at" in out, out
 
 
 def test_a_mistaken_configuration_has_none(service):

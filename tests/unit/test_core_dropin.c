@@ -30,6 +30,8 @@ static const char *dropin(
 {
 	struct dropin_question q = {.config = "/etc/brickwatch/brickwatch.ini",
 		.usual = "/etc/brickwatch/brickwatch.ini",
+		.user = "brickwatch",
+		.looked = true,
 		.denied = denied,
 		.denied_n = denied_n};
 	struct conf *c = conf_new();
@@ -168,13 +170,16 @@ static void paths_that_cannot_be_written_add_nothing(void **state)
 
 static void who_may_not_read_is_told(void **state)
 {
-	static const struct dropin_denied denied[] = {{"/srv/a", "uploads"}, {"/srv/b\x1b", NULL}};
+	static const struct dropin_denied denied[] = {{"/srv/a", "uploads", false},
+		{"/srv/b\x1b", NULL, false}, {"/mnt", NULL, true}, {"/m", "g", true}};
 
 	(void)state;
-	(void)dropin(NULL, 0, denied, 2);
+	(void)dropin(NULL, 0, denied, ARRAY_SIZE(denied));
 	assert_has("# Only its group may read /srv/a:\n#SupplementaryGroups=uploads");
-	assert_has("# Neither its group nor others may read /srv/b\\x1b: setfacl -m u:brickwatch:rx, or "
-		   "another mode");
+	assert_has("# brickwatch may not read /srv/b\\x1b: setfacl -m u:brickwatch:rx, or another mode");
+	assert_has("# brickwatch may not pass /mnt: setfacl -m u:brickwatch:x, or another mode");
+	assert_has("# Only its group may pass /m:\n#SupplementaryGroups=g");
+	assert_lacks("was not looked at");
 }
 
 static int release(void **state)

@@ -311,6 +311,10 @@ static void test_the_socket(void **state)
 	assert_int_equal(stat(b->path, &st), -1);
 	/* what a killed one has left behind is no hindrance */
 	start(b);
+	control_leave(b->control);
+	control_free(b->control);
+	assert_int_equal(stat(b->path, &st), 0); /* nor is what one has left for the next */
+	start(b);
 	control_free(b->control);
 	assert_int_equal(mknod(b->path, S_IFSOCK | 0600, 0), 0);
 	start(b);

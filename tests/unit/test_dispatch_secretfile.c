@@ -285,7 +285,7 @@ static void owner_must_be_root_or_us(void **state)
 		if (rows[i].good)
 			check_is(SECRETFILE_WORD, "dapi1234");
 		else
-			check_refused("run: chown 0 ");
+			check_refused("only root, who reads it here, or the service's user may own it");
 		assert_int_equal(secretfile_look(path, SECRETFILE_ANYBODY, &err), 1);
 		assert_int_equal(secretfile_look(path, 0, &err), rows[i].good ? 1 : -EPERM);
 	}

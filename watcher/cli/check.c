@@ -4,8 +4,11 @@
 #include "cli/cli.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pwd.h>
+#include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -14,7 +17,10 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "cli/dropin.h"
+#include "cli/folders.h"
 #include "cli/online.h"
+#include "cli/serviceuser.h"
+#include "core/dropin.h"
 #include "core/mountinfo.h"
 #include "dispatch/consumers.h"
 #include "dispatch/credential.h"
@@ -27,6 +33,7 @@ struct check_options {
 	bool online, dropin;
 };
 
+#define CHECK_REMEDY_BYTES (16u * 1024)
 #define CHECK_MOUNTINFO_BYTES (16u * 1024 * 1024)
 #define CHECK_GATEWAY_US (660 * US_PER_S) /* it keeps a file open for ten minutes */
 
@@ -79,20 +86,43 @@ static void check_consumer(struct check_found *f, const struct conf_notify *n)
 	check_tell_files(f, consumers_look(n, f->service, &err), &err);
 }
 
-/* What is not there before the start cannot be looked at. */
-static void check_name_handed_over(const struct conf *conf)
+/* Each once; where its file is can only be guessed. */
+static void check_add_handed_over(const char *value, struct buf *b)
 {
+	const char *name = strchr(value, ':') + 1;
+	CLEANUP_FREE char *word = mem_printf(" -p LoadCredential=%s:/etc/brickwatch/%s", name, name);
+	const char *at = strstr(buf_str(b), word);
+
+	if (!at || (at[strlen(word)] != ' ' && at[strlen(word)] != '\0'))
+		(void)buf_adds(b, word);
+}
+
+/* What is not there before the start cannot be looked at. */
+static void check_name_handed_over(const struct conf *conf, uid_t service, const char *config, bool online)
+{
+	CLEANUP_BUF struct buf load = BUF_INIT(CHECK_REMEDY_BYTES);
+	char user[SERVICEUSER_NAME_BYTES];
+
 	for (size_t i = 0; i < conf->entries_n; i++) {
 		const struct conf_entry *e = &conf->entries[i];
 
 		bool may_name = text_ends_with(e->key, "_file") || strcmp(e->key, "webhook") == 0;
 
-		if (may_name && secretfile_is_handed_over(e->value))
+		if (may_name && secretfile_is_handed_over(e->value)) {
 			(void)fprintf(stderr,
 				"note: [%s]: %s = %s is handed over by systemd at the start (LoadCredential= "
 				"in the unit); not checked\n",
 				e->section, e->key, e->value);
+			check_add_handed_over(e->value, &load);
+		}
 	}
+	if (load.len > 0 && online && !getenv("CREDENTIALS_DIRECTORY"))
+		(void)fprintf(stderr,
+			"note: only systemd can hand it over here, too: sudo systemd-run --pipe --wait "
+			"--collect -p User=%s%s brickwatch check --online%s%s\n",
+			service == SERVICEUSER_UNKNOWN ? "brickwatch" : serviceuser_name(service, user),
+			buf_str(&load), strcmp(config, CONFFILE_PATH) == 0 ? "" : " -c ",
+			strcmp(config, CONFFILE_PATH) == 0 ? "" : config);
 }
 
 /* The address of a webhook is often all that is needed to post there. */
@@ -112,19 +142,11 @@ static void check_hidden_addresses(const struct conf *conf)
 	}
 }
 
-/* Whoever owns the state directory is taken for who will run the service. */
-static uid_t check_service_user(const struct conf *conf)
-{
-	struct stat st;
-
-	return stat(conf->service.state_directory, &st) == 0 ? st.st_uid : SECRETFILE_ANYBODY;
-}
-
 /* What we can read says nothing about what the service can. */
-static void check_who(const struct conf *conf, const char *config)
+static void check_who(const struct conf *conf, uid_t service, const char *config)
 {
-	uid_t service = check_service_user(conf), us = geteuid();
-	const struct passwd *pw = service == SECRETFILE_ANYBODY || service == us ? NULL : getpwuid(service);
+	uid_t us = geteuid();
+	const struct passwd *pw = service == SERVICEUSER_UNKNOWN || service == us ? NULL : getpwuid(service);
 
 	if (pw)
 		(void)fprintf(stderr,
@@ -137,9 +159,10 @@ static void check_who(const struct conf *conf, const char *config)
 }
 
 /* The files and ciphers of the workspaces, and the files of the consumers. */
-static struct check_found check_workspaces(const struct conf *conf)
+static struct check_found check_workspaces(
+	const struct conf *conf, uid_t service, const struct cli_common *common, bool online)
 {
-	struct check_found f = {.service = check_service_user(conf)};
+	struct check_found f = {.service = service};
 
 	for (size_t i = 0; i < conf->workspaces_n; i++) {
 		const struct conf_workspace *ws = conf->workspaces[i];
@@ -151,7 +174,7 @@ static struct check_found check_workspaces(const struct conf *conf)
 	}
 	for (size_t i = 0; i < conf->notifies_n; i++)
 		check_consumer(&f, conf->notifies[i]);
-	check_name_handed_over(conf);
+	check_name_handed_over(conf, service, common->config, online);
 	check_hidden_addresses(conf);
 	if (f.mistakes > 0)
 		(void)fprintf(stderr, "brickwatch: %zu mistake%s in the configuration\n", f.mistakes,
@@ -208,6 +231,35 @@ static bool check_folders(const struct conf *conf)
 	return good;
 }
 
+/* A file without a name, which is gone when it is closed; where a file system knows none, nothing is said. */
+static bool check_takes_files(const char *folder)
+{
+	CLEANUP_FD int fd = open(folder, O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600);
+
+	return fd >= 0 || errno == EOPNOTSUPP || errno == EISDIR;
+}
+
+/* Without it the service works all the same, but whoever reads its metrics would not know. As the service's
+ * user. */
+static void check_metrics(const struct conf *conf, uid_t service, const char *config)
+{
+	const char *file = conf->service.metrics_file;
+	CLEANUP_FREE char *folder = file ? fs_parent(file) : NULL;
+	char user[SERVICEUSER_NAME_BYTES];
+
+	if (!folder)
+		return;
+	if (!check_takes_files(folder) && (service == SERVICEUSER_UNKNOWN || service == geteuid()))
+		(void)fprintf(stderr,
+			"warning: metrics_file: %s cannot write to %s: %s; nothing would be written\n",
+			serviceuser_name(geteuid(), user), folder, strerror(errno));
+	if (strcmp(config, CONFFILE_PATH) == 0 && !dropin_is_usual(folder))
+		(void)fprintf(stderr,
+			"note: metrics_file: brickwatch.service may write to %s only with ReadWritePaths= in "
+			"a drop-in, see brickwatch check --print-dropin\n",
+			folder);
+}
+
 /* A file that HDFS' NFS gateway has open still shows a length that is not its last. Only the table of mounts
  * is read. */
 static void check_gateways(const struct conf *conf)
@@ -248,28 +300,74 @@ static int check_take(int opt, const char *value, void *arg, struct err *err)
 	return 0;
 }
 
-static int check_conf(struct conf *conf, const struct cli_common *common, bool online)
-{
-	struct check_found found;
-	bool good;
-	int rc;
+struct check_drops {
+	const char *user;
+	bool closed; /* to him */
+};
 
-	check_who(conf, common->config);
-	found = check_workspaces(conf);
-	if (found.mistakes > 0)
-		return CLI_CONFIG;
-	check_gateways(conf);
-	good = check_folders(conf) && !found.refused;
-	if (!good)
-		(void)fprintf(stderr,
-			"%s: the configuration has no mistakes, but the service would not start\n",
-			common->config);
+static void check_on_drop(const struct folders_found *f, void *arg)
+{
+	CLEANUP_BUF struct buf remedy = BUF_INIT(CHECK_REMEDY_BYTES);
+	struct check_drops *d = arg;
+
+	if (!f->closed[0]) {
+		(void)fprintf(stderr, "warning: [watch:%s]: %s: %s%s\n", f->watch->name, f->directory, f->why,
+			f->missing ? "; its files are found when it is there" : "");
+		return;
+	}
+	d->closed = true;
+	folders_add_remedy(f, d->user, &remedy);
+	(void)fprintf(stderr,
+		"error: [watch:%s]: the service's user %s cannot list %s: %s is closed to him; run: %s "
+		"(and restart the service)\n",
+		f->watch->name, d->user, f->directory, f->closed, buf_str(&remedy));
+}
+
+/* What the service's user sees, if that can be told. False: a folder is closed to him. */
+static bool check_drop_folders(const struct conf *conf, uid_t service)
+{
+	char user[SERVICEUSER_NAME_BYTES];
+	struct check_drops d = {
+		.user = serviceuser_name(service == SERVICEUSER_UNKNOWN ? geteuid() : service, user)};
+
+	if (service == SERVICEUSER_UNKNOWN || service == geteuid())
+		folders_look(conf, check_on_drop, &d);
+	return !d.closed;
+}
+
+static void check_say(const struct conf *conf, const struct cli_common *common, bool starts, bool reads)
+{
+	if (!starts || !reads)
+		(void)fprintf(stderr, "%s: the configuration has no mistakes, but the service would not %s\n",
+			common->config, starts ? "see the files of all its folders" : "start");
 	else if (!common->json)
 		(void)printf("%s: the configuration is good: %zu workspace%s, %zu watch%s\n", common->config,
 			conf->workspaces_n, conf->workspaces_n == 1 ? "" : "s", conf->watches_n,
 			conf->watches_n == 1 ? "" : "es");
+}
+
+static int check_conf(struct conf *conf, const struct cli_common *common, bool online)
+{
+	uid_t service = serviceuser_find(conf, common->config);
+	struct check_found found;
+	struct err err = ERR_INIT;
+	bool starts, reads;
+	int rc;
+
+	check_who(conf, service, common->config);
+	found = check_workspaces(conf, service, common, online);
+	if (found.mistakes > 0)
+		return CLI_CONFIG;
+	check_gateways(conf);
+	starts = check_folders(conf) && !found.refused;
+	if (serviceuser_become(conf, service, &err) < 0)
+		return cli_fail(&err);
+	(void)signal(SIGPIPE, SIG_IGN);
+	reads = check_drop_folders(conf, service);
+	check_metrics(conf, service, common->config);
+	check_say(conf, common, starts, reads);
 	rc = online ? online_check(conf, common->json) : CLI_DONE;
-	return !good && rc == CLI_DONE ? CLI_FAILED : rc;
+	return (!starts || !reads) && rc == CLI_DONE ? CLI_FAILED : rc;
 }
 
 static int check_run(const struct cli_verb *verb, int argc, char **argv)
@@ -293,7 +391,7 @@ static int check_run(const struct cli_verb *verb, int argc, char **argv)
 	rc = cli_load(common.config, true, &conf);
 	if (rc != 0)
 		return rc;
-	rc = o.dropin ? dropin_write(conf, common.config, check_service_user(conf))
+	rc = o.dropin ? dropin_write(conf, common.config, serviceuser_find(conf, common.config))
 		      : check_conf(conf, &common, o.online);
 	conf_free(conf);
 	return rc;
@@ -306,9 +404,8 @@ const struct cli_verb cli_check = {
 		"Validates the configuration: every mistake with file and line, all at once.\n"
 		"Exit status 78 if there is one, 1 if the service would not start for another reason that\n"
 		"can be seen by this user: the file of a credential, password, certificate or key that is\n"
-		"missing, open to others or malformed, a state directory that cannot be.\n"
-		"Drop folders are not looked at (they may be missing for now); see brickwatch scan "
-		"--dry-run.",
+		"missing, open to others or malformed, a state directory that cannot be; or if its user\n"
+		"may not list a drop folder. One that is missing is a warning, it may come yet.",
 	.help = "  --online           also signs in to each workspace and looks at the job of each watch; "
 		"exit "
 		"status\n"

@@ -156,6 +156,15 @@ int cli_load(const char *path, bool warnings, struct conf **ret)
 	return 0;
 }
 
+/* Where the first mistake is: the file itself, or one of conf.d. */
+static const char *cli_first_file(const struct conf_mistakes *m, const char *path)
+{
+	for (size_t i = 0; i < m->n; i++)
+		if (!m->items[i].warning && m->items[i].file && m->items[i].file[0])
+			return m->items[i].file;
+	return path;
+}
+
 int cli_load_for_service(const char *path, struct conf **ret)
 {
 	struct conf_mistakes mistakes = {0};
@@ -170,7 +179,7 @@ int cli_load_for_service(const char *path, struct conf **ret)
 	}
 	conf_resolve(conf);
 	if (mistakes.errors > 0)
-		log_warning("%s has mistakes; brickwatch check shows them", path);
+		log_warning("%s has mistakes; brickwatch check shows them", cli_first_file(&mistakes, path));
 	conf_mistakes_done(&mistakes);
 	*ret = conf;
 	return 0;

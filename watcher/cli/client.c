@@ -12,6 +12,7 @@
 #include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
+#include "base/clock.h"
 #include "base/fs.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -23,6 +24,8 @@
 #define CLIENT_SILENCE_MS 60000
 #define CLIENT_LOOK_MS 10000 /* watchers have up to 5 s for their part of the answer */
 #define CLIENT_CONNECT_S 10
+#define CLIENT_HANDOVER_US (5 * US_PER_S) /* a dispatcher takes over within a second */
+#define CLIENT_HANDOVER_STEP_MS 50
 
 struct client {
 	int fd;
@@ -41,9 +44,11 @@ static int client_connect(int fd, const char *path, struct err *err)
 	if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)) == 0 &&
 		connect(fd, (const struct sockaddr *)&address, sizeof(address)) == 0)
 		return 0;
-	if (errno == ENOENT || errno == ECONNREFUSED || errno == ENOTDIR)
-		return err_set(err, ERR_SYSTEM, ENOENT, "the service is not running (%s %s)",
-			errno == ECONNREFUSED ? "nobody listens on" : "no socket at", path);
+	if (errno == ENOENT || errno == ENOTDIR)
+		return err_set(err, ERR_SYSTEM, ENOENT, "the service is not running (no socket at %s)", path);
+	if (errno == ECONNREFUSED)
+		return err_set(err, ERR_SYSTEM, ECONNREFUSED,
+			"the service is not running (nobody listens on %s)", path);
 	if (errno == EACCES)
 		return err_set(err, ERR_SYSTEM, EACCES,
 			"not permitted to ask the service (%s): be root, its user, or in its group", path);
@@ -167,20 +172,52 @@ static void client_print_json(const char *text)
 	(void)printf("%s\n", buf_str(&b));
 }
 
+/* A socket that nobody listens on is what a killed service has left, or one whose dispatcher is just being
+ * replaced. */
+static int client_open_patiently(const struct conf *conf, struct client **ret, struct err *err)
+{
+	int64_t until_us = clock_mono_us() + CLIENT_HANDOVER_US;
+
+	for (;;) {
+		int rc = client_open(conf, ret, err);
+
+		if (rc != -ECONNREFUSED || clock_mono_us() >= until_us)
+			return rc;
+		*err = (struct err)ERR_INIT;
+		(void)poll(NULL, 0, CLIENT_HANDOVER_STEP_MS);
+	}
+}
+
+/* Opens and asks; once more when the process that was asked has made room for the next one. */
+static int client_talk(const struct conf *conf, struct client_command *q, struct client **ret,
+	char **ret_text, struct err *err)
+{
+	int rc = client_open_patiently(conf, ret, err);
+
+	if (rc < 0)
+		return rc;
+	rc = client_ask(*ret, q, ret_text, err);
+	if (rc != -ECONNRESET || !q->repeatable || (*ret)->recorded)
+		return rc;
+	client_close(*ret);
+	*ret = NULL;
+	*err = (struct err)ERR_INIT;
+	rc = client_open_patiently(conf, ret, err);
+	return rc < 0 ? rc : client_ask(*ret, q, ret_text, err);
+}
+
 int client_run(const struct conf *conf, struct client_command *q, bool json)
 {
 	struct client *c = NULL;
 	bool recorded;
 	CLEANUP_FREE char *text = NULL;
 	struct err err = ERR_INIT;
-	int rc = client_open(conf, &c, &err);
+	int rc = client_talk(conf, q, &c, &text, &err);
 
-	if (rc == -ENOENT) {
+	if (!c && (rc == -ENOENT || rc == -ECONNREFUSED)) {
 		log_error("%s", err.text);
 		return CLI_NOT_RUNNING;
 	}
-	if (rc == 0)
-		rc = client_ask(c, q, &text, &err);
 	recorded = c && c->recorded;
 	client_close(c);
 	if (rc < 0)

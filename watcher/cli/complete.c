@@ -12,11 +12,14 @@
 #include "dispatch/ledger.h"
 #include "keep/conffile.h"
 
+#define COMPLETE_MORE "\n                     " /* what a text goes on behind */
+
 /* A line of a help text: "  -f, --follow       TEXT", "  --state S          TEXT". */
 struct complete_option {
 	const char *name, *value, *text;
-	int name_len, value_len, text_len; /* value_len 0: it takes none */
-	char letter[3];			   /* "-f", "" */
+	int name_len, value_len; /* value_len 0: it takes none */
+	size_t text_len;	 /* over all lines of it */
+	char letter[3];		 /* "-f", "" */
 };
 
 /* The next option from *at on; false: there is none. */
@@ -30,6 +33,8 @@ static bool complete_next(const char **at, struct complete_option *ret)
 	if (!*line)
 		return false;
 	len = strcspn(line, "\n");
+	while (strncmp(line + len, COMPLETE_MORE, strlen(COMPLETE_MORE)) == 0)
+		len += 1 + strcspn(line + len + 1, "\n");
 	*at = line + len + (line[len] == '\n');
 	*ret = (struct complete_option){0};
 	line += 2;
@@ -45,8 +50,23 @@ static bool complete_next(const char **at, struct complete_option *ret)
 	ret->value_len = (int)strcspn(ret->value, " ");
 	ret->text = ret->value + ret->value_len;
 	ret->text += strspn(ret->text, " ");
-	ret->text_len = (int)(len - (size_t)(ret->text - line));
+	ret->text_len = len - (size_t)(ret->text - line);
 	return true;
+}
+
+/* On one line. */
+static void complete_print_text(const char *text, size_t len)
+{
+	for (size_t i = 0; i < len; i++) {
+		if (text[i] != '\n') {
+			(void)putchar(text[i]);
+			continue;
+		}
+		while (i + 1 < len && text[i + 1] == ' ')
+			i++;
+		(void)putchar(' ');
+	}
+	(void)putchar('\n');
 }
 
 static bool complete_is(const struct complete_option *o, const char *word)
@@ -72,8 +92,10 @@ static void complete_options(const struct cli_verb *verb)
 	struct complete_option o;
 
 	for (size_t i = 0; i < ARRAY_SIZE(helps); i++)
-		for (const char *at = helps[i]; complete_next(&at, &o);)
-			(void)printf("%.*s\t%.*s\n", o.name_len, o.name, o.text_len, o.text);
+		for (const char *at = helps[i]; complete_next(&at, &o);) {
+			(void)printf("%.*s\t", o.name_len, o.name);
+			complete_print_text(o.text, o.text_len);
+		}
 }
 
 /* ---- values ---- */

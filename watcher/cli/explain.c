@@ -28,10 +28,9 @@
 #include "cli/client.h"
 #include "cli/history.h"
 #include "cli/pending.h"
+#include "cli/trialwatch.h"
 #include "dispatch/jobwatch.h"
 #include "dispatch/ledger.h"
-#include "keep/keeper.h"
-#include "keep/process.h"
 
 #define EXPLAIN_ANSWER_MS 60000 /* type_deadline and a slow mount together */
 #define EXPLAIN_REASON_BYTES 8192
@@ -106,32 +105,16 @@ static void explain_fact(struct explain_watch *e, const char *key, const char *t
 
 static void explain_step_of(struct explain_watch *e, const struct wire_explained *m)
 {
+	char group[TRIALWATCH_GROUP_BYTES];
+
 	if (m->ok == 0 && (strcmp(m->step, "name") == 0 || strcmp(m->step, "watch") == 0))
 		e->never = true;
-	explain_step(e, m->step, m->ok, m->text);
+	explain_step(e, m->step, m->ok, trialwatch_group(m, group));
 }
 
-static int explain_receive(struct explain_watch *e, int fd, struct err *err)
+static void explain_on_step(const struct wire_explained *m, void *arg)
 {
-	for (;;) {
-		int rc = sock_wait(fd, POLLIN, EXPLAIN_ANSWER_MS);
-
-		if (rc == -ETIMEDOUT)
-			return err_set(err, ERR_SYSTEM, ETIMEDOUT,
-				"the watcher of \"%s\" does not answer: does the mount hang?",
-				e->watch->name);
-		if (rc == 0)
-			rc = wire_recv(fd, e->in, err);
-		if (rc == -EAGAIN)
-			continue;
-		if (rc <= 0)
-			return err_set(err, ERR_SYSTEM, EPIPE,
-				"the watcher of \"%s\" ended without an answer", e->watch->name);
-		if (e->in->type == WIRE_EXPLAINED)
-			explain_step_of(e, &e->in->as.explained);
-		else if (e->in->type == WIRE_EXPLAINED_FILE)
-			return 0;
-	}
+	explain_step_of(arg, m);
 }
 
 static void explain_copy(char *to, size_t room, const struct json *j, const char *key)
@@ -219,35 +202,6 @@ static int explain_ask_service(struct explain_watch *e, struct err *err)
 		rc < 0		  ? none.text
 		: text && text[0] ? text
 				  : "the service's answer is not whole");
-}
-
-/* Starts a watcher for the question and reads its answer up to the file itself. */
-static int explain_ask_watcher(struct explain_watch *e, struct err *err)
-{
-	const char *const argv[] = {"bw-watch", "--plain", e->watch->name, NULL};
-	const struct wire_configured last = {.mode = WIRE_MODE_EXPLAIN, .only_watch = "", .hash = ""};
-	const struct wire_explain question = {.path = e->path};
-	int pair[2], rc = sock_pair(pair, err);
-	pid_t pid;
-
-	if (rc < 0)
-		return rc;
-	pid = process_start(argv, (const int[]){pair[1]}, 1, false, err);
-	close(pair[1]);
-	rc = pid < 0 ? (int)pid : keeper_send_configuration(pair[0], e->conf, e->watch->name, &last, err);
-	if (rc == 0) {
-		rc = wire_send_wait(pair[0], WIRE_EXPLAIN, &question, NULL, 0);
-		if (rc < 0)
-			(void)err_errno(err, -rc, "cannot ask the watcher of \"%s\"", e->watch->name);
-	}
-	if (rc == 0)
-		rc = explain_receive(e, pair[0], err);
-	close(pair[0]);
-	if (pid > 0) {
-		(void)kill(pid, SIGKILL); /* it has said all, or hangs */
-		(void)waitpid(pid, NULL, rc == -ETIMEDOUT ? WNOHANG : 0);
-	}
-	return rc;
 }
 
 /* The request with everything that is sent but the credential. */
@@ -493,7 +447,8 @@ static int explain_one(struct explain_watch *e, const char *root)
 		explain_step(e, "service", 2,
 			"the running service does not know this watch; a watcher of its own was asked");
 	if (rc == 0) {
-		rc = explain_ask_watcher(e, &err);
+		rc = trialwatch_ask(
+			e->conf, e->watch, e->path, EXPLAIN_ANSWER_MS, explain_on_step, e, e->in, &err);
 		e->told.file = e->in->as.file;
 	}
 	if (rc < 0) {

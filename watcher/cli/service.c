@@ -41,7 +41,10 @@ static int service_ask(const struct cli_verb *verb, int argc, char **argv, int l
 {
 	static const struct option own[] = {{"reason", required_argument, NULL, SERVICE_REASON}};
 	struct cli_common common;
-	struct client_command q = {.command.verb = verb->name, .record = service_record, .arg = &common.json};
+	struct client_command q = {.command.verb = verb->name,
+		.record = service_record,
+		.arg = &common.json,
+		.repeatable = true};
 	struct conf *conf;
 	int rest, rc;
 

@@ -48,7 +48,7 @@ static void status_blame(struct status *s, const char *what, const char *name, c
 {
 	(void)buf_addf(&s->why, "%s%s%s", s->why.len > 0 ? "; " : "", what, what[0] ? " " : "");
 	(void)text_add_printable(&s->why, name, strlen(name));
-	(void)buf_addf(&s->why, "%s%s", name[0] ? " " : "", how);
+	(void)buf_addf(&s->why, "%s%s", name[0] && how[0] ? " " : "", how);
 }
 
 static const char *status_text(const struct json *j, const char *key)
@@ -122,7 +122,7 @@ static int64_t status_number(const struct json *j, const char *key)
 
 static void status_service(struct status *s, const struct json *j)
 {
-	const char *trouble = status_text(j, "ledger_trouble");
+	const char *trouble = status_text(j, "ledger_trouble"), *metrics = status_text(j, "metrics_trouble");
 	bool ledger = json_is_true(json_get(j, "ledger_failing")),
 	     log = json_is_true(json_get(j, "event_log_failing"));
 	char age[CLOCK_TEXT_BYTES];
@@ -131,15 +131,18 @@ static void status_service(struct status *s, const struct json *j)
 		status_blame(s, "the ledger cannot be written, nothing is accepted or sent:", trouble, "");
 	if (log)
 		status_blame(s, "", "", "the event log cannot be written: events wait in the ledger");
+	if (metrics[0])
+		status_blame(s, "the metrics cannot be written:", metrics, "");
 	(void)buf_addf(&s->out, "brickwatch %s, process %s, up %s: ", status_text(j, "version"),
 		status_text(j, "pid"), status_age(status_text(j, "started"), age));
 	status_many(s, status_text(j, "runs_started"), "run", " started, ");
 	status_many(s, status_text(j, "pending"), "file", " pending, ");
 	(void)buf_addf(&s->out, "%s on %s way\n", status_text(j, "in_flight"),
 		strcmp(status_text(j, "in_flight"), "1") == 0 ? "its" : "their");
-	(void)buf_addf(&s->out, "ledger %s, event log %s\n", ledger ? "CANNOT BE WRITTEN" : "ok",
-		log ? "CANNOT BE WRITTEN" : "ok");
+	(void)buf_addf(&s->out, "ledger %s, event log %s%s\n", ledger ? "CANNOT BE WRITTEN" : "ok",
+		log ? "CANNOT BE WRITTEN" : "ok", metrics[0] ? ", metrics CANNOT BE WRITTEN" : "");
 	status_line(s, "  ", "", trouble);
+	status_line(s, "  ", "", metrics);
 	(void)buf_addc(&s->out, '\n');
 	status_row(s, (const char *const[]){"WATCH", "STATE", "METHOD", "ON", "STARTED", "WAITING", "LISTED",
 			      "LAST LISTING"});
@@ -316,13 +319,14 @@ static void status_name_place(struct status *s, const struct json *j, const char
 		status_text(j, "watch"));
 }
 
-/* What looking at the job has shown; notes are for `check --online`. */
+/* What looking at the job has shown; notes are for `check --online`. What it is suspended for was said. */
 static void status_findings(struct status *s, const struct json *j)
 {
 	const struct json *all = json_get(j, "findings");
 
 	for (const struct json *it = json_first(all); it; it = json_next(it)) {
-		if (strcmp(status_text(it, "level"), "note") == 0)
+		if (strcmp(status_text(it, "level"), "note") == 0 ||
+			text_ends_with(status_text(j, "detail"), status_text(it, "text")))
 			continue;
 		(void)buf_addf(&s->out, "    %s: ", status_text(it, "level"));
 		status_add(s, status_text(it, "text"));
@@ -491,8 +495,11 @@ static int status_run(const struct cli_verb *verb, int argc, char **argv)
 {
 	static const struct option own[] = {{"check", no_argument, NULL, STATUS_CHECK}};
 	struct status s = {.out = BUF_INIT(STATUS_TEXT_BYTES), .why = BUF_INIT(STATUS_WHY_BYTES)};
-	struct client_command q = {
-		.command.verb = "status", .looks = true, .record = status_record, .arg = &s};
+	struct client_command q = {.command.verb = "status",
+		.looks = true,
+		.repeatable = true,
+		.record = status_record,
+		.arg = &s};
 	struct cli_common common;
 	struct conf *conf;
 	int rest, rc;

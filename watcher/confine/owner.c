@@ -36,24 +36,40 @@ static int owner_keep_lease(struct err *err)
 	return 0;
 }
 
+/* known: his account, or NULL. */
+static int owner_change(uid_t uid, gid_t gid, const struct passwd *known, struct err *err)
+{
+	int rc = known ? initgroups(known->pw_name, gid) : setgroups(1, &gid);
+
+	if (rc == 0)
+		rc = prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0);
+	if (rc == 0)
+		rc = setresgid(gid, gid, gid);
+	if (rc == 0)
+		rc = setresuid(uid, uid, uid);
+	if (rc < 0)
+		return err_errno(err, errno, "cannot become user %u", (unsigned)uid);
+	rc = owner_keep_lease(err);
+	return rc < 0 ? rc : 1;
+}
+
 int owner_become(const char *directory, struct err *err)
 {
 	struct stat st;
-	const struct passwd *user;
 	int rc;
 
 	if (geteuid() != 0 || stat(directory, &st) < 0 || st.st_uid == 0)
 		return 0;
-	user = getpwuid(st.st_uid);
-	rc = user ? initgroups(user->pw_name, st.st_gid) : setgroups(1, &st.st_gid);
-	if (rc == 0)
-		rc = prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0);
-	if (rc == 0)
-		rc = setresgid(st.st_gid, st.st_gid, st.st_gid);
-	if (rc == 0)
-		rc = setresuid(st.st_uid, st.st_uid, st.st_uid);
-	if (rc < 0)
-		return err_errno(err, errno, "cannot become the owner of %s (user %u)", directory, st.st_uid);
-	rc = owner_keep_lease(err);
-	return rc < 0 ? rc : 1;
+	rc = owner_change(st.st_uid, st.st_gid, getpwuid(st.st_uid), err);
+	return rc < 0 ? err_prefix(err, "the owner of %s", directory) : rc;
+}
+
+int owner_become_user(uid_t user, struct err *err)
+{
+	const struct passwd *known;
+
+	if (geteuid() != 0 || user == 0)
+		return 0;
+	known = getpwuid(user);
+	return owner_change(user, known ? known->pw_gid : (gid_t)user, known, err);
 }

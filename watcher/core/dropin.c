@@ -180,7 +180,7 @@ static void dropin_line(struct dropin *d, const char *key, const char *path)
 }
 
 /* What the unit has already: its own directories, and what is on the root file system by its nature. */
-static bool dropin_is_usual(const char *path)
+bool dropin_is_usual(const char *path)
 {
 	return fs_is_beneath("/var/lib/brickwatch", path) || fs_is_beneath("/var/log/brickwatch", path) ||
 	       fs_is_beneath("/run/brickwatch", path);
@@ -269,7 +269,9 @@ static void dropin_credentials(struct dropin *d)
 {
 	if (d->credentials_n > 0)
 		(void)buf_adds(d->b,
-			"# Files of root's, mode 0600. Or LoadCredentialEncrypted=, see systemd-creds(1).\n");
+			"# The path behind each name is a guess: put the file there (root's, mode 0600), or "
+			"name where it is;\n# without it the unit does not start (\"Protocol error\"). Or "
+			"LoadCredentialEncrypted=, see systemd-creds(1).\n");
 	for (size_t i = 0; i < d->credentials_n; i++) {
 		if (dropin_is_plain(d->credentials[i])) {
 			(void)buf_addf(d->b, "LoadCredential=%s:/etc/brickwatch/%s\n", d->credentials[i],
@@ -284,15 +286,22 @@ static void dropin_credentials(struct dropin *d)
 
 static void dropin_denied(struct dropin *d)
 {
+	if (!d->q->looked)
+		(void)buf_adds(d->b,
+			"# Whether the service's user can read the folders was not looked at: only "
+			"root and he can tell.\n");
 	for (size_t i = 0; i < d->q->denied_n; i++) {
 		const struct dropin_denied *it = &d->q->denied[i];
 
 		if (it->group) {
-			dropin_comment(d, "Only its group may read ", it->path, ":");
+			dropin_comment(d, it->above ? "Only its group may pass " : "Only its group may read ",
+				it->path, ":");
 			(void)buf_addf(d->b, "#SupplementaryGroups=%s\n", it->group);
 		} else {
-			dropin_comment(d, "Neither its group nor others may read ", it->path,
-				": setfacl -m u:brickwatch:rx, or another mode");
+			(void)buf_addf(d->b, "# %s may not %s ", d->q->user, it->above ? "pass" : "read");
+			(void)text_add_printable(d->b, it->path, strlen(it->path));
+			(void)buf_addf(d->b, ": setfacl -m u:%s:%s, or another mode\n", d->q->user,
+				it->above ? "x" : "rx");
 		}
 	}
 }

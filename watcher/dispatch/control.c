@@ -29,6 +29,7 @@
 
 #define MESSAGES_PER_ROUND 64
 #define BACKLOG 16
+#define NEW_SOCKET ".control"	 /* no longer than CONTROL_SOCKET, which fits */
 #define ACCEPT_PAUSE_US US_PER_S /* no descriptors are left */
 #define OPERAND_COST 64		 /* what one takes beside its bytes */
 
@@ -62,6 +63,7 @@ struct control {
 	char *path;
 	int fd;
 	struct loop_io *io;
+	bool leaving; /* the next dispatcher listens there soon */
 	struct list clients;
 	size_t clients_n, operands_bytes;
 	struct loop_timer *timer;
@@ -648,6 +650,7 @@ static bool is_in_use(const struct sockaddr_un *address)
 static int make_socket(struct control *c, const char *directory, struct err *err)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	CLEANUP_FREE char *made = NULL;
 
 	if (strlen(c->path) >= sizeof(address.sun_path))
 		return err_set(err, ERR_CONF, ENAMETOOLONG, "the path %s is too long for a socket", c->path);
@@ -658,14 +661,18 @@ static int make_socket(struct control *c, const char *directory, struct err *err
 		return err_set(err, ERR_CONF, EADDRINUSE,
 			"another service listens on %s (give this one a runtime_directory of its own)",
 			c->path);
-	if (unlink(c->path) < 0 && errno != ENOENT)
-		return err_errno(err, errno, "cannot remove the old control socket %s", c->path);
+	/* made under another name, so that at no moment there is none: what an ended process has left refuses
+	 */
+	made = fs_join(directory, NEW_SOCKET);
+	if (unlink(made) < 0 && errno != ENOENT)
+		return err_errno(err, errno, "cannot remove the old socket %s", made);
+	(void)snprintf(address.sun_path, sizeof(address.sun_path), "%s", made);
 	c->fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (c->fd < 0)
 		return err_errno(err, errno, "cannot make the control socket");
 	/* the mode before bind(2) counts, less the umask: never open to all, not even for a moment */
 	if (fchmod(c->fd, 0660) < 0 || bind(c->fd, (const struct sockaddr *)&address, sizeof(address)) < 0 ||
-		chmod(c->path, 0660) < 0 || listen(c->fd, BACKLOG) < 0)
+		chmod(made, 0660) < 0 || listen(c->fd, BACKLOG) < 0 || rename(made, c->path) < 0)
 		return err_errno(err, errno, "cannot listen on the control socket %s", c->path);
 	return 0;
 }
@@ -692,6 +699,11 @@ struct control *control_new(const struct control_options *o, struct err *err)
 	return NULL;
 }
 
+void control_leave(struct control *c)
+{
+	c->leaving = true;
+}
+
 void control_free(struct control *c)
 {
 	if (!c)
@@ -701,7 +713,7 @@ void control_free(struct control *c)
 		client_free(LIST_OF(it, struct client, in));
 	loop_io_remove(c->io);
 	loop_timer_remove(c->timer);
-	if (c->io && unlink(c->path) < 0 && errno != ENOENT)
+	if (c->io && !c->leaving && unlink(c->path) < 0 && errno != ENOENT)
 		log_warning("cannot remove the control socket %s: %s", c->path, strerror(errno));
 	fs_close(&c->fd);
 	buf_done(&c->json);

@@ -540,6 +540,15 @@ static int tell_left(const struct dispatcher *d, const struct watch_state *w)
 	return EXIT_FAILED;
 }
 
+/* What was not looked at would be started, or not: nobody can say. */
+static int dry_status(const struct dispatcher *d)
+{
+	for (size_t i = 0; i < d->conf->watches_n; i++)
+		if (d->watches.items[i].lost)
+			return EXIT_FAILED;
+	return EXIT_DONE;
+}
+
 static int scan_status(const struct dispatcher *d)
 {
 	struct sender_counts c = {.started = 0};
@@ -547,7 +556,7 @@ static int scan_status(const struct dispatcher *d)
 	bool unreachable = false;
 
 	if (d->as.dry)
-		return EXIT_DONE;
+		return dry_status(d);
 	if (d->sender)
 		c = sender_counts(d->sender);
 	for (size_t i = 0; i < d->conf->watches_n; i++) {
@@ -886,6 +895,8 @@ static void leave(struct dispatcher *d)
 	if (d->outbox && !d->broken && settle_outbox(d, &err) < 0)
 		log_error("%s; the next dispatcher looks what is in the log", err.text);
 	CRASH_POINT("dispatcher-leaving");
+	if (d->control)
+		control_leave(d->control);
 	end(d, WIRE_EXIT_AGAIN);
 }
 
@@ -942,6 +953,8 @@ static void reload_if_drained(struct dispatcher *d, int64_t now_us)
 	if (take_over(d, &err) < 0) {
 		/* the keeper starts the next dispatcher, which reads the ledger as it is */
 		log_error("the new configuration cannot be taken over: %s; ending", err.text);
+		if (d->control)
+			control_leave(d->control);
 		end(d, EXIT_FAILED);
 		return;
 	}

@@ -4,6 +4,8 @@
  */
 #include "dispatch/metrics.h"
 
+#include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -300,6 +302,17 @@ static void build(struct metrics *m)
 
 /* ---- writing ---- */
 
+/* The unit lets the service write to its own folders only. */
+static void add_way_out(struct err *err)
+{
+	size_t len = strlen(err->text);
+
+	if (err->code == EROFS || err->code == EACCES || err->code == EPERM)
+		(void)snprintf(err->text + len, sizeof(err->text) - len,
+			" (brickwatch check --print-dropin prints the ReadWritePaths= that the unit needs "
+			"for it)");
+}
+
 static void write_file(struct metrics *m)
 {
 	struct err err = ERR_INIT;
@@ -315,9 +328,13 @@ static void write_file(struct metrics *m)
 	rc = m->text.failed ? err_set(&err, ERR_LIMIT, EFBIG, "%s would be too long", m->path)
 			    : fs_swap_file(m->path, buf_str(&m->text), m->text.len, 0644, &err);
 	wire_page_leave(m->page);
+	if (rc < 0)
+		add_way_out(&err);
 	if (rc < 0 && !m->failing)
 		log_warning("%s; trying again when something changes", err.text);
 	m->failing = rc < 0;
+	(void)snprintf(
+		m->desk->metrics_trouble, sizeof(m->desk->metrics_trouble), "%s", rc < 0 ? err.text : "");
 	if (rc < 0)
 		return;
 	swap = m->before;
@@ -366,6 +383,8 @@ static void take_path(struct metrics *m)
 	free(m->path);
 	m->path = path ? mem_strdup(path) : NULL;
 	buf_reset(&m->before);
+	m->failing = false;
+	m->desk->metrics_trouble[0] = '\0';
 	if (m->path && !m->started)
 		loop_timer_set(m->count, clock_mono_us());
 }

@@ -495,6 +495,7 @@ static void add_service(struct json_writer *w, struct desk *d)
 	json_add_bool(w, "ledger_failing", d->ledger_trouble(d) != NULL);
 	json_add_string(w, "ledger_trouble", d->ledger_trouble(d));
 	json_add_bool(w, "event_log_failing", outbox_is_failing(d->outbox));
+	json_add_string(w, "metrics_trouble", d->metrics_trouble[0] ? d->metrics_trouble : NULL);
 	json_add_i64(w, "watches", (int64_t)d->conf->watches_n);
 	json_add_i64(w, "runs_started", c.started);
 	json_add_i64(w, "pending", c.pending + c.stranded);

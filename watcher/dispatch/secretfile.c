@@ -101,6 +101,11 @@ static int check_owner(const struct place *p, const struct stat *st, uid_t servi
 {
 	if (st->st_uid == 0 || st->st_uid == service || st->st_uid == UID_OVERFLOW)
 		return 0;
+	if (service == 0) /* he may be the service's user, whom root cannot know */
+		return err_set(err, ERR_CONF, EPERM,
+			"%s belongs to user %u, who could change it: only root, who reads it here, or the "
+			"service's user may own it",
+			p->path, (unsigned)st->st_uid);
 	return err_set(err, ERR_CONF, EPERM, "%s belongs to user %u, who could change it; run: chown %u %s",
 		p->path, (unsigned)st->st_uid, (unsigned)service, p->path);
 }
@@ -268,9 +273,8 @@ static int look_at_owner(const struct place *p, const struct stat *st, uid_t ser
 		((st->st_mode & S_IRGRP) && is_for_our_group(st, service)))
 		return 1;
 	(void)err_set(err, ERR_CONF, EACCES,
-		"%s belongs to root and is closed to others: a service of user %u, who owns the state "
-		"directory, "
-		"could not read it; run: chown %u %s",
+		"%s belongs to root and is closed to others: a service of user %u could not read it; run: "
+		"chown %u %s",
 		p->path, (unsigned)service, (unsigned)service, p->path);
 	return 0;
 }

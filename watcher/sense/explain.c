@@ -8,6 +8,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/mem.h"
@@ -107,7 +109,52 @@ static bool explain_find_root(struct explain *x, const char *path)
 		found = true;
 		(void)snprintf(x->relpath, sizeof(x->relpath), "%s", path[n] == '/' ? path + n + 1 : "");
 	}
-	return found && x->relpath[0] != '\0';
+	return found;
+}
+
+/* The first folder on the way to the directory, or itself, that this process may not pass or list. */
+static void explain_closed(struct explain *x)
+{
+	const char *root = x->s->roots[x->root].path;
+	CLEANUP_FREE char *path = mem_printf("%s/.", root);
+	mode_t need = S_IXGRP;
+	struct stat st;
+	int fd = -1;
+
+	wire_page_enter(x->s->page, "open", root);
+	for (char *p = strchr(path + 1, '/'); p; p = strchr(p + 1, '/')) {
+		const char kept[2] = {p[1], p[2]};
+
+		memcpy(p + 1, ".", 2); /* which can be looked up where the folder may be passed */
+		fd = open(path, O_PATH | O_CLOEXEC);
+		memcpy(p + 1, kept, 2);
+		if (fd < 0) {
+			*p = '\0';
+			break;
+		}
+		close(fd);
+	}
+	if (fd >= 0)
+		need = S_IRGRP | S_IXGRP; /* it is passed, so it cannot be listed */
+	explain_step(x, "closed", 2, "%s", fd >= 0 ? root : path);
+	if (stat(fd >= 0 ? root : path, &st) == 0 && st.st_gid != 0 && (st.st_mode & need) == need)
+		explain_step(x, "group", 2, "%lu", (unsigned long)st.st_gid);
+	wire_page_leave(x->s->page);
+}
+
+/* The path is a watched directory itself. */
+static void explain_directory(struct explain *x)
+{
+	int rc = sense_root_try(x->s, x->root);
+
+	if (rc >= 0)
+		explain_step(x, "directory", 1, "it can be listed");
+	else
+		explain_step(x, "directory", 0, "it cannot be listed: %s", sense_root_words(-rc));
+	if (rc == -EACCES)
+		explain_closed(x);
+	explain_step(x, "watch", 0, "this is a directory of the watch itself, not a file in it");
+	explain_end(x, "", rc == -ENOENT ? WIRE_SIZE_NOT_THERE : WIRE_SIZE_NOT_A_FILE);
 }
 
 static bool explain_name(struct explain *x)
@@ -354,6 +401,10 @@ void explain_path(struct sense *s, int fd, const char *path, void (*done)(void *
 	if (!explain_find_root(x, path)) {
 		explain_step(x, "watch", 0, "this path is not below a directory of the watch");
 		explain_end(x, "", WIRE_SIZE_NOT_A_FILE);
+		return;
+	}
+	if (!x->relpath[0]) {
+		explain_directory(x);
 		return;
 	}
 	if (!explain_name(x) || !explain_mount(x) || !explain_open(x)) {

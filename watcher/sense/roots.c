@@ -129,8 +129,7 @@ static void roots_retry(struct roots *f)
 		loop_timer_set(f->timer, clock_mono_us() + f->retry_us);
 }
 
-/* Can it be opened and listed? The descriptor of this round, or -errno. */
-static int roots_try(struct sense *s, size_t root)
+int sense_root_try(struct sense *s, size_t root)
 {
 	int fd = sense_root_fd(s, root), copy, code = 0;
 	DIR *dir;
@@ -154,7 +153,7 @@ static int roots_try(struct sense *s, size_t root)
 /* Is there something to be watched, by us or another process? */
 static bool roots_is_there(struct sense *s, size_t root)
 {
-	int rc = roots_try(s, root);
+	int rc = sense_root_try(s, root);
 
 	return rc >= 0 || rc == -SENSE_ROOT_OTHER || (rc == -EACCES && roots_is_outside(s, &s->roots[root]));
 }
@@ -297,7 +296,7 @@ static bool roots_open_one(struct roots *f, size_t root)
 {
 	struct sense *s = f->s;
 	struct sense_root *r = &s->roots[root];
-	int fd = roots_try(s, root);
+	int fd = sense_root_try(s, root);
 	struct stat st;
 
 	if (fd < 0 || fstat(fd, &st) < 0) {

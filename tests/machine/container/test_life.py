@@ -97,6 +97,30 @@ def test_upgrade_keeps_the_configuration_and_goes_on(lived, tmp_path):
     assert len(s.runs("first.csv")) == 1
 
 
+def test_an_upgrade_starts_nothing_that_was_stopped(lived, tmp_path):
+    """It is enabled still: it may have been moved to another host, or be stopped for a reason of its own."""
+    s, m = lived, lived.m
+    m.run("systemctl", "stop", "brickwatch")
+    m.install(newer_deb(tmp_path))
+    assert m.show("ActiveState") == "inactive"
+    m.install(the_package(DEB))
+    assert m.show("ActiveState") == "inactive"
+    m.run("dpkg", "-r", "brickwatch")
+    m.install(the_package(DEB))
+    assert m.show("ActiveState") == "inactive"
+    assert m.run("systemctl", "is-enabled", "brickwatch").stdout.strip() == "enabled"
+    m.run("systemctl", "start", "brickwatch")
+    s.wait_run(s.drop("second.csv"))
+
+
+def test_an_upgrade_restarts_what_runs_without_being_enabled(lived, tmp_path):
+    m = lived.m
+    m.run("systemctl", "disable", "brickwatch")
+    before = m.main_pid()
+    m.install(newer_deb(tmp_path))
+    assert m.show("ActiveState") == "active" and m.main_pid() not in (0, before)
+
+
 def test_an_untouched_configuration_is_replaced(bare, tmp_path):
     bare.install(the_package(DEB))
     bare.install(newer_deb(tmp_path))

@@ -41,6 +41,22 @@ def test_lintian():
     assert not re.findall(r"^[EWIPX]: .*", out, re.MULTILINE), out
 
 
+def links_into_nothing(folder):
+    """Those of the documents in there that lead to a file that is not there."""
+    documents = sorted(folder.rglob("*.md"))
+    assert len(documents) > 20
+    links = [(path, link) for path in documents for link in re.findall(r"\]\(([^)#:]+)\)", path.read_text("utf-8"))]
+    assert len(links) > 5
+    return [(path.name, link) for path, link in links if not (path.parent / link).exists()]
+
+
+def test_documents_lead_to_documents(unpacked, tmp_path):
+    assert links_into_nothing(unpacked / "usr/share/doc/brickwatch") == []
+    rpm = next(p for p in PACKAGES.glob("brickwatch-[0-9]*.rpm") if not p.name.endswith(".src.rpm"))
+    check("sh", "-c", f"rpm2cpio {rpm} | cpio -id --quiet", cwd=tmp_path)
+    assert links_into_nothing(tmp_path / "usr/share/doc/brickwatch") == []
+
+
 def test_every_override_has_a_reason():
     for path in (TOP / "packaging" / "debian").rglob("*lintian-overrides"):
         before = ""

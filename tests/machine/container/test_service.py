@@ -154,6 +154,56 @@ def test_the_credential_comes_from_systemd(service):
     assert token not in m.journal()
 
 
+def test_check_online_is_told_how_to_get_it(service):
+    """By hand there is none; the command that is printed, and stands in the manuals, works as it is."""
+    m = service.m
+    done = m.run("brickwatch", "check", "--online", check=False)
+    assert done.returncode == 78 and "chown" not in done.stderr, done
+    command = re.search(r"sudo (systemd-run .*)", done.stderr).group(1)
+    for path in ("README.md", "doc/credentials.md", "man/brickwatch.8"):
+        assert command in (machine.TOP / path).read_text(encoding="utf-8"), path
+    done = m.run("sh", "-c", command, check=False)
+    assert done.returncode == 0 and "signed in" in done.stdout, (done.stdout, done.stderr)
+
+
+def test_check_by_root_with_a_token_of_the_service(service):
+    """The README's set-up; and a folder that is closed to the service."""
+    m = service.m
+    m.write("/etc/brickwatch/own-token", "stand-in-token\n", mode=0o600, owner="brickwatch")
+    m.write("/etc/brickwatch/own.ini", service.configuration().replace("credential:token", "/etc/brickwatch/own-token"))
+    done = m.run("brickwatch", "check", "--online", "-c", "/etc/brickwatch/own.ini", check=False)
+    assert done.returncode == 0 and "signed in" in done.stdout, (done.stdout, done.stderr)
+    m.run("groupadd", "-f", "landing")
+    m.run("chgrp", "landing", DROP)
+    m.run("chmod", "750", DROP)
+    try:
+        done = m.run("brickwatch", "check", check=False)
+        assert done.returncode == 1, (done.stdout, done.stderr)
+        m.run(*re.search(r"run: (usermod -aG landing brickwatch) ", done.stderr).group(1).split())
+        assert m.run("brickwatch", "check", check=False).returncode == 0
+        assert "SupplementaryGroups" not in m.run("brickwatch", "check", "--print-dropin").stdout
+    finally:
+        m.run("chmod", "755", DROP)
+        m.run("gpasswd", "-d", "brickwatch", "landing")
+
+
+def test_metrics_where_the_unit_may_not_write(service):
+    m = service.m
+    m.run("install", "-d", "-o", "brickwatch", "/var/metrics")
+    m.write(INI, service.configuration().replace(
+        "[workspace]", "[service]\nmetrics_file = /var/metrics/brickwatch.prom\n[workspace]"))
+    try:
+        assert "ReadWritePaths=" in m.run("brickwatch", "check").stderr
+        assert 'ReadWritePaths="/var/metrics"' in m.run("brickwatch", "check", "--print-dropin").stdout
+        m.run("systemctl", "reload", UNIT)
+        wait_for(lambda: "metrics cannot be written" in m.run("brickwatch", "status", "--check", check=False).stdout,
+                 "status to say so")
+        assert "check --print-dropin" in m.run("brickwatch", "status").stdout
+    finally:
+        service.configure()
+        m.run("systemctl", "reload", UNIT)
+
+
 def test_a_changed_credential_counts_from_the_next_start(service):
     m = service.m
     service.api.add_token("second-token")
