@@ -4,10 +4,6 @@
  * The parser, `brickwatch config`, the sample file, the manual page and the completion all follow it; tests
  * compare them with it. It holds texts and places only: reading and writing a value is core/conf_value,
  * contradictions between values are core/conf_check. Nothing here is owned by anybody; all is constant.
- *
- * A key whose effect comes with a later version is in the table like any other and fully parsed. `now` says
- * what this version can do of it; conf_check refuses the rest. Setting `now` to NULL is all it takes to
- * switch a key on.
  */
 #ifndef CORE_CONF_SCHEMA_H
 #define CORE_CONF_SCHEMA_H
@@ -68,10 +64,8 @@ struct conf_key {
 	const char *min, *max;	  /* bounds as one would write them; NULL: none */
 	unsigned flags;		  /* CONF_MULTI … */
 	const char *const *words; /* ends with NULL; "" stands for a value that cannot be written */
-	const char *now;  /* what works in this version besides the default, words as `config` shows them;
-			     NULL: all */
-	const char *note; /* said where there is no default */
-	const char *help; /* one line */
+	const char *note;	  /* said where there is no default */
+	const char *help;	  /* one line */
 };
 
 /* All keys, by section in the order of the manual. */

@@ -4,9 +4,8 @@ brickwatch-events(5), each topic of traces in brickwatch-debug(7),
 each metric in brickwatch.ini(5), and alert rules use no others. Each field of an event's JSON Schema can be named in
 the templates of a notification.
 
-The schema table is read from its source, watcher/core/conf_schema.c: rows `{WATCH, "settle", TYPE, …},`. A row with
-`.now = ""` is a name kept for a later version; it must stand nowhere but may. Each verb is a file of
-watcher/cli with `const struct cli_verb cli_NAME = { .name = "NAME",`, and main.c's table names it.
+The schema table is read from its source, watcher/core/conf_schema.c: rows `{WATCH, "settle", TYPE, …},`. Each verb is
+a file of watcher/cli with `const struct cli_verb cli_NAME = { .name = "NAME",`, and main.c's table names it.
 """
 
 import json
@@ -40,9 +39,8 @@ _TOLD = re.compile(r'"  (?:-\w, )?--([a-z-]+)( [A-Z]+)?  +')
 
 
 def schema_keys(text):
-    """{(section, key): works in this version}"""
-    return {(section.lower(), key): not re.search(r'\.now = ""', rest)
-            for section, key, rest in _ROW.findall(common.without_comments(text))}
+    """{(section, key)}"""
+    return {(section.lower(), key) for section, key, _ in _ROW.findall(common.without_comments(text))}
 
 
 def sample_keys(text):
@@ -76,10 +74,10 @@ def check_keys(top, report):
         report.add(SCHEMA, 0, f"only {len(keys)} rows can be read: has the table another shape?")
     sample = sample_keys(common.read_text(top, SAMPLE))
     manual = plain(common.read_text(top, KEY_MANUAL))
-    for (section, key), works in sorted(keys.items()):
-        if works and (section, key) not in sample:
+    for section, key in sorted(keys):
+        if (section, key) not in sample:
             report.add(SAMPLE, 0, f"lacks {key} of [{section}]")
-        if works and not names(manual, key.replace(".*", ".KEY")):
+        if not names(manual, key.replace(".*", ".KEY")):
             report.add(KEY_MANUAL, 0, f"lacks {key} of [{section}]")
     for (section, key), line in sorted(sample.items()):
         if (section, key) not in keys:

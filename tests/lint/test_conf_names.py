@@ -6,7 +6,6 @@ Each check is a function of texts that returns complaints, so that it can be tri
 
 import os
 import pathlib
-import copy
 import re
 import shutil
 import subprocess
@@ -19,7 +18,6 @@ TOP = pathlib.Path(os.environ.get("BW_TOP") or pathlib.Path(__file__).resolve().
 SCHEMA = "watcher/core/conf_schema.c"
 SAMPLE = "packaging/config/brickwatch.ini"
 MANUAL = "man/brickwatch.ini.5"
-LATER = "not in this version"
 
 ROW = re.compile(r'\{(SERVICE|EVENTS|WORKSPACE|WATCH|NOTIFY), "([a-z0-9_.*]+)", ([A-Z]+), '
                  r'(?:0|AT\(\w+, \w+\)), (.*?)\},\n(?=\t\{|\n|\};)', re.S)
@@ -34,8 +32,6 @@ class Key:
         self.name = name
         texts = re.match(rf'{TEXT}(?:,\s*{TEXT},\s*{TEXT})?', rest).groups()
         self.default, self.low, self.high = (None if t in (None, "NULL") else t.strip('"') for t in texts)
-        now = re.search(r'\.now = "([^"]*)"', rest)
-        self.later = now is not None
         self.multi = "MULTI" in rest
         table = re.search(r"\.words = (\w+)", rest)
         self.words = words.get(table.group(1), []) if table else []  # those of trace are no table of this file
@@ -99,8 +95,6 @@ def check_sample(keys, text):
             complaints.append(f"{key}: its comment should end in Default:")
         if key.default is None and block.endswith("default:"):
             complaints.append(f"{key} has no default, but its comment says so")
-        if key.later and LATER not in block and key.section != "notify":
-            complaints.append(f"{key}: its comment should say that it does not work in this version")
         said = f"{block} {value.lower()}"
         complaints += [f"{key}: its comment lacks {word}" for word in key.words
                        if not re.search(rf"(?<![\w+-]){re.escape(word.lower())}(?![\w+-])", said)]
@@ -168,8 +162,6 @@ def check_manual(keys, text):
         complaints += [f"{key} lacks its bound {bound}" for bound in (key.low, key.high)
                        if bound is not None and not has_word(body, bound)]
         complaints += [f"{key} lacks its word {word}" for word in key.words if not has_word(body, word)]
-        if (LATER in body.lower()) != key.later and key.section != "notify":
-            complaints.append(f"{key}: whether it works in this version is not as in the table")
         if alone and key.multi != ("several values" in body):
             complaints.append(f"{key}: whether it takes several values is not as in the table")
     return complaints
@@ -186,7 +178,7 @@ def test_every_row_is_read(keys):
     assert len(keys) == len(re.findall(r"\.help = ", read(SCHEMA)))
     assert len(keys) > 90
     settle = [k for k in keys if k.name == "settle"][0]
-    assert (settle.default, settle.low, settle.high, settle.later) == (None, "0", "24h", False)
+    assert (settle.default, settle.low, settle.high) == (None, "0", "24h")
     rate = [k for k in keys if repr(k) == "rate of [workspace]"][0]
     assert (rate.default, rate.low, rate.high) == ("5/s", "1/365d", "1000000/s")
     assert [k.words for k in keys if k.name == "durability"] == [["power", "process"]]
@@ -228,21 +220,12 @@ def test_sample_planted(keys, old, new, complaint):
     assert complaints == ([] if complaint is None else [complaint])
 
 
-def test_sample_of_a_key_that_does_not_work(keys):
-    keys = [copy.copy(k) for k in keys]
-    next(k for k in keys if k.name == "recursive").later = True
-    assert "recursive of [watch]: its comment should say that it does not work in this version" in \
-        check_sample(keys, read(SAMPLE))
-
-
 @pytest.mark.parametrize("old, new, complaint", [
     (".It Ic burst No = Ar number\n", ".It Ic bursts No = Ar number\n", "burst of [workspace] is missing"),
     (".It Ic burst No = Ar number\n", ".It Ic bursts No = Ar number\n", "bursts of [workspace] is not in the table"),
     ("Default:\n.Li 20 .", "Default:\n.Li 21 .", "burst of [workspace] should say Default: 20"),
     ("to\n.Li 64MiB .", "to\n.Li 65MiB .", "type_bytes of [watch] lacks its bound 64MiB"),
     ("2.0 | 2.1 | 2.2", "2.0 | 2.2", "api_version of [workspace] lacks its word 2.1"),
-    ("Directories below the folder too.\n", "Directories below the folder too.\nNot in this version.\n",
-     "recursive of [watch]: whether it works in this version is not as in the table"),
     ("The folder to watch; several values.", "The folder to watch.",
      "directory of [watch]: whether it takes several values is not as in the table"),
 ])

@@ -434,8 +434,6 @@ ROWS = "\n".join(f'\t{{WATCH, "key_{n}", TEXT, 0, "1",\n\t\t.help = "x"}},' for 
 SCHEMA_C = ('static const struct conf_key KEYS[] = {\n' + ROWS + """
 \t{WATCH, "param.*", PARAM, 0, NULL, .note = "{x}",
 \t\t.help = "template"},
-\t{NOTIFY, "later", TEXT, 0, NULL, .now = "",
-\t\t.help = "kept"},
 };
 """)
 SAMPLE = "[watch:orders]\n" + "\n".join(f"; key_{n} = 1" for n in range(20)) + "\n;param.path = ${uri}\n"

@@ -174,49 +174,6 @@ static void check_values(
 	conf_list_done(&values);
 }
 
-/* Is what was given the default, or among what this version can do? */
-static bool works_now(const struct conf_key *k, const struct conf_section *s)
-{
-	struct buf given = BUF_INIT(CONF_TEXT_BYTES), def = BUF_INIT(CONF_TEXT_BYTES);
-	bool works = false;
-
-	if (!k->now)
-		return true;
-	if ((k->flags & CONF_MULTI) || k->type == CONF_TYPE_PARAM || !conf_value_format(k, s->object, &given))
-		return false;
-	if (word_is_in(buf_str(&given), k->now)) {
-		works = true;
-	} else if (k->def) {
-		/* All but words and switches could be spelled in several ways: both go through the same
-		 * reader and writer. */
-		struct conf_watch scratch_watch = {.job_id = 0};
-		struct conf_workspace scratch_workspace = {.auth = 0};
-		struct conf_service scratch_service = {.log_level = 0};
-		void *object = k->kind == CONF_KIND_WATCH	? (void *)&scratch_watch
-			       : k->kind == CONF_KIND_WORKSPACE ? (void *)&scratch_workspace
-								: (void *)&scratch_service;
-
-		conf_value_set_default(k, object);
-		works = conf_value_format(k, object, &def) && strcmp(buf_str(&given), buf_str(&def)) == 0;
-		conf_value_done(k, object);
-	}
-	buf_done(&given);
-	buf_done(&def);
-	return works;
-}
-
-static void check_available(const struct conf_key *k, const struct conf_section *s,
-	const struct conf_entry *e, struct conf_mistakes *m)
-{
-	if (works_now(k, s))
-		return;
-	if (!*k->now && !k->def)
-		conf_mistake_add(m, false, e->file, e->line, "%s is not available in this version", e->key);
-	else
-		conf_mistake_add(m, false, e->file, e->line, "%s = %s is not available in this version",
-			e->key, e->value);
-}
-
 static void check_entries(const struct conf *c, struct conf_mistakes *m)
 {
 	for (size_t i = 0; i < c->entries_n; i++) {
@@ -227,7 +184,6 @@ static void check_entries(const struct conf *c, struct conf_mistakes *m)
 		if (k->type == CONF_TYPE_PATTERN || k->type == CONF_TYPE_MIME ||
 			k->type == CONF_TYPE_TEMPLATE || k->type == CONF_TYPE_PARAM)
 			check_values(k, e, s->object, m);
-		check_available(k, s, e, m);
 	}
 }
 
