@@ -33,7 +33,7 @@ struct smtp_mail {
 	size_t to_n;
 	const char *bytes; /* of core/mime */
 	size_t len;
-	struct secret *password; /* or NULL */
+	struct secret *password; /* or NULL; a reference is taken */
 };
 
 struct smtp_answer {
@@ -54,5 +54,9 @@ void smtp_free(struct smtp *s); /* takes NULL; what is under way is given up wit
  * block. */
 int smtp_send(struct smtp *s, const struct smtp_mail *mail, smtp_answer_fn fn, void *arg,
 	struct err *err) MUST_CHECK;
+
+/* Do a server's words repeat the password of the mail under way, as it is or as it was sent? Then they must
+ * not be shown. (What smtp_answer has was looked at.) */
+bool smtp_is_telling(const struct smtp *s, const char *words);
 
 #endif

@@ -323,6 +323,6 @@ def test_mistakes(service, keys, words):
 
 
 def test_a_good_configuration(service):
-    s = notify(service(), "smtps://mail.example.com:465", body=["a", "b"])
+    s = notify(service(), "smtps://mail.example.com:465", body=["a", "\"\"", "b"])
     assert s.verb("check").status == 0
     assert logged(s, "run.started") == []

@@ -193,7 +193,11 @@ def test_unknown_authority(service, folder):
         s = notify(service(folder=folder / "s"), webhook=receiver.url(SECRET_PATH)).start()
         s.wait_run(s.put("a.csv"))
         wait_for(lambda: consumer(s)["failed_attempts"] > 0, s.err)
-        assert "certificate" in consumer(s)["detail"] and not receiver.all()
+        assert "ca_file" in consumer(s)["detail"] and not receiver.all()
+        s.sections["notify:ops"]["ca_file"] = made.path("ca.pem")
+        s.write_configuration()
+        assert s.verb("reload").status == 0
+        wait_taken(s, receiver, count=1)
         s.stop()
         assert "SECRET" not in s.err()
 

@@ -333,6 +333,27 @@ static void test_password(void **state)
 	assert_null(strstr(got.words, "tops3cret"));
 }
 
+/* A server that repeats what it was told: the password, or what AUTH PLAIN made of it. */
+static void test_a_password_that_is_repeated(void **state)
+{
+	static const char *const no[] = {"535 5.7.8 tops3cret is wrong\r\n",
+		"535 5.7.8 AG1lAHRvcHMzY3JldA==\r\n", "535 dG9wczNjcmV0\r\n"};
+	CLEANUP_SECRET struct secret *password = secret_new(64);
+
+	assert_int_equal(secret_add(password, "tops3cret", 9), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(no); i++) {
+		const char *const script[] = {
+			"220 here\r\n", "250-h\r\n250 AUTH PLAIN\r\n", no[i], HANG, NULL};
+
+		assert_int_equal(tear_down(state) + set_up(state), 0);
+		make_client(start_server(script), "me", S_TO_US(PATIENCE_S));
+		begin(password);
+		wait_for(1);
+		assert_true(got.denied);
+		assert_string_equal(strchr(got.words, ' '), " answers with the password in its words");
+	}
+}
+
 /* 0.0.0.0 leads here, but by its spelling it is another machine. Without STARTTLS the password stays here; a
  * mail without one goes. */
 static void test_no_password_in_clear(void **state)
@@ -383,6 +404,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_time_is_over, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_nobody_there, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_password, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_a_password_that_is_repeated, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_no_password_in_clear, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_given_up, set_up, tear_down),
 	};

@@ -125,20 +125,28 @@ static void check_name_handed_over(const struct conf *conf, uid_t service, const
 			strcmp(config, CONFFILE_PATH) == 0 ? "" : config);
 }
 
-/* The address of a webhook is often all that is needed to post there. */
+static bool check_is_hidden(const struct conf_entry *e)
+{
+	if (strcmp(e->key, "webhook") == 0)
+		return text_starts_with(e->value, "https://");
+	return strcmp(e->key, "webhook_header") == 0 || strcmp(e->key, "webhook_body") == 0;
+}
+
+/* The address of a webhook is often all that is needed to post there; header lines and bodies hold keys. */
 static void check_hidden_addresses(const struct conf *conf)
 {
 	for (size_t i = 0; i < conf->entries_n; i++) {
 		const struct conf_entry *e = &conf->entries[i];
 		struct stat st;
 
-		if (strcmp(e->key, "webhook") == 0 && text_starts_with(e->value, "https://") &&
-			stat(e->file, &st) == 0 && (st.st_mode & S_IROTH))
+		if (check_is_hidden(e) && stat(e->file, &st) == 0 && (st.st_mode & S_IROTH))
 			(void)fprintf(stderr,
-				"warning: [%s]: everybody can read %s, and the address of a webhook is often "
-				"secret: chmod o-r it, or put the address into a file of its own and give "
-				"webhook = /PATH\n",
-				e->section, e->file);
+				"warning: [%s]: everybody can read %s, and %s is often secret: chmod o-r "
+				"it%s\n",
+				e->section, e->file, e->key,
+				strcmp(e->key, "webhook") != 0 ? ""
+							       : ", or put the address into a file of its "
+								 "own and give webhook = /PATH");
 	}
 }
 

@@ -126,11 +126,12 @@ static void events_print(size_t columns, const struct json *j)
 		const char *key, *before;
 	} shown[] = {{"verb", ""}, {"arguments", ""}, {"user", "by "}, {"path", ""}, {"run_id", "run "},
 		{"job_id", "job "}, {"reason", ""}, {"rule", "rule "}, {"error_code", ""}, {"message", ""},
-		{"detail", ""}, {"count", "files "}, {"waiting_for", "waiting for "}, {"method", ""},
-		{"file_system", "on "}};
+		{"consumer", "to "}, {"detail", ""}, {"count", "files "}, {"waiting_for", "waiting for "},
+		{"method", ""}, {"file_system", "on "}};
 	CLEANUP_BUF struct buf b = BUF_INIT(EVENTS_LINE_BYTES), line = BUF_INIT(EVENTS_LINE_BYTES);
 	const char *time = json_get_text(j, "time"), *type = json_get_text(j, "type"),
 		   *watch = json_get_text(j, "watch");
+	bool is_of_events = type && strcmp(type, "notify.dropped") == 0;
 
 	events_add(&b, time ? time : "?");
 	(void)buf_addf(&b, "  %-16s  %-12s", type ? type : "?", watch ? watch : "-");
@@ -143,7 +144,8 @@ static void events_print(size_t columns, const struct json *j)
 
 		if (!text || !text[0])
 			continue;
-		(void)buf_addf(&b, "  %s", shown[i].before);
+		(void)buf_addf(&b, "  %s",
+			is_of_events && strcmp(shown[i].key, "count") == 0 ? "events " : shown[i].before);
 		if (columns > 0 && strcmp(shown[i].key, "path") == 0)
 			events_add_path(&b, text, columns);
 		else

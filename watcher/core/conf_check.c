@@ -206,7 +206,6 @@ static const struct {
 	{CONF_KIND_NOTIFY, "smtp_username", "smtp_password_file"},
 	{CONF_KIND_NOTIFY, "smtp_password_file", "smtp_username"},
 	{CONF_KIND_NOTIFY, "smtp_username", "smtp"},
-	{CONF_KIND_NOTIFY, "ca_file", "smtp"},
 	{CONF_KIND_NOTIFY, "subject", "mail_to"},
 	{CONF_KIND_NOTIFY, "body", "mail_to"},
 	{CONF_KIND_NOTIFY, "webhook_header", "webhook"},

@@ -267,7 +267,7 @@ static const struct conf_key KEYS[] = {
 	{NOTIFY, "smtp_password_file", SECRET, AT(notify, smtp_password_file), NULL,
 		.help = "file with the password at the mail server"},
 	{NOTIFY, "ca_file", SECRET, AT(notify, ca_file), NULL, .note = "the system's",
-		.help = "file with the authorities that may have signed the mail server's certificate"},
+		.help = "file with the authorities that may have signed the server's certificate"},
 	{NOTIFY, "subject", TEXT, AT(notify, subject), NULL, .note = "what happened",
 		.help = "template of the mail's subject"},
 	{NOTIFY, "body", TEXT, AT(notify, body), NULL, .flags = MULTI, .note = "what is known about the event",

@@ -502,7 +502,9 @@ static int split_quoted(const struct conf_key *k, const char *raw, struct conf_l
 	if (len < 2 || raw[len - 1] != '"')
 		return err_set(err, ERR_CONF, EINVAL,
 			"the value begins with a double quote but does not end with one");
-	if (len == 2 && k->type != CONF_TYPE_TEMPLATE && k->type != CONF_TYPE_PARAM)
+	/* of a text of several values one is a line of it */
+	if (len == 2 && k->type != CONF_TYPE_TEMPLATE && k->type != CONF_TYPE_PARAM &&
+		!(k->type == CONF_TYPE_TEXT && k->flags == CONF_MULTI))
 		return err_set(err, ERR_CONF, EINVAL, "the value is empty");
 	if ((k->flags & CONF_COMMA) && is_several(raw + 1, len - 2))
 		return err_set(err, ERR_CONF, EINVAL, "a value in double quotes needs a line of its own");

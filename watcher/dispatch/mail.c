@@ -240,6 +240,11 @@ static void ask_for(struct mail *m, const char *id)
 
 /* ---- the answer ---- */
 
+static const char *words_of(const struct mail *m, const struct smtp_reply *said)
+{
+	return smtp_is_telling(m->smtp, said->words) ? "(its words repeat the password)" : said->words;
+}
+
 /* The server has the mail for those that it takes. Words of one that it puts off, or NULL. */
 static char *note_recipients(struct mail *m, const struct smtp_talk *talk)
 {
@@ -253,9 +258,9 @@ static char *note_recipients(struct mail *m, const struct smtp_talk *talk)
 		r->done = r->taken || said->code >= 500;
 		if (said->code >= 500)
 			log_warning("consumer %s (%s): %s does not get a mail that others get: %s",
-				m->conf->name, m->place, r->mailbox.address, said->words);
+				m->conf->name, m->place, r->mailbox.address, words_of(m, said));
 		else if (!r->done && words == NULL)
-			words = mem_printf("%s is put off: %s", r->mailbox.address, said->words);
+			words = mem_printf("%s is put off: %s", r->mailbox.address, words_of(m, said));
 	}
 	return words;
 }

@@ -29,6 +29,7 @@ struct smtp {
 	char *url, *host;
 	const char *username;
 	int64_t timeout_us;
+	struct secret *password; /* of the mail under way, or NULL */
 	struct exchange *line;
 	struct smtp_talk *talk;
 	smtp_answer_fn fn;
@@ -49,15 +50,52 @@ static void hang_up(struct smtp *s)
 	s->busy = false;
 }
 
+/* As AUTH PLAIN and AUTH LOGIN send it. */
+static bool repeats_what_was_sent(const struct smtp *s, const char *words)
+{
+	size_t name_len = s->username != NULL ? strlen(s->username) : 0, len = secret_len(s->password);
+	CLEANUP_SECRET struct secret *plain = secret_new(name_len + len + 2);
+	CLEANUP_SECRET struct secret *as_plain = secret_new(2 * (name_len + len) + 8);
+	CLEANUP_SECRET struct secret *as_login = secret_new(2 * len + 8);
+	int r = secret_add(plain, "", 1);
+
+	if (r == 0 && name_len > 0)
+		r = secret_add(plain, s->username, name_len);
+	if (r == 0)
+		r = secret_add(plain, "", 1);
+	if (r == 0)
+		r = secret_add(plain, secret_bytes(s->password), len);
+	if (r == 0)
+		r = secret_add_base64(as_plain, secret_bytes(plain), secret_len(plain));
+	if (r == 0)
+		r = secret_add_base64(as_login, secret_bytes(s->password), len);
+	return r < 0 || strstr(words, secret_bytes(as_plain)) != NULL ||
+	       strstr(words, secret_bytes(as_login)) != NULL;
+}
+
+bool smtp_is_telling(const struct smtp *s, const char *words)
+{
+	if (s->password == NULL || secret_len(s->password) == 0 || words == NULL)
+		return false;
+	return strstr(words, secret_bytes(s->password)) != NULL || repeats_what_was_sent(s, words);
+}
+
 static void answer(struct smtp *s, const struct smtp_answer *a)
 {
+	CLEANUP_FREE char *instead =
+		smtp_is_telling(s, a->words)
+			? mem_printf("%s answers with the password in its words", s->host)
+			: NULL;
+	struct smtp_answer told = *a;
 	struct smtp_talk *talk = s->talk;
 
+	if (instead != NULL)
+		told.words = instead;
 	hang_up(s);
 	s->talk = NULL;
-	trace(TRACE_HTTP, "%s: %s", s->url, a->fate == SMTP_DELIVERED ? "delivered" : a->words);
+	trace(TRACE_HTTP, "%s: %s", s->url, told.fate == SMTP_DELIVERED ? "delivered" : told.words);
 	s->calling = true;
-	s->fn(a, s->arg);
+	s->fn(&told, s->arg);
 	s->calling = false;
 	smtp_talk_free(talk);
 }
@@ -256,6 +294,7 @@ void smtp_free(struct smtp *s)
 	BUG_ON(s->calling);
 	hang_up(s);
 	smtp_talk_free(s->talk);
+	secret_free(s->password);
 	exchanges_free(s->exchanges);
 	loop_timer_remove(s->timer);
 	free(s->url);
@@ -283,6 +322,8 @@ int smtp_send(struct smtp *s, const struct smtp_mail *mail, smtp_answer_fn fn, v
 	if (r < 0)
 		return r;
 	s->busy = true;
+	secret_free(s->password);
+	s->password = mail->password != NULL ? secret_ref(mail->password) : NULL;
 	s->talk = smtp_talk_new(mail->from, mail->to, mail->to_n, mail->bytes, mail->len);
 	s->fn = fn;
 	s->arg = arg;

@@ -28,6 +28,8 @@
 struct webhook {
 	const struct conf_notify *conf;
 	const char *credentials;
+	struct conf_workspace certificates; /* nothing but ca_file, borrowed */
+	struct transport *transport;	    /* NULL: the system's authorities */
 	struct http *http;
 	struct secret *url; /* the whole address */
 	struct secret *key; /* of the signature; NULL: none */
@@ -108,6 +110,7 @@ static void webhook_free(void *way)
 	if (!w)
 		return;
 	http_free(w->http);
+	transport_free(w->transport);
 	secret_free(w->url);
 	secret_free(w->key);
 	free(w->place);
@@ -117,7 +120,7 @@ static void webhook_free(void *way)
 
 static void *webhook_make(const struct courier_way_options *o, struct err *err)
 {
-	const struct http_options options = {
+	struct http_options options = {
 		.connect_timeout_us = o->conf->request_timeout_us < CONNECT_TIMEOUT_US
 					      ? o->conf->request_timeout_us
 					      : CONNECT_TIMEOUT_US,
@@ -125,11 +128,19 @@ static void *webhook_make(const struct courier_way_options *o, struct err *err)
 		.max_requests = 1,
 	};
 	struct webhook *w = mem_alloc(sizeof(*w));
+	int rc;
 
 	w->conf = o->conf;
 	w->credentials = o->credentials_directory;
+	w->certificates.ca_file = o->conf->ca_file;
 	buf_init(&w->body, BODY_BYTES);
-	if (read_files(w, err) == 0)
+	rc = read_files(w, err);
+	if (rc == 0 && o->conf->ca_file) {
+		w->transport = transport_new(&w->certificates, w->credentials, err);
+		rc = w->transport ? 0 : -err->code;
+	}
+	options.transport = w->transport;
+	if (rc == 0)
 		w->http = http_new(o->loop, &options, err);
 	if (w->http)
 		return w;
