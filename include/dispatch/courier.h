@@ -72,7 +72,8 @@ struct courier_way {
 	/* Takes NULL. A delivery under way is given up without fn. */
 	void (*free)(void *way);
 	/* Begins a delivery; none is under way. fn is called once, later, never from inside. -errno with *err
-	 * (no secrets): it could not begin, as if answered COURIER_AGAIN with these words; fn is not called.
+	 * (no secrets): it could not begin, as if answered COURIER_AGAIN with these words, or with -ENOBUFS
+	 * and -EBADMSG, which are about this parcel, COURIER_REFUSED; fn is not called.
 	 * Does not block. */
 	int (*send)(
 		void *way, const struct courier_parcel *p, courier_answer_fn fn, void *arg, struct err *err);

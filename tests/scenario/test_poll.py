@@ -5,6 +5,7 @@ On a local folder, so that the writers can be anything; a mount that keeps its w
 
 import json
 import os
+import re
 import threading
 import time
 
@@ -294,6 +295,24 @@ def test_a_marker_with_something_in_it(service, folder):
         wait_for(lambda path=path: "a new marker" in waiting_for(s, path), f"{path} waits for a new marker")
     s.stop()
     s.check_runs(expected)
+
+
+def test_a_marker_that_is_held_open(service):
+    """It does not count before its writer has closed it, however long he thinks."""
+    s = service(**MARKED, marker="${name}.done").start()
+    path = s.drop / "a.csv"
+    put(path, text("one"))
+    wait_for(lambda: "its marker" in waiting_for(s, path), "it waits for its marker")
+    with open(s.drop / "a.csv.done", "wb", buffering=0) as f:
+        f.write(b"half of it")
+        wait_for(lambda: re.search(r"to stay as it is, since ([2-9]|\d\d)(\.\d)? s", waiting_for(s, path)), "it waits")
+        assert s.runs_of(path) == []
+        f.write(b", and the rest")
+    s.wait_run(path)
+    put(path, text("two, and more"))
+    wait_for(lambda: "a new marker" in waiting_for(s, path), "it waits for a new marker")
+    s.stop()
+    s.check_runs({path: [text("one")]})
 
 
 def test_yesterdays_marker_of_a_skipped_file(service):

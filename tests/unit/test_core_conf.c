@@ -1039,6 +1039,8 @@ static const struct {
 	{WS W NOTE "on = *\nwebhook = http://127.0.0.1:80/x?a=b&c\n", ""},
 	{WS W NOTE "on = *\nwebhook = http://hooks.example/x\n", "f:10: webhook: "},
 	{WS W NOTE "on = *\nwebhook = ftp://hooks.example/x\n", "f:10: webhook: "},
+	{WS W NOTE "on = *\nwebhook = HTTPS://hooks.example/x\n",
+		"f:10: webhook: begins with https://, in small"},
 	{WS W NOTE "on = *\nwebhook = hooks.example/x\n", "f:10: webhook: is https://HOST/…, or the absolute "
 							  "path of a file that holds such an address"},
 	{WS W NOTE "on = *\nwebhook = https://user:secret@hooks.example/\n",

@@ -337,6 +337,32 @@ static void test_gathers(void **state)
 }
 
 /* Rows of a consumer that is not configured any more go, with an event. */
+/* Names of files may be longer than a digest has room for: it goes without them, and nothing stands still. */
+static void test_a_digest_of_long_names(void **state)
+{
+	struct place *p = *state;
+	const struct notices_row r = {.id = "00000000000000000000000000000000",
+		.type = "start.failed",
+		.watch = "orders",
+		.made_us = 1};
+	CLEANUP_BUF struct buf line = BUF_INIT(64 * 1024);
+
+	(void)buf_adds(&line, "{\"path\":\"");
+	for (int i = 0; i < 4000; i++)
+		(void)buf_adds(&line, "\xe2\x80\xae"); /* 12 bytes of text each */
+	(void)buf_adds(&line, "\"}\n");
+	for (int i = 0; i < 20; i++)
+		assert_int_equal(notices_add(p->ledger, "ops", &r, buf_str(&line), line.len, NULL), 0);
+	p->scribe.notices++;
+	round_(p);
+	assert_int_equal(way.sends, 1);
+	assert_non_null(strstr(way.line, "\"paths\":[]"));
+	assert_non_null(strstr(way.text, "20  start.failed of watch orders"));
+	answer(COURIER_DELIVERED);
+	round_(p);
+	assert_int_equal(view(p).waiting, 0);
+}
+
 static void test_strangers(void **state)
 {
 	struct place *p = *state;
@@ -452,6 +478,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_tried_again, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_goes_on_after_a_restart, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_gathers, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_a_digest_of_long_names, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_strangers, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_damaged, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_bound, set_up, tear_down),

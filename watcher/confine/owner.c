@@ -55,12 +55,15 @@ static int owner_change(uid_t uid, gid_t gid, const struct passwd *known, struct
 
 int owner_become(const char *directory, struct err *err)
 {
+	const struct passwd *known;
 	struct stat st;
 	int rc;
 
 	if (geteuid() != 0 || stat(directory, &st) < 0 || st.st_uid == 0)
 		return 0;
-	rc = owner_change(st.st_uid, st.st_gid, getpwuid(st.st_uid), err);
+	known = getpwuid(st.st_uid);
+	/* the directory's group may well be root's */
+	rc = owner_change(st.st_uid, known ? known->pw_gid : (gid_t)st.st_uid, known, err);
 	return rc < 0 ? err_prefix(err, "the owner of %s", directory) : rc;
 }
 

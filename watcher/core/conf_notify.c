@@ -84,6 +84,8 @@ int conf_notify_check_url(const char *url, struct err *err)
 	if (!scheme)
 		return err_set(err, ERR_CONF, EINVAL,
 			"is https://HOST/…, or the absolute path of a file that holds such an address");
+	if (!text_starts_with(url, "https://") && !text_starts_with(url, "http://"))
+		return err_set(err, ERR_CONF, EINVAL, "begins with https://, in small letters");
 	if (len > CONF_NOTIFY_URL_BYTES)
 		return err_set(
 			err, ERR_CONF, EINVAL, "an address has at most %d bytes", CONF_NOTIFY_URL_BYTES);

@@ -67,10 +67,11 @@ void notice_note(struct notice_pace *p, const struct conf_rate *digest, enum not
 {
 	if (is_over(p, digest, now_us))
 		*p = (struct notice_pace){.from_us = now_us};
-	p->sent++;
 	/* one that is as large as can be has left some behind, which are not to wait */
-	if (step == NOTICE_MANY && waiting <= NOTICE_DIGEST_MAX)
-		p->gathering = true;
+	if (step == NOTICE_MANY && waiting > NOTICE_DIGEST_MAX)
+		return;
+	p->sent++;
+	p->gathering |= step == NOTICE_MANY;
 }
 
 /* ---- when it is given up ---- */

@@ -166,7 +166,7 @@ static int apply_answer(struct courier *c, int64_t now_us, struct err *err)
 static int apply_late(struct courier *c, int64_t now_us, struct err *err)
 {
 	char span[CLOCK_TEXT_BYTES], why[COURIER_WORDS_BYTES + 64];
-	int64_t before_us, through;
+	int64_t before_us, through, most;
 	int rc;
 
 	if (c->plan.fails_since_us == 0 || c->plan.row.waiting == 0 ||
@@ -176,6 +176,13 @@ static int apply_late(struct courier *c, int64_t now_us, struct err *err)
 	rc = notices_late(c->all->o.ledger, c->conf->name, before_us, &through, err);
 	if (rc <= 0)
 		return rc;
+	rc = notices_nth(c->all->o.ledger, c->conf->name, NOTICE_DIGEST_MAX, &most, err);
+	if (rc < 0)
+		return rc;
+	if (rc > 0 && most < through) { /* the others in the next round */
+		through = most;
+		c->plan.again = true;
+	}
 	(void)snprintf(why, sizeof(why), "not delivered within %s: %s",
 		clock_format_span(c->conf->retry_for_us, span), c->words);
 	return give_up(c, through, why, err);
@@ -220,6 +227,20 @@ static int collect_paths(struct courier *c, char *paths[NOTICE_PATHS_MAX], size_
 	return rc < 0 ? rc : 0;
 }
 
+/* Names of files may be as long as can be, and longer when they are shown: then without them. */
+static int write_digest(struct courier *c, struct notice_digest *d, struct err *err)
+{
+	int rc = notice_digest_line(d, &c->line, NULL);
+
+	if (rc == 0)
+		rc = notice_digest_text(d, &c->text, NULL);
+	if (rc == 0)
+		return 0;
+	d->paths_n = 0;
+	rc = notice_digest_line(d, &c->line, err);
+	return rc < 0 ? rc : notice_digest_text(d, &c->text, err);
+}
+
 static int load_digest(struct courier *c, struct notice_digest *d, struct err *err)
 {
 	struct notice_group groups[NOTICE_GROUPS_MAX];
@@ -239,9 +260,7 @@ static int load_digest(struct courier *c, struct notice_digest *d, struct err *e
 	d->first_id = c->plan.first.id;
 	d->last_id = c->plan.last.id;
 	if (rc == 0)
-		rc = notice_digest_line(d, &c->line, err);
-	if (rc == 0)
-		rc = notice_digest_text(d, &c->text, err);
+		rc = write_digest(c, d, err);
 	if (rc == 0)
 		notice_digest_id(d->first_id, d->last_id, c->plan.first.id);
 	if (rc == 0)
@@ -286,9 +305,11 @@ static int load_parcel(struct courier *c, struct err *err)
 		rc = notices_next(c->all->o.ledger, c->conf->name, 0, &p->first, &c->line, err);
 	if (rc == -EBADMSG)
 		return skip_damaged(c, p->events > 1 ? p->row.through : p->first.seq, err);
-	if (rc > 0 && p->events > 1)
+	if (rc > 0 && p->events > 1) {
 		rc = load_digest(c, &d, err);
-	else if (rc > 0)
+		if (rc == -EBADMSG)
+			return skip_damaged(c, p->row.through, err);
+	} else if (rc > 0)
 		buf_truncate(&c->line, c->line.len - 1); /* the end of the line */
 	if (rc < 0)
 		return rc;
@@ -444,11 +465,15 @@ static void send_parcel(struct courier *c)
 		.events = p->events,
 	};
 	struct err err = ERR_INIT;
+	int rc;
 
 	c->under_way = true;
 	CRASH_POINT("courier-before-send");
-	if (c->way->send(c->object, &parcel, on_answer, c, &err) < 0) {
-		const struct courier_answer a = {.verdict = COURIER_AGAIN, .words = err.text};
+	rc = c->way->send(c->object, &parcel, on_answer, c, &err);
+	if (rc < 0) {
+		const struct courier_answer a = {
+			.verdict = rc == -ENOBUFS || rc == -EBADMSG ? COURIER_REFUSED : COURIER_AGAIN,
+			.words = err.text};
 
 		on_answer(&a, c);
 	}
@@ -509,7 +534,9 @@ static void commit_one(struct courier *c, int64_t now_us)
 	}
 	if (p->sends)
 		send_parcel(c);
-	if (p->wait_us > 0)
+	if (c->look || c->answered) /* nothing else may wake us: this is the last thing before it sleeps */
+		loop_timer_set(c->timer, 0);
+	else if (p->wait_us > 0)
 		loop_timer_set(c->timer, p->wait_us);
 	release_parcel(c);
 }

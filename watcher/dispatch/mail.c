@@ -26,12 +26,16 @@
 #include "dispatch/transport.h"
 
 #define SUBJECT_BYTES (16u * 1024)
+/* So long the others' next mails wait for one who is put off (who asks unknown senders to come again takes
+ * them in five minutes); when that was in vain, they do not wait for him until he takes one again. */
+#define PUT_OFF_MOST_US (10 * 60 * US_PER_S)
 #define TEXT_BYTES (256u * 1024) /* fits into MIME_MAIL_BYTES however it is encoded */
 
 struct recipient {
 	struct mailbox mailbox;
-	bool done;  /* has the mail with this id, or never gets it */
-	bool taken; /* … it has it */
+	bool done;	    /* has the mail with this id, or never gets it */
+	bool taken;	    /* … it has it */
+	int64_t put_off_us; /* monotonic: since then it is put off, one mail like another; 0: it is not */
 };
 
 struct mail {
@@ -255,8 +259,10 @@ static char *note_recipients(struct mail *m, const struct smtp_talk *talk)
 		struct recipient *r = m->asked[i];
 
 		r->taken = said->code < 400;
-		r->done = r->taken || said->code >= 500;
-		if (said->code >= 500)
+		if (r->taken || r->put_off_us == 0)
+			r->put_off_us = r->taken ? 0 : clock_mono_us();
+		r->done = r->taken || said->code >= 500 || clock_mono_us() - r->put_off_us >= PUT_OFF_MOST_US;
+		if (r->done && !r->taken)
 			log_warning("consumer %s (%s): %s does not get a mail that others get: %s",
 				m->conf->name, m->place, r->mailbox.address, words_of(m, said));
 		else if (!r->done && words == NULL)
@@ -265,7 +271,7 @@ static char *note_recipients(struct mail *m, const struct smtp_talk *talk)
 	return words;
 }
 
-/* All that are left are refused for good, and others have the mail. */
+/* All that are left are refused or put off, and others have the mail. */
 static bool is_enough(const struct mail *m, const struct smtp_answer *a)
 {
 	bool somebody = false;
@@ -275,7 +281,7 @@ static bool is_enough(const struct mail *m, const struct smtp_answer *a)
 	for (size_t i = 0; i < m->to_n; i++)
 		somebody = somebody || m->to[i].taken;
 	for (size_t i = 0; i < m->asked_n; i++)
-		if (smtp_talk_recipient(a->talk, i)->code < 500)
+		if (smtp_talk_recipient(a->talk, i)->code < 400)
 			return false;
 	return somebody;
 }

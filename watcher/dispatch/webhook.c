@@ -21,7 +21,9 @@
 
 #define CONNECT_TIMEOUT_US (INT64_C(10) * 1000000)
 #define BODY_BYTES (1024u * 1024)
-#define SAID_BYTES 200 /* of the receiver's words */
+#define SAID_BYTES 200	    /* of the receiver's words */
+#define SECRET_WORD_BYTES 8 /* in an address or a header line: so long a word may be a key */
+#define BODY_WORD_BYTES 16  /* in webhook_body, most of which is no secret */
 #define OWN_HEADERS 5
 #define HEADER_BYTES 256
 
@@ -207,6 +209,22 @@ static void make_headers(struct webhook *w, const struct courier_parcel *p)
 
 /* ---- the answer ---- */
 
+/* One of these words, if it is so long that it may be a key? */
+static bool repeats_a_word(const char *text, size_t at_least, const char *said)
+{
+	static const char between[] = " \t:;,=\"'{}[]";
+
+	for (text += strspn(text, between); *text; text += strspn(text, between)) {
+		size_t len = strcspn(text, between);
+		CLEANUP_FREE char *word = mem_strndup(text, len);
+
+		if (len >= at_least && strstr(said, word))
+			return true;
+		text += len;
+	}
+	return false;
+}
+
 /* Does what the receiver says repeat what is secret? */
 static bool is_telling(const struct conf_notify *conf, const char *url, const char *said)
 {
@@ -217,18 +235,17 @@ static bool is_telling(const struct conf_notify *conf, const char *url, const ch
 		size_t len = strcspn(path, "/?&=");
 		CLEANUP_FREE char *element = mem_strndup(path, len);
 
-		if (len >= 8 && strstr(said, element))
+		if (len >= SECRET_WORD_BYTES && strstr(said, element))
 			return true;
 		path += len + (path[len] != '\0');
 	}
 	for (size_t i = 0; i < conf->webhook_header.n; i++) {
 		const char *value = strchr(conf->webhook_header.items[i], ':');
-		const char *word = value ? strrchr(value, ' ') : NULL;
 
-		if (word && strlen(word + 1) >= 8 && strstr(said, word + 1))
+		if (value && repeats_a_word(value, SECRET_WORD_BYTES, said))
 			return true;
 	}
-	return false;
+	return conf->webhook_body && repeats_a_word(conf->webhook_body, BODY_WORD_BYTES, said);
 }
 
 static void add_said(const struct conf_notify *conf, const char *url, const struct http_response *r,
@@ -237,6 +254,7 @@ static void add_said(const struct conf_notify *conf, const char *url, const stru
 	size_t used = strlen(words), len;
 	const char *said = r->body;
 	char shown[SAID_BYTES];
+	CLEANUP_FREE char *whole = NULL;
 
 	while (*said == ' ' || *said == '\t' || *said == '\r' || *said == '\n')
 		said++;
@@ -246,7 +264,8 @@ static void add_said(const struct conf_notify *conf, const char *url, const stru
 	while (len > 0 && (said[len - 1] == '\n' || said[len - 1] == '\r' || said[len - 1] == ' '))
 		len--;
 	text_printable(said, len, shown, sizeof(shown));
-	if (shown[0] && !is_telling(conf, url, shown))
+	whole = mem_strndup(said, len); /* a key may be cut off in what is shown */
+	if (shown[0] && !is_telling(conf, url, whole))
 		(void)snprintf(words + used, COURIER_WORDS_BYTES - used, ": %s", shown);
 }
 

@@ -300,10 +300,17 @@ static bool markers_is_whole(struct markers *m, struct unsettled_file *f, const 
 	const struct settle_policy *policy = sense_policy(m->s, f->dir);
 	int64_t now_us = clock_mono_us(), needed_us = MARKERS_UNSURE_US;
 
-	if (markers_lease(m, path) == SETTLE_LEASE_FREE)
+	enum settle_lease lease = markers_lease(m, path);
+
+	if (lease == SETTLE_LEASE_FREE)
 		return true;
 	if (needed_us < policy->apart_us)
 		needed_us = policy->apart_us;
+	if (lease == SETTLE_LEASE_OPEN) {
+		f->marker_now = (struct marker){0};
+		*ret_again_us = now_us + needed_us;
+		return false;
+	}
 	if (!marker_is_known(&f->marker_now) || !marker_is_same(now, &f->marker_now)) {
 		f->marker_now = *now;
 		f->marker_since_us = now_us;
