@@ -698,7 +698,8 @@ def test_events_filters(logged):
     assert shown("--until", middle["time"]) == [e for e in everything if e["time"] < middle["time"]]
     assert shown("--since", "1h") == everything
     assert shown("--until", "1h") == []
-    assert shown("--type", "no.such") == []
+    unknown = s.verb("events", "--json", "--type", "no.such")
+    assert unknown.status == 2 and 'there is no type of event "no.such"' in unknown.err, unknown
     assert shown("--watch", "drop", "--type", "run.started", "--since", middle["time"]) == \
         [e for e in started if e["watch"] == "drop" and e["time"] >= middle["time"]]
 

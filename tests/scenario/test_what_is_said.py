@@ -63,7 +63,7 @@ def test_the_trouble_of_a_former_job_is_none(service):
     assert "parameter_undefined" in event["detail"]
     words = wait_for(lambda: why(s, "a.csv"), "the trouble of the new job")
     assert "parameter_undefined" in words and "999" not in words
-    done = s.verb("explain", path)
+    done = wait_for(lambda: next((d for d in [s.verb("explain", path)] if d.status == 0), None), "its watcher is there")
     assert "parameter_undefined" in done.out and "999" not in done.out, done
     assert [e["job_id"] for e in s.events("job.suspended")] == [999, 5]
     s.stop()

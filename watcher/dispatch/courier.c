@@ -268,6 +268,8 @@ static int load_digest(struct courier *c, struct notice_digest *d, struct err *e
 			notice_digest_watch(d) ? notice_digest_watch(d) : "");
 	for (size_t i = 0; i < n; i++)
 		free(paths[i]);
+	d->groups = NULL;
+	d->paths = NULL;
 	return rc;
 }
 
