@@ -96,9 +96,10 @@ struct couriers_options {
 
 /* Could they be made? Nothing is sent, and no ledger looked at. 0 or -errno with *err (ERR_CONF). */
 int couriers_try(const struct couriers_options *o, struct err *err) MUST_CHECK;
-/* Makes a way for each consumer. All borrowed. NULL with *err (ERR_CONF, of a way). What waits for consumers
- * that are not configured (any more) is dropped by the first couriers_apply(). */
-struct couriers *couriers_new(const struct couriers_options *o, struct err *err);
+/* Makes a way for each consumer; one that cannot be made for now (a file is missing) is as one that fails.
+ * All borrowed. What waits for consumers that are not configured (any more) is dropped by the first
+ * couriers_apply(). */
+struct couriers *couriers_new(const struct couriers_options *o);
 void couriers_free(struct couriers *c); /* takes NULL; what is under way stays in the ledger */
 
 /* Is there anything for couriers_apply() to do now? If not, the loop is woken when there is. */

@@ -104,10 +104,8 @@ static void start(struct place *p, bool once)
 		.scribe = &p->scribe,
 		.once = once,
 		.way = &fake};
-	struct err err = ERR_INIT;
 
-	p->couriers = couriers_new(&o, &err);
-	assert_non_null(p->couriers);
+	p->couriers = couriers_new(&o);
 }
 
 static int set_up(void **state)
@@ -456,6 +454,8 @@ static void test_cannot_be_made(void **state)
 	struct conf *conf = conf_new();
 	struct conf_mistakes m = {.n = 0};
 	struct couriers_options o = {.loop = p->loop, .conf = p->conf, .way = &fake};
+	struct couriers *couriers;
+	struct courier_view v;
 	struct err err = ERR_INIT;
 
 	assert_int_equal(couriers_try(&o, &err), 0);
@@ -464,8 +464,15 @@ static void test_cannot_be_made(void **state)
 	conf_set(conf, "notify:bad", "on", "*", "f", 1, &m);
 	o.conf = conf;
 	assert_int_equal(couriers_try(&o, &err), -EINVAL);
-	assert_null(couriers_new(&o, &err));
 	assert_int_equal(err.class, ERR_CONF);
+	assert_int_equal(way.made, 1);
+	/* the service goes on without: what waits for it is as for one that fails */
+	couriers = couriers_new(&o);
+	assert_int_equal(way.made, 2);
+	assert_true(couriers_view(couriers, 1, &v));
+	assert_string_equal(v.why, "its key is missing");
+	assert_string_equal(v.place, "not set up");
+	couriers_free(couriers);
 	assert_int_equal(way.made, 1);
 	conf_free(conf);
 }

@@ -52,7 +52,7 @@ struct courier {
 	struct couriers *all;
 	const struct conf_notify *conf;
 	const struct courier_way *way;
-	void *object;
+	void *object; /* NULL: it could not be made yet, for want of a file */
 	struct loop_timer *timer;
 	struct notices_consumer row; /* as it was committed last */
 	struct notice_pace pace;
@@ -169,7 +169,8 @@ static int apply_late(struct courier *c, int64_t now_us, struct err *err)
 	int64_t before_us, through, most;
 	int rc;
 
-	if (c->plan.fails_since_us == 0 || c->plan.row.waiting == 0 ||
+	/* only behind one that was tried: those that are gathered for a digest were not */
+	if (c->plan.fails_since_us == 0 || c->plan.row.through == 0 || c->plan.row.waiting == 0 ||
 		!notice_late_before(
 			c->conf->retry_for_us, now_us - c->plan.fails_since_us, clock_wall_us(), &before_us))
 		return 0;
@@ -348,7 +349,9 @@ static int apply_next(struct courier *c, int64_t now_us, struct err *err)
 	if (p->row.waiting == 0 || (c->all->stopped && !c->all->o.once))
 		return 0;
 	if (p->until_us > now_us) {
-		p->wait_us = p->until_us;
+		/* also when it asked for a longer pause than there is time */
+		p->wait_us = p->until_us < now_us + c->conf->retry_for_us ? p->until_us
+									  : now_us + c->conf->retry_for_us;
 		return 0;
 	}
 	if (p->row.through == 0)
@@ -453,6 +456,22 @@ static void on_answer(const struct courier_answer *answer, void *arg)
 	c->answered = true;
 }
 
+static const char *place_of(const struct courier *c)
+{
+	return c->object ? c->way->place(c->object) : "not set up";
+}
+
+static int make_way(
+	const struct couriers_options *o, const struct conf_notify *n, void **ret, struct err *err)
+{
+	const struct courier_way *way = way_of(o, n);
+	const struct courier_way_options w = {
+		.loop = o->loop, .conf = n, .credentials_directory = getenv("CREDENTIALS_DIRECTORY")};
+
+	*ret = way->make(&w, err);
+	return *ret ? 0 : -err->code;
+}
+
 static void send_parcel(struct courier *c)
 {
 	const struct plan *p = &c->plan;
@@ -471,10 +490,13 @@ static void send_parcel(struct courier *c)
 
 	c->under_way = true;
 	CRASH_POINT("courier-before-send");
-	rc = c->way->send(c->object, &parcel, on_answer, c, &err);
+	rc = c->object ? 0 : make_way(&c->all->o, c->conf, &c->object, &err);
+	if (c->object)
+		rc = c->way->send(c->object, &parcel, on_answer, c, &err);
 	if (rc < 0) {
-		const struct courier_answer a = {
-			.verdict = rc == -ENOBUFS || rc == -EBADMSG ? COURIER_REFUSED : COURIER_AGAIN,
+		const struct courier_answer a = {.verdict = c->object && (rc == -ENOBUFS || rc == -EBADMSG)
+								    ? COURIER_REFUSED
+								    : COURIER_AGAIN,
 			.words = err.text};
 
 		on_answer(&a, c);
@@ -486,7 +508,7 @@ static void tell_failure(const struct courier *c)
 {
 	if (c->fails_since_us == 0)
 		log_warning("consumer %s (%s) does not take its events: %s; they are kept and tried again",
-			c->conf->name, c->way->place(c->object), c->words);
+			c->conf->name, place_of(c), c->words);
 }
 
 static void take_answer(struct courier *c)
@@ -494,8 +516,7 @@ static void take_answer(struct courier *c)
 	c->under_way = c->answered = false;
 	if (c->answer.verdict == COURIER_DELIVERED) {
 		if (c->fails_since_us > 0)
-			log_info("consumer %s (%s) takes its events again", c->conf->name,
-				c->way->place(c->object));
+			log_info("consumer %s (%s) takes its events again", c->conf->name, place_of(c));
 		c->attempts = c->refusals = 0;
 	} else {
 		tell_failure(c);
@@ -568,17 +589,6 @@ static void on_timer(struct loop_timer *t, void *arg)
 	((struct courier *)arg)->look = true;
 }
 
-static int make_way(
-	const struct couriers_options *o, const struct conf_notify *n, void **ret, struct err *err)
-{
-	const struct courier_way *way = way_of(o, n);
-	const struct courier_way_options w = {
-		.loop = o->loop, .conf = n, .credentials_directory = getenv("CREDENTIALS_DIRECTORY")};
-
-	*ret = way->make(&w, err);
-	return *ret ? 0 : -err->code;
-}
-
 int couriers_try(const struct couriers_options *o, struct err *err)
 {
 	for (size_t i = 0; i < o->conf->notifies_n; i++) {
@@ -592,12 +602,17 @@ int couriers_try(const struct couriers_options *o, struct err *err)
 	return 0;
 }
 
-static bool start_one(struct couriers *all, const struct conf_notify *n, struct err *err)
+static void start_one(struct couriers *all, const struct conf_notify *n)
 {
 	struct courier *c = &all->items[all->n];
+	struct err err = ERR_INIT;
 
-	if (make_way(&all->o, n, &c->object, err) < 0)
-		return false;
+	if (make_way(&all->o, n, &c->object, &err) < 0) {
+		log_warning("%s; events for it are kept, and it is tried again", err.text);
+		(void)snprintf(c->words, sizeof(c->words), "%.500s", err.text);
+		c->attempts = 1;
+		c->fails_since_us = clock_mono_us();
+	}
 	c->all = all;
 	c->conf = n;
 	c->way = way_of(&all->o, n);
@@ -605,10 +620,9 @@ static bool start_one(struct couriers *all, const struct conf_notify *n, struct 
 	c->look = true;
 	release_parcel(c);
 	all->n++;
-	return true;
 }
 
-struct couriers *couriers_new(const struct couriers_options *o, struct err *err)
+struct couriers *couriers_new(const struct couriers_options *o)
 {
 	struct couriers *all = mem_alloc(sizeof(*all));
 
@@ -616,10 +630,7 @@ struct couriers *couriers_new(const struct couriers_options *o, struct err *err)
 	all->strangers = true;
 	all->items = mem_array(o->conf->notifies_n + 1, sizeof(*all->items));
 	for (size_t i = 0; i < o->conf->notifies_n; i++)
-		if (!start_one(all, o->conf->notifies[i], err)) {
-			couriers_free(all);
-			return NULL;
-		}
+		start_one(all, o->conf->notifies[i]);
 	return all;
 }
 
@@ -630,7 +641,8 @@ void couriers_free(struct couriers *all)
 	for (size_t i = 0; i < all->n; i++) {
 		struct courier *c = &all->items[i];
 
-		c->way->free(c->object);
+		if (c->object)
+			c->way->free(c->object);
 		loop_timer_remove(c->timer);
 		buf_done(&c->line);
 		buf_done(&c->text);
@@ -678,7 +690,7 @@ bool couriers_view(const struct couriers *all, size_t i, struct courier_view *re
 	*ret = (struct courier_view){
 		.name = c->conf->name,
 		.way = c->way->name,
-		.place = c->way->place(c->object),
+		.place = place_of(c),
 		.waiting = c->row.waiting,
 		.oldest_us = c->row.waiting > 0 ? c->row.oldest_us : 0,
 		.delivered = c->row.delivered,

@@ -720,7 +720,7 @@ static int start_jobwatch(struct dispatcher *d, struct err *err)
 	return d->jobwatch ? 0 : -err->code;
 }
 
-static int start_couriers(struct dispatcher *d, struct err *err)
+static void start_couriers(struct dispatcher *d)
 {
 	const struct couriers_options o = {
 		.loop = d->loop,
@@ -730,8 +730,7 @@ static int start_couriers(struct dispatcher *d, struct err *err)
 		.once = d->as.mode == WIRE_MODE_SCAN,
 	};
 
-	d->couriers = couriers_new(&o, err);
-	return d->couriers ? 0 : -err->code;
+	d->couriers = couriers_new(&o);
 }
 
 static void on_started(const char *watch, int64_t latency_us, void *arg)
@@ -759,7 +758,9 @@ static int start_sender(struct dispatcher *d, struct err *err)
 	if (!d->sender)
 		return -err->code;
 	rc = start_jobwatch(d, err);
-	return rc < 0 ? rc : start_couriers(d, err);
+	if (rc == 0)
+		start_couriers(d);
+	return rc;
 }
 
 static struct desk_watch *lend_watch(struct desk *desk, size_t i)
