@@ -169,6 +169,7 @@ static void unsettled_release(struct unsettled_file *f)
 {
 	free(f->name);
 	free(f->lacks);
+	free(f->marker); /* at the end, of one that still waits for it */
 	free(f);
 }
 
