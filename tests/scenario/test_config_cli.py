@@ -469,6 +469,7 @@ def test_scan_by_root(service, first):
     if not first:
         s.start()
         s.stop()
+    os.chown(s.state, 65534, 0)
     s.user = 0  # the next verbs are root's
     refused = s.verb("scan", "--watch", "nosuch")
     assert refused.status == 2
@@ -479,6 +480,7 @@ def test_scan_by_root(service, first):
     assert "1 file cannot be read and is left alone" in done.err, done
     owners = {str(path): path.stat().st_uid for top in (s.state, s.log.parent) for path in top.rglob("*")}
     assert len(owners) >= 3 and set(owners.values()) == {65534}, owners
+    assert {path.stat().st_gid for path in s.state.iterdir()} == {65534}  # his own, not root's
     s.user = 65534
     os.chmod(names[0], 0o644)
     s.start()

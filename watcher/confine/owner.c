@@ -53,20 +53,6 @@ static int owner_change(uid_t uid, gid_t gid, const struct passwd *known, struct
 	return rc < 0 ? rc : 1;
 }
 
-int owner_become(const char *directory, struct err *err)
-{
-	const struct passwd *known;
-	struct stat st;
-	int rc;
-
-	if (geteuid() != 0 || stat(directory, &st) < 0 || st.st_uid == 0)
-		return 0;
-	known = getpwuid(st.st_uid);
-	/* the directory's group may well be root's */
-	rc = owner_change(st.st_uid, known ? known->pw_gid : (gid_t)st.st_uid, known, err);
-	return rc < 0 ? err_prefix(err, "the owner of %s", directory) : rc;
-}
-
 int owner_become_user(uid_t user, struct err *err)
 {
 	const struct passwd *known;
@@ -75,4 +61,13 @@ int owner_become_user(uid_t user, struct err *err)
 		return 0;
 	known = getpwuid(user);
 	return owner_change(user, known ? known->pw_gid : (gid_t)user, known, err);
+}
+
+/* With the group of his account: the directory's may well be root's. */
+int owner_become(const char *directory, struct err *err)
+{
+	struct stat st;
+	int rc = stat(directory, &st) < 0 ? 0 : owner_become_user(st.st_uid, err);
+
+	return rc < 0 ? err_prefix(err, "the owner of %s", directory) : rc;
 }
