@@ -22,6 +22,7 @@
 static struct {
 	int made, sends;
 	bool cannot; /* send() fails */
+	bool mended; /* make() of "bad", too, works */
 	char id[EVENT_ID_BYTES], type[32], watch[CONF_NAME_BYTES];
 	char *line, *text;
 	int64_t events;
@@ -31,7 +32,7 @@ static struct {
 
 static void *fake_make(const struct courier_way_options *o, struct err *err)
 {
-	if (strcmp(o->conf->name, "bad") == 0) {
+	if (strcmp(o->conf->name, "bad") == 0 && !way.mended) {
 		(void)err_set(err, ERR_CONF, EINVAL, "its key is missing");
 		return NULL;
 	}
@@ -453,7 +454,8 @@ static void test_cannot_be_made(void **state)
 	struct place *p = *state;
 	struct conf *conf = conf_new();
 	struct conf_mistakes m = {.n = 0};
-	struct couriers_options o = {.loop = p->loop, .conf = p->conf, .way = &fake};
+	struct couriers_options o = {
+		.loop = p->loop, .conf = p->conf, .ledger = p->ledger, .scribe = &p->scribe, .way = &fake};
 	struct couriers *couriers;
 	struct courier_view v;
 	struct err err = ERR_INIT;
@@ -472,8 +474,17 @@ static void test_cannot_be_made(void **state)
 	assert_true(couriers_view(couriers, 1, &v));
 	assert_string_equal(v.why, "its key is missing");
 	assert_string_equal(v.place, "not set up");
+	/* when it is there: no event is needed to see that */
+	way.mended = true;
+	assert_int_equal(couriers_apply(couriers, &err), 0);
+	couriers_committed(couriers);
+	assert_true(couriers_view(couriers, 1, &v));
+	assert_null(v.why);
+	assert_int_equal(v.fails_since_us, 0);
+	assert_int_equal(way.made, 3);
 	couriers_free(couriers);
 	assert_int_equal(way.made, 1);
+	ledger_rollback(p->ledger);
 	conf_free(conf);
 }
 

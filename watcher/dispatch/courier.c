@@ -30,6 +30,8 @@
 	1000 /* given up at once beyond NOTICE_WAITING_MAX, so that it is not one event for each             \
 	      */
 
+#define SET_UP_AGAIN_US (60 * US_PER_S) /* while nothing waits for one that lacks a file */
+
 struct plan {
 	bool made;
 	struct notices_consumer row; /* what will be after the commit */
@@ -536,6 +538,20 @@ static void release_parcel(struct courier *c)
 	buf_init(&c->text, NOTICE_TEXT_BYTES);
 }
 
+/* What it lacked may be there now, and perhaps no event comes that would show it. */
+static void set_up_late(struct courier *c, int64_t now_us)
+{
+	struct err err = ERR_INIT;
+
+	if (make_way(&c->all->o, c->conf, &c->object, &err) < 0) {
+		loop_timer_set(c->timer, now_us + SET_UP_AGAIN_US);
+		return;
+	}
+	log_info("consumer %s (%s) is set up now", c->conf->name, place_of(c));
+	c->attempts = 0;
+	c->fails_since_us = 0;
+}
+
 static void commit_one(struct courier *c, int64_t now_us)
 {
 	const struct plan *p = &c->plan;
@@ -561,6 +577,8 @@ static void commit_one(struct courier *c, int64_t now_us)
 		loop_timer_set(c->timer, 0);
 	else if (p->wait_us > 0)
 		loop_timer_set(c->timer, p->wait_us);
+	else if (!c->object)
+		set_up_late(c, now_us);
 	release_parcel(c);
 }
 
