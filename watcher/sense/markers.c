@@ -273,8 +273,8 @@ static bool markers_is_shown(struct markers *m, const struct unsettled_file *f, 
 	return p && roster_has_mark(p->roster, roster_id(name, 0));
 }
 
-/* Has somebody the marker open for writing? */
-static enum settle_lease markers_lease(struct markers *m, const char *path)
+/* Has somebody the marker open for writing? Where nobody has, *ret is how it is since. */
+static enum settle_lease markers_lease(struct markers *m, const char *path, struct probe_stat *ret)
 {
 	enum settle_lease lease;
 	ssize_t root;
@@ -288,6 +288,8 @@ static enum settle_lease markers_lease(struct markers *m, const char *path)
 	if (fd < 0)
 		return SETTLE_LEASE_UNKNOWN;
 	lease = probe_lease(fd, true);
+	if (lease == SETTLE_LEASE_FREE && probe_fd(fd, path, m->s->page, ret) < 0)
+		lease = SETTLE_LEASE_UNKNOWN;
 	close(fd);
 	return lease;
 }
@@ -299,11 +301,14 @@ static bool markers_is_whole(struct markers *m, struct unsettled_file *f, const 
 {
 	const struct settle_policy *policy = sense_policy(m->s, f->dir);
 	int64_t now_us = clock_mono_us(), needed_us = MARKERS_UNSURE_US;
+	struct probe_stat closed;
+	enum settle_lease lease = markers_lease(m, path, &closed);
 
-	enum settle_lease lease = markers_lease(m, path);
-
-	if (lease == SETTLE_LEASE_FREE)
-		return true;
+	if (lease == SETTLE_LEASE_FREE) { /* it may have been closed after it was looked at */
+		*ret_again_us = now_us;
+		return closed.look.mtime_ns == now->mtime_ns &&
+		       (now->ino == MARKER_NO_INODE || (int64_t)closed.look.ino == now->ino);
+	}
 	if (needed_us < policy->apart_us)
 		needed_us = policy->apart_us;
 	if (lease == SETTLE_LEASE_OPEN) {
