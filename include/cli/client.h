@@ -13,7 +13,7 @@
 
 struct client;
 
-/* -ENOENT, -ECONNREFUSED: no service runs (no socket, or nobody listens on it, which may be about to change);
+/* -ENOENT: no service runs (no socket, or nobody listens on it, for as long as the next dispatcher may take);
  * -errno with *err. */
 int client_open(const struct conf *conf, struct client **ret, struct err *err) MUST_CHECK;
 void client_close(struct client *c); /* takes NULL */

@@ -36,6 +36,24 @@ def test_not_running(service):
         assert done.status == 3 and "not running" in done.err and "control.sock" in done.err, done
 
 
+def test_a_socket_that_a_killed_service_has_left(service):
+    """Nobody runs: what needs no service goes on without one, and the others say so."""
+    s = service().start()
+    path = s.put("a.csv")
+    s.wait_run(path)
+    os.kill(s.process.pid, signal.SIGSTOP)  # so that nobody starts the next dispatcher
+    s.kill("bw-dispatch")
+    s.kill_keeper()
+    assert stat.S_ISSOCK(os.stat(s.folder / "run" / "control.sock").st_mode)
+    done = s.verb("status", "--check")
+    assert done.status == 3 and "nobody listens" in done.err, done
+    found, totals, status = files_of(s)
+    assert found[path]["state"] == "started" and totals == {"started": 1} and status == 0
+    assert "started" in s.verb("explain", path).out
+    done = s.verb("adopt", s.log)
+    assert done.status == 3 and "nobody listens" in done.err, done
+
+
 def test_socket_is_ours_and_is_removed(service):
     s = service().start()
     path = s.folder / "run" / "control.sock"

@@ -46,9 +46,6 @@ static int client_connect(int fd, const char *path, struct err *err)
 		return 0;
 	if (errno == ENOENT || errno == ENOTDIR)
 		return err_set(err, ERR_SYSTEM, ENOENT, "the service is not running (no socket at %s)", path);
-	if (errno == ECONNREFUSED)
-		return err_set(err, ERR_SYSTEM, ECONNREFUSED,
-			"the service is not running (nobody listens on %s)", path);
 	if (errno == EACCES)
 		return err_set(err, ERR_SYSTEM, EACCES,
 			"not permitted to ask the service (%s): be root, its user, or in its group", path);
@@ -57,11 +54,31 @@ static int client_connect(int fd, const char *path, struct err *err)
 	return err_errno(err, errno, "cannot ask the service (%s)", path);
 }
 
+/* A socket that nobody listens on is what a killed service has left, or one whose dispatcher is just being
+ * replaced. */
+static int client_connect_patiently(int fd, const char *path, struct err *err)
+{
+	int64_t until_us = clock_mono_us() + CLIENT_HANDOVER_US;
+
+	for (;;) {
+		int rc = client_connect(fd, path, err);
+
+		if (rc != -ECONNREFUSED)
+			return rc;
+		if (clock_mono_us() >= until_us)
+			return err_set(err, ERR_SYSTEM, ENOENT,
+				"the service is not running (nobody listens on %s)", path);
+		*err = (struct err)ERR_INIT;
+		(void)poll(NULL, 0, CLIENT_HANDOVER_STEP_MS);
+	}
+}
+
 int client_open(const struct conf *conf, struct client **ret, struct err *err)
 {
 	CLEANUP_FREE char *path = fs_join(conf->service.runtime_directory, CONTROL_SOCKET);
 	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-	int rc = fd < 0 ? err_errno(err, errno, "cannot make a socket") : client_connect(fd, path, err);
+	int rc = fd < 0 ? err_errno(err, errno, "cannot make a socket")
+			: client_connect_patiently(fd, path, err);
 
 	if (rc < 0) {
 		fs_close(&fd);
@@ -172,27 +189,11 @@ static void client_print_json(const char *text)
 	(void)printf("%s\n", buf_str(&b));
 }
 
-/* A socket that nobody listens on is what a killed service has left, or one whose dispatcher is just being
- * replaced. */
-static int client_open_patiently(const struct conf *conf, struct client **ret, struct err *err)
-{
-	int64_t until_us = clock_mono_us() + CLIENT_HANDOVER_US;
-
-	for (;;) {
-		int rc = client_open(conf, ret, err);
-
-		if (rc != -ECONNREFUSED || clock_mono_us() >= until_us)
-			return rc;
-		*err = (struct err)ERR_INIT;
-		(void)poll(NULL, 0, CLIENT_HANDOVER_STEP_MS);
-	}
-}
-
 /* Opens and asks; once more when the process that was asked has made room for the next one. */
 static int client_talk(const struct conf *conf, struct client_command *q, struct client **ret,
 	char **ret_text, struct err *err)
 {
-	int rc = client_open_patiently(conf, ret, err);
+	int rc = client_open(conf, ret, err);
 
 	if (rc < 0)
 		return rc;
@@ -202,7 +203,7 @@ static int client_talk(const struct conf *conf, struct client_command *q, struct
 	client_close(*ret);
 	*ret = NULL;
 	*err = (struct err)ERR_INIT;
-	rc = client_open_patiently(conf, ret, err);
+	rc = client_open(conf, ret, err);
 	return rc < 0 ? rc : client_ask(*ret, q, ret_text, err);
 }
 
@@ -214,7 +215,7 @@ int client_run(const struct conf *conf, struct client_command *q, bool json)
 	struct err err = ERR_INIT;
 	int rc = client_talk(conf, q, &c, &text, &err);
 
-	if (!c && (rc == -ENOENT || rc == -ECONNREFUSED)) {
+	if (!c && rc == -ENOENT) {
 		log_error("%s", err.text);
 		return CLI_NOT_RUNNING;
 	}
