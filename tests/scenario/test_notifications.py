@@ -456,6 +456,9 @@ def test_a_reload_that_could_not_work_is_refused(service, receiver):
     """Not even for a consumer, and the running one goes on."""
     s = notify(service(), webhook=receiver.url()).start()
     notify(s, webhook=receiver.url(), webhook_secret_file=s.folder / "etc" / "missing")
+    done = s.verb("check")
+    assert done.status == 1 and "a reload is refused" in done.err, done
+    assert "the service would not reach all its consumers" in done.err, done
     done = s.verb("reload", "--reason", "a key")
     assert done.status == 78 and "webhook_secret_file" in done.err, done
     s.put("a.csv")

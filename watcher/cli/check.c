@@ -37,33 +37,42 @@ struct check_options {
 #define CHECK_MOUNTINFO_BYTES (16u * 1024 * 1024)
 #define CHECK_GATEWAY_US (660 * US_PER_S) /* it keeps a file open for ten minutes */
 
-/* What was found while looking at one workspace after the other. */
+/* What was found while looking at one workspace, or consumer, after the other. */
 struct check_found {
 	uid_t service; /* who will run it */
 	char section[CONF_NAME_BYTES + 16];
 	size_t mistakes; /* that nobody can change but by the configuration, or what is in a file */
-	bool refused;	 /* the service would not start */
+	bool of_consumer;
+	bool refused; /* the service would not start */
+	bool deaf;    /* a consumer would get nothing */
 };
+
+/* It cannot work so. Gives what that means. */
+static const char *check_blame(struct check_found *f)
+{
+	f->refused |= !f->of_consumer;
+	f->deaf |= f->of_consumer;
+	return f->of_consumer ? "; its events would wait until that is mended, and a reload is refused"
+			      : "; the service would not start";
+}
 
 static void check_tell_transport(enum transport_sight sight, const char *sentence, void *arg)
 {
 	struct check_found *f = arg;
 
 	f->mistakes += sight == TRANSPORT_MISTAKE;
-	f->refused |= sight == TRANSPORT_REFUSED;
 	(void)fprintf(stderr, "%s%s: %s%s\n",
 		sight == TRANSPORT_UNSURE    ? "warning: "
 		: sight == TRANSPORT_REFUSED ? "error: "
 					     : "",
-		f->section, sentence, sight == TRANSPORT_REFUSED ? "; the service would not start" : "");
+		f->section, sentence, sight == TRANSPORT_REFUSED ? check_blame(f) : "");
 }
 
-/* rc: the service would not start when it is below 0; *err: why, or what is doubtful. */
+/* rc: below 0 when it cannot work; *err: why, or what is doubtful. */
 static void check_tell_files(struct check_found *f, int rc, const struct err *err)
 {
 	if (rc < 0) {
-		(void)fprintf(stderr, "error: %s; the service would not start\n", err->text);
-		f->refused = true;
+		(void)fprintf(stderr, "error: %s%s\n", err->text, check_blame(f));
 	} else if (err->class != ERR_NONE) {
 		(void)fprintf(stderr, "warning: %s\n", err->text);
 	}
@@ -133,7 +142,7 @@ static bool check_is_hidden(const struct conf_entry *e)
 }
 
 /* The address of a webhook is often all that is needed to post there; header lines and bodies hold keys. */
-static void check_hidden_addresses(const struct conf *conf)
+static void check_hidden_values(const struct conf *conf)
 {
 	for (size_t i = 0; i < conf->entries_n; i++) {
 		const struct conf_entry *e = &conf->entries[i];
@@ -180,10 +189,11 @@ static struct check_found check_workspaces(
 		transport_look(ws, f.service, check_tell_transport, &f);
 		check_credential(&f, ws);
 	}
+	f.of_consumer = true;
 	for (size_t i = 0; i < conf->notifies_n; i++)
 		check_consumer(&f, conf->notifies[i]);
 	check_name_handed_over(conf, service, common->config, online);
-	check_hidden_addresses(conf);
+	check_hidden_values(conf);
 	if (f.mistakes > 0)
 		(void)fprintf(stderr, "brickwatch: %zu mistake%s in the configuration\n", f.mistakes,
 			f.mistakes == 1 ? "" : "s");
@@ -343,11 +353,12 @@ static bool check_drop_folders(const struct conf *conf, uid_t service)
 	return !d.closed;
 }
 
-static void check_say(const struct conf *conf, const struct cli_common *common, bool starts, bool reads)
+/* lacks: what the service would not do, or NULL. */
+static void check_say(const struct conf *conf, const struct cli_common *common, const char *lacks)
 {
-	if (!starts || !reads)
+	if (lacks)
 		(void)fprintf(stderr, "%s: the configuration has no mistakes, but the service would not %s\n",
-			common->config, starts ? "see the files of all its folders" : "start");
+			common->config, lacks);
 	else if (!common->json)
 		(void)printf("%s: the configuration is good: %zu workspace%s, %zu watch%s\n", common->config,
 			conf->workspaces_n, conf->workspaces_n == 1 ? "" : "s", conf->watches_n,
@@ -360,6 +371,7 @@ static int check_conf(struct conf *conf, const struct cli_common *common, bool o
 	struct check_found found;
 	struct err err = ERR_INIT;
 	bool starts, reads;
+	const char *lacks;
 	int rc;
 
 	check_who(conf, service, common->config);
@@ -373,9 +385,13 @@ static int check_conf(struct conf *conf, const struct cli_common *common, bool o
 	(void)signal(SIGPIPE, SIG_IGN);
 	reads = check_drop_folders(conf, service);
 	check_metrics(conf, service, common->config);
-	check_say(conf, common, starts, reads);
+	lacks = !starts	     ? "start"
+		: !reads     ? "see the files of all its folders"
+		: found.deaf ? "reach all its consumers"
+			     : NULL;
+	check_say(conf, common, lacks);
 	rc = online ? online_check(conf, common->json) : CLI_DONE;
-	return (!starts || !reads) && rc == CLI_DONE ? CLI_FAILED : rc;
+	return lacks && rc == CLI_DONE ? CLI_FAILED : rc;
 }
 
 static int check_run(const struct cli_verb *verb, int argc, char **argv)
